@@ -1,0 +1,36 @@
+"""What every payment channel implements, and nothing of any one channel.
+
+Pure Python: no Django, no database. A provider is one folder below `channels`; see
+`channels.base.provider.Provider` and `channels.base.methods.Method`.
+"""
+
+from channels.base.fields import Field, FieldKind, Label
+from channels.base.methods import Device, Method, PayerKey
+from channels.base.orders import InboundRequest, OrderRef, PayOrder, Reply
+from channels.base.provider import Provider
+from channels.base.results import (
+    CheckResult,
+    CloseOutcome,
+    CloseResult,
+    Form,
+    Initiated,
+    Instruction,
+    NoAction,
+    Notice,
+    NoticeKind,
+    PayResult,
+    PaymentState,
+    QrCode,
+    QueryResult,
+    Redirect,
+    Refused,
+    ReturnNotice,
+    SdkParams,
+)
+
+__all__ = [
+    "CheckResult", "CloseOutcome", "CloseResult", "Device", "Field", "FieldKind", "Form",
+    "InboundRequest", "Initiated", "Instruction", "Label", "Method", "NoAction", "Notice",
+    "NoticeKind", "OrderRef", "PayOrder", "PayResult", "PayerKey", "PaymentState", "Provider",
+    "QrCode", "QueryResult", "Redirect", "Refused", "Reply", "ReturnNotice", "SdkParams",
+]

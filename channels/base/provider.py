@@ -1,0 +1,113 @@
+"""The provider contract: one instance per payment account and process, keys parsed once.
+
+A provider folder holds `gateway.py` (the wire: URL, signing, verifying, raw answers), `provider.py`
+(normalises it to the shapes in `channels.base.results`), and one small file per scene.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from channels.base.fields import Field, Label
+from channels.base.orders import InboundRequest, OrderRef, PayOrder, Reply
+from channels.base.results import (
+    CheckResult,
+    CloseResult,
+    Notice,
+    PayResult,
+    QueryResult,
+    ReturnNotice,
+)
+from paycenter.http import HttpClient
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Provider(ABC):
+    """Speaks one channel's protocol for one payment account.
+
+    `config` holds the validated values of `fields` by name (see `channels.base.config.clean_config`,
+    which runs before anything is stored). Instances are shared by threads and keep no per-order state.
+    No method may touch a database or be called inside a transaction.
+    """
+
+    code: ClassVar[str]
+    name: ClassVar[Label]
+    fields: ClassVar[tuple[Field, ...]]
+    # Whether the payer's identity can be asked for by a web authorisation (JSAPI scenes).
+    payer_authorization: ClassVar[bool] = False
+    # Whether the channel can close an unpaid order at all.
+    can_close: ClassVar[bool] = True
+    # Keys of the channel's messages that are secret or personal, masked wherever an exchange is logged.
+    masked_keys: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock = utc_now
+    ) -> None:
+        self.config = config
+        self.http = http
+        self.clock = clock
+
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any], now: datetime) -> dict[str, list[Label]]:
+        """Cross-field checks after each field passed its own (a key pair that does not match ...).
+
+        Returns problems by field name; empty means fine. No network here.
+        """
+        return {}
+
+    @abstractmethod
+    def check(self) -> CheckResult:
+        """Ask the channel something harmless to prove that address, identity and keys work."""
+
+    def pay(self, method_code: str, order: PayOrder) -> PayResult:
+        """Send the attempt through one of the provider's scenes; raises as `Method.pay`."""
+        from channels.base.discovery import method_for
+
+        return method_for(method_code).pay(self, order)
+
+    @abstractmethod
+    def query(self, order: OrderRef) -> QueryResult:
+        """Ask for the payment's state. Raises NotSent or UnknownOutcome; answers are verified and
+        must be for `order.order_no` of this very account, else UnknownOutcome."""
+
+    @abstractmethod
+    def close(self, order: OrderRef) -> CloseResult:
+        """Close the unpaid order at the channel. Raises NotSent or UnknownOutcome."""
+
+    @abstractmethod
+    def parse_notify(self, request: InboundRequest) -> Notice:
+        """Verify and normalise a notification. No outbound call may result from an unverified one.
+
+        Raises BadSignature, IdentityMismatch or MalformedInbound.
+        """
+
+    @abstractmethod
+    def ack(self, notice: Notice) -> Reply:
+        """What the channel accepts as received; sent only after our commit."""
+
+    @abstractmethod
+    def nack(self, reason: str) -> Reply:
+        """What makes the channel send the notification again. `reason` holds nothing secret."""
+
+    def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
+        """Look at a returning browser's request. Raises BadSignature where a signature is wrong."""
+        return ReturnNotice(verified=False)
+
+    def authorize_url(self, *, redirect_uri: str, state: str) -> str:
+        """Where the payer's in-app browser goes to tell us who it is (web authorisation)."""
+        raise NotImplementedError(f"{self.code} has no payer authorisation")
+
+    def payer_from_code(self, code: str) -> Mapping[str, str]:
+        """Exchange the code of the authorisation for `{"openid"| "buyer_id": …}`.
+
+        Raises NotSent, UnknownOutcome, or BadSignature for a code the channel refuses.
+        """
+        raise NotImplementedError(f"{self.code} has no payer authorisation")

@@ -1,0 +1,229 @@
+"""The one HTTP client of the center, for channels and for telling apps.
+
+aiohttp on one background event loop per process: a single total time limit covers DNS, connecting,
+sending, a slow header and a dripping body; redirects are never followed; answers are bounded in
+bytes; every connection passes the egress policy. `HttpClient.request` is for threads,
+`fetch` for coroutines already on the loop (fan-out of deliveries).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from paycenter.egress import EgressPolicy, GuardedResolver
+from paycenter.errors import EgressRefused, NotSent, UnknownOutcome
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds. `total` bounds the whole call including DNS and connecting."""
+
+    connect: float = 3.0
+    total: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """`headers` has lower-case names; of a repeated header the last value."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", errors="replace")
+
+
+@dataclass(slots=True)
+class HttpCall:
+    """One outbound request and its end, as the exchange log records it (masked when written)."""
+
+    method: str
+    url: str
+    request_headers: Mapping[str, str]
+    request_body: bytes
+    operation: str = ""
+    status: int | None = None
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    response_body: bytes = b""
+    elapsed_ms: int = 0
+    error: str = ""
+
+
+_recorder: ContextVar[list[HttpCall] | None] = ContextVar("http_recorder", default=None)
+_limits: ContextVar[TimeLimits | None] = ContextVar("http_limits", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[list[HttpCall]]:
+    """Collect the calls made by this thread inside the block, finished or not."""
+    calls: list[HttpCall] = []
+    token = _recorder.set(calls)
+    try:
+        yield calls
+    finally:
+        _recorder.reset(token)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Bound every call of this thread inside the block to `seconds` in total, whatever the client allows."""
+    token = _limits.set(TimeLimits(connect=seconds, total=max(seconds, 0.05)))
+    try:
+        yield
+    finally:
+        _limits.reset(token)
+
+
+class _Loop:
+    """The background event loop of this process, started on first use and again after a fork."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None or self._pid != os.getpid():
+            with self._lock:
+                if self._loop is None or self._pid != os.getpid():
+                    self._start()
+        assert self._loop is not None
+        return self._loop
+
+    def _start(self) -> None:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="http-loop", daemon=True).start()
+        self._loop, self._pid = loop, os.getpid()
+
+
+_loop = _Loop()
+
+
+def run_on_loop(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine on the background loop and wait for it; for threads only."""
+    return asyncio.run_coroutine_threadsafe(work, _loop.get()).result()
+
+
+class HttpClient:
+    """A pooled client. One per policy and process is enough; connections are kept per host."""
+
+    def __init__(self, policy: EgressPolicy | None = None, *, connections_per_host: int = 100) -> None:
+        self.policy = policy or EgressPolicy()
+        self._per_host = connections_per_host
+        self._session: aiohttp.ClientSession | None = None
+        self._session_loop: asyncio.AbstractEventLoop | None = None
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        limits: TimeLimits | None = None,
+        operation: str = "",
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> HttpResponse:
+        """Send one request and read the whole answer, whatever its status. Never retries.
+
+        `url` is sent byte for byte as given (already percent-encoded). Raises NotSent when no
+        connection was made or the address is refused, UnknownOutcome for everything after that.
+        """
+        limits = _limits.get() or limits or TimeLimits()
+        call = HttpCall(method, url, dict(headers or {}), body, operation)
+        calls = _recorder.get()
+        if calls is not None:
+            calls.append(call)
+        started = time.monotonic()
+        try:
+            response = run_on_loop(
+                self.fetch(method, url, headers=headers, body=body, limits=limits, max_bytes=max_bytes)
+            )
+        except (NotSent, UnknownOutcome) as exc:
+            call.error = f"{type(exc).__name__}: {exc}"
+            raise
+        finally:
+            call.elapsed_ms = int((time.monotonic() - started) * 1000)
+        call.status, call.response_headers, call.response_body = (
+            response.status, response.headers, response.body,
+        )  # fmt: skip
+        return response
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        limits: TimeLimits,
+        max_bytes: int = MAX_BODY_BYTES,
+    ) -> HttpResponse:
+        """As `request`, on the background loop."""
+        try:
+            self.policy.check_url(url)
+            target = URL(url, encoded=True)
+        except (EgressRefused, ValueError) as exc:
+            raise NotSent(str(exc)) from exc
+        timeout = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect)
+        try:
+            async with self._get_session().request(
+                method, target, data=body or None, headers=dict(headers or {}),
+                allow_redirects=False, timeout=timeout,
+            ) as answer:  # fmt: skip
+                content = await _read_bounded(answer, max_bytes)
+                found = {name.lower(): value for name, value in answer.headers.items()}
+                return HttpResponse(answer.status, found, content)
+        except EgressRefused as exc:
+            raise NotSent(str(exc)) from exc
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as exc:
+            raise NotSent(f"no connection: {type(exc).__name__}") from exc
+        except aiohttp.InvalidURL as exc:
+            raise NotSent("not a usable address") from exc
+        except TimeoutError as exc:
+            raise UnknownOutcome(f"no answer within {limits.total:g} s") from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise UnknownOutcome(f"the connection broke: {type(exc).__name__}") from exc
+
+    def _get_session(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session_loop is not loop:
+            connector = aiohttp.TCPConnector(
+                resolver=GuardedResolver(self.policy), limit=0, limit_per_host=self._per_host,
+                use_dns_cache=False,
+            )  # fmt: skip
+            self._session = aiohttp.ClientSession(
+                connector=connector, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False, skip_auto_headers=("User-Agent", "Content-Type"),
+            )  # fmt: skip
+            self._session_loop = loop
+        return self._session
+
+
+async def _read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read the body, refusing what is larger than `max_bytes` after decompression."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            answer.close()
+            raise UnknownOutcome(f"the answer is larger than {max_bytes} bytes")
+        parts.append(chunk)
+    return b"".join(parts)
