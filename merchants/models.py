@@ -1,0 +1,233 @@
+"""Who collects money (merchants), through which accounts, for which apps, and who may sign in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django_fsm import FSMField
+from simple_history.models import HistoricalRecords
+
+from merchants.states import MerchantState, OnboardingStates
+from paycenter.crypto import EncryptedJSONField, EncryptedTextField
+
+
+class Merchant(OnboardingStates, models.Model):
+    """A property company (物业公司)."""
+
+    merchant_no = models.CharField(_("merchant number"), max_length=32, unique=True, editable=False)
+    name = models.CharField(_("company name"), max_length=128)
+    short_name = models.CharField(
+        _("short name"), max_length=32, blank=True, help_text=_("Shown to payers on the cashier page.")
+    )
+    state = FSMField(
+        _("state"), choices=MerchantState.choices, default=MerchantState.DRAFT, protected=True, editable=False
+    )
+    timezone = models.CharField(_("time zone"), max_length=48, default="Asia/Shanghai")
+    contact_name = models.CharField(_("contact"), max_length=64, blank=True)
+    contact_phone = models.CharField(_("contact phone"), max_length=32, blank=True)
+    contact_email = models.EmailField(_("contact e-mail"), blank=True)
+    note = models.TextField(_("note"), blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    version = models.IntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("merchant")
+        verbose_name_plural = _("merchants")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.merchant_no})"
+
+    def event_fields(self) -> dict[str, Any]:
+        return {"merchant_no": self.merchant_no}
+
+
+class App(models.Model):
+    """A business application that wants to be paid."""
+
+    app_id = models.CharField(_("app id"), max_length=32, unique=True, editable=False)
+    name = models.CharField(_("name"), max_length=64)
+    is_active = models.BooleanField(_("active"), default=True)
+    allowed_ips = models.JSONField(
+        _("allowed source addresses"), default=list, blank=True,
+        help_text=_("Networks such as 203.0.113.0/24, one per line. Empty: any address."),
+    )  # fmt: skip
+    notify_url = models.CharField(_("default notification address"), max_length=512, blank=True)
+    return_url = models.CharField(_("default return address"), max_length=512, blank=True)
+    webhook_secret = EncryptedTextField(_("webhook secret"), editable=False, default="")
+    webhook_secret_previous = EncryptedTextField(_("previous webhook secret"), editable=False, default="", blank=True)
+    requests_per_second = models.PositiveIntegerField(_("requests per second"), default=500)
+    cashier_layout = models.JSONField(
+        _("cashier layout"), default=dict, blank=True,
+        help_text=_("Title, accent colour and which detail rows come first."),
+    )  # fmt: skip
+    merchants = models.ManyToManyField(Merchant, through="AppMerchant", verbose_name=_("merchants"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    history = HistoricalRecords(excluded_fields=["webhook_secret", "webhook_secret_previous"])
+
+    class Meta:
+        verbose_name = _("app")
+        verbose_name_plural = _("apps")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.app_id})"
+
+    def event_fields(self) -> dict[str, Any]:
+        return {"app_id": self.app_id}
+
+
+class AppKey(models.Model):
+    """A key an app signs its requests with: an HMAC secret, or the app's RSA public key."""
+
+    class Kind(models.TextChoices):
+        HMAC = "hmac", "HMAC-SHA256"
+        RSA = "rsa", "RSA2"
+
+    class Slot(models.TextChoices):
+        CURRENT = "current", _("current")
+        PREVIOUS = "previous", _("previous")
+
+    app = models.ForeignKey(App, models.CASCADE, related_name="keys", verbose_name=_("app"))
+    kind = models.CharField(_("type"), max_length=4, choices=Kind)
+    slot = models.CharField(_("slot"), max_length=8, choices=Slot, default=Slot.CURRENT)
+    value = EncryptedTextField(_("secret or public key"))
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("app key")
+        verbose_name_plural = _("app keys")
+        constraints = [models.UniqueConstraint(fields=["app", "kind", "slot"], name="appkey_one_per_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.slot}"
+
+
+class AppMerchant(models.Model):
+    """An app may collect for a merchant."""
+
+    app = models.ForeignKey(App, models.CASCADE, verbose_name=_("app"))
+    merchant = models.ForeignKey(Merchant, models.CASCADE, verbose_name=_("merchant"))
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("app's merchant")
+        verbose_name_plural = _("app's merchants")
+        constraints = [models.UniqueConstraint(fields=["app", "merchant"], name="appmerchant_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} → {self.merchant_id}"
+
+
+class PaymentAccount(OnboardingStates, models.Model):
+    """A merchant's contract with a channel: encrypted parameters, as the provider declares them."""
+
+    payment_no = models.CharField(_("payment number"), max_length=32, unique=True, editable=False)
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="accounts", verbose_name=_("merchant"))
+    channel = models.CharField(_("channel"), max_length=32)
+    name = models.CharField(_("name"), max_length=64)
+    state = FSMField(
+        _("state"), choices=MerchantState.choices, default=MerchantState.DRAFT, protected=True, editable=False
+    )
+    config = EncryptedJSONField(_("channel parameters"), default=dict, editable=False)
+    identity = models.CharField(_("identity at the channel"), max_length=128, blank=True, default="", editable=False)
+    config_version = models.IntegerField(default=1, editable=False)
+    checked_at = models.DateTimeField(_("connection checked"), null=True, editable=False)
+    check_ok = models.BooleanField(_("connection works"), null=True, editable=False)
+    check_message = models.CharField(_("check result"), max_length=300, blank=True, default="", editable=False)
+    certificate_expires_at = models.DateTimeField(_("certificate expires"), null=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    version = models.IntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("payment account")
+        verbose_name_plural = _("payment accounts")
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.payment_no})"
+
+    def event_fields(self) -> dict[str, Any]:
+        return {"merchant_no": self.merchant.merchant_no, "detail": {"payment_no": self.payment_no}}
+
+
+class AccountMethod(models.Model):
+    """A scene that an account's contract covers."""
+
+    account = models.ForeignKey(PaymentAccount, models.CASCADE, related_name="methods", verbose_name=_("account"))
+    method = models.CharField(_("pay method"), max_length=32)
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("pay method")
+        verbose_name_plural = _("pay methods")
+        constraints = [models.UniqueConstraint(fields=["account", "method"], name="accountmethod_unique")]
+
+    def __str__(self) -> str:
+        return self.method
+
+
+class CashierMethod(models.Model):
+    """Which methods the cashier shows for an app and a merchant, and in which order."""
+
+    app = models.ForeignKey(App, models.CASCADE, verbose_name=_("app"))
+    merchant = models.ForeignKey(Merchant, models.CASCADE, verbose_name=_("merchant"))
+    account = models.ForeignKey(PaymentAccount, models.CASCADE, verbose_name=_("account"))
+    method = models.CharField(_("pay method"), max_length=32)
+    position = models.PositiveIntegerField(_("position"), default=0)
+    is_active = models.BooleanField(_("shown"), default=True)
+
+    class Meta:
+        verbose_name = _("cashier method")
+        verbose_name_plural = _("cashier methods")
+        ordering = ["app", "merchant", "position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["app", "merchant", "method"], name="cashiermethod_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.method
+
+
+class Nonce(models.Model):
+    """A nonce spent by a validly signed request; forgotten when its timestamp can no longer pass."""
+
+    app = models.ForeignKey(App, models.CASCADE, db_index=False)
+    nonce = models.CharField(max_length=64)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["app", "nonce"], name="nonce_unique")]
+
+
+class Role(models.TextChoices):
+    OPERATOR = "operator", _("operator")
+    MERCHANT = "merchant", _("merchant staff")
+    APP = "app", _("business-line staff")
+    FINANCE = "finance", _("finance")
+    SERVICE = "service", _("customer service")
+    AUDITOR = "auditor", _("auditor")
+
+
+class User(AbstractUser):
+    """Staff. Merchant and app staff belong to one merchant or app and see nothing else."""
+
+    role = models.CharField(_("role"), max_length=12, choices=Role, default=Role.AUDITOR)
+    merchant = models.ForeignKey(Merchant, models.PROTECT, null=True, blank=True, verbose_name=_("merchant"))
+    app = models.ForeignKey(App, models.PROTECT, null=True, blank=True, verbose_name=_("app"))
+
+    class Meta(AbstractUser.Meta):
+        verbose_name = _("staff member")
+        verbose_name_plural = _("staff")
+        constraints = [
+            models.CheckConstraint(
+                name="user_tenant_matches_role",
+                condition=(Q(role="merchant", merchant__isnull=False, app__isnull=True))
+                | (Q(role="app", app__isnull=False, merchant__isnull=True))
+                | (~Q(role__in=["merchant", "app"]) & Q(merchant__isnull=True, app__isnull=True)),
+            )
+        ]

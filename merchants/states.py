@@ -1,0 +1,47 @@
+"""State changes of merchants and payment accounts. Run them through `paycenter.transitions.advance` only."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django_fsm import transition
+
+
+class MerchantState(models.TextChoices):
+    DRAFT = "draft", _("draft")
+    REVIEW = "review", _("in review")
+    ACTIVE = "active", _("active")
+    SUSPENDED = "suspended", _("suspended")
+    CLOSED = "closed", _("closed")
+
+
+class OnboardingStates:
+    """draft → review → active ↔ suspended → closed; a review may send it back to draft."""
+
+    @transition(field="state", source=MerchantState.DRAFT, target=MerchantState.REVIEW)
+    def submit(self) -> None:
+        """Ready to be looked at by an operator."""
+
+    @transition(field="state", source=MerchantState.REVIEW, target=MerchantState.DRAFT)
+    def send_back(self) -> None:
+        """Something has to be mended first."""
+
+    @transition(field="state", source=MerchantState.REVIEW, target=MerchantState.ACTIVE)
+    def activate(self) -> None:
+        """May take payments from now on."""
+
+    @transition(field="state", source=MerchantState.ACTIVE, target=MerchantState.SUSPENDED)
+    def suspend(self) -> None:
+        """No new payments; queries, refunds, notifications and bills go on."""
+
+    @transition(field="state", source=MerchantState.SUSPENDED, target=MerchantState.ACTIVE)
+    def resume(self) -> None:
+        """Payments again."""
+
+    @transition(
+        field="state",
+        source=[MerchantState.DRAFT, MerchantState.REVIEW, MerchantState.ACTIVE, MerchantState.SUSPENDED],
+        target=MerchantState.CLOSED,
+    )
+    def close(self) -> None:
+        """For good."""

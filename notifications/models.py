@@ -1,0 +1,133 @@
+"""The outbox towards apps, each delivery try, and alerts for people."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from merchants.models import App
+from paycenter.crypto import EncryptedTextField
+
+
+class NotificationState(models.TextChoices):
+    PENDING = "pending", _("to be delivered")
+    DELIVERED = "delivered", _("acknowledged")
+    GIVEN_UP = "given_up", _("given up")
+
+
+class Notification(models.Model):
+    """One message to an app, frozen when the change it tells of was committed.
+
+    `next_delivery_at` is set while it is due or waiting, NULL once acknowledged or given up. Claiming a
+    row moves it into the future, so that a dead worker's claim expires by itself.
+    """
+
+    webhook_id = models.CharField(_("webhook id"), max_length=40, unique=True)
+    app = models.ForeignKey(App, models.PROTECT, verbose_name=_("app"))
+    type = models.CharField(_("type"), max_length=32)
+    url = models.CharField(_("address"), max_length=512)
+    body = models.TextField(_("body"))
+    trade_no = models.CharField(_("trade number"), max_length=32, blank=True, default="")
+    refund_no = models.CharField(_("refund number"), max_length=32, blank=True, default="")
+    state = models.CharField(_("state"), max_length=12, choices=NotificationState, default=NotificationState.PENDING)
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    next_delivery_at = models.DateTimeField(_("next try"), null=True)
+    created_at = models.DateTimeField(_("created"))
+    delivered_at = models.DateTimeField(_("acknowledged at"), null=True)
+
+    class Meta:
+        verbose_name = _("notification")
+        verbose_name_plural = _("notifications")
+        indexes = [
+            models.Index(
+                fields=["next_delivery_at"], condition=Q(next_delivery_at__isnull=False), name="notification_due"
+            ),
+            models.Index(fields=["trade_no", "id"], condition=~Q(trade_no=""), name="notification_trade"),
+            models.Index(fields=["state", "id"], condition=Q(state="given_up"), name="notification_given_up"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.webhook_id}"
+
+
+class Delivery(models.Model):
+    """One try at delivering a notification."""
+
+    notification = models.ForeignKey(
+        Notification, models.CASCADE, related_name="deliveries", verbose_name=_("notification")
+    )
+    number = models.PositiveIntegerField(_("try"))
+    started_at = models.DateTimeField(_("time"))
+    elapsed_ms = models.PositiveIntegerField(_("milliseconds"), default=0)
+    status = models.IntegerField(_("HTTP status"), null=True)
+    response = models.CharField(_("answer"), max_length=500, blank=True, default="")
+    error = models.CharField(_("error"), max_length=300, blank=True, default="")
+    acknowledged = models.BooleanField(_("acknowledged"), default=False)
+    by = models.CharField(_("started by"), max_length=100, default="schedule")
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.status or self.error}"
+
+
+class AlertRoute(models.Model):
+    """Where alerts go: a signed DingTalk robot (others come as further kinds)."""
+
+    class Kind(models.TextChoices):
+        DINGTALK = "dingtalk", _("DingTalk robot")
+
+    name = models.CharField(_("name"), max_length=64)
+    kind = models.CharField(_("kind"), max_length=12, choices=Kind, default=Kind.DINGTALK)
+    url = EncryptedTextField(_("webhook address"))
+    secret = EncryptedTextField(_("signing secret"), blank=True, default="")
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        verbose_name = _("alert route")
+        verbose_name_plural = _("alert routes")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AlertSeverity(models.TextChoices):
+    INFO = "info", _("information")
+    WARNING = "warning", _("warning")
+    CRITICAL = "critical", _("critical")
+
+
+class Alert(models.Model):
+    """Something a person should know. Repeats of one `key` within the window only count up."""
+
+    kind = models.CharField(_("kind"), max_length=32)  # abnormal_payment, give_up, security, channel ...
+    key = models.CharField(_("key"), max_length=160)
+    severity = models.CharField(_("severity"), max_length=8, choices=AlertSeverity, default=AlertSeverity.WARNING)
+    title = models.CharField(_("title"), max_length=160)
+    text = models.TextField(_("text"), blank=True, default="")
+    merchant_no = models.CharField(_("merchant"), max_length=32, blank=True, default="")
+    trade_no = models.CharField(_("trade number"), max_length=32, blank=True, default="")
+    count = models.PositiveIntegerField(_("times"), default=1)
+    created_at = models.DateTimeField(_("first seen"))
+    last_at = models.DateTimeField(_("last seen"))
+    sent_at = models.DateTimeField(_("sent"), null=True)
+    next_send_at = models.DateTimeField(_("next try"), null=True)
+    tries = models.PositiveIntegerField(_("tries"), default=0)
+    error = models.CharField(_("error"), max_length=300, blank=True, default="")
+    acknowledged_at = models.DateTimeField(_("acknowledged"), null=True)
+    acknowledged_by = models.CharField(_("acknowledged by"), max_length=150, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        indexes = [
+            models.Index(fields=["key", "-last_at"], name="alert_key"),
+            models.Index(fields=["next_send_at"], condition=Q(next_send_at__isnull=False), name="alert_due"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title

@@ -1,0 +1,68 @@
+"""The Celery application. Messages only make work sooner: what is due stands in the database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from celery import Celery
+from celery.signals import setup_logging
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paycenter.settings")
+
+app = Celery("paycenter")
+
+
+def _transport_options(url: str) -> dict[str, object]:
+    if url.startswith("filesystem:"):
+        root = Path(settings.VAR_DIR) / "broker"
+        for name in ("queue", "processed", "control"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        return {
+            "data_folder_in": str(root / "queue"), "data_folder_out": str(root / "queue"),
+            "processed_folder": str(root / "processed"), "control_folder": str(root / "control"),
+            "polling_interval": 0.2,
+        }  # fmt: skip
+    if url.startswith(("redis", "unix", "rediss")):
+        # A task in flight at a crash returns within half a minute.
+        return {"visibility_timeout": 300, "unacked_restore_interval": 5, "unacked_restore_throttle": 1}
+    return {}
+
+
+def every(task: str, seconds: float) -> dict[str, object]:
+    """A beat entry whose message dies when the next one is due, so that none pile up."""
+    return {"task": task, "schedule": seconds, "options": {"expires": max(seconds, 2.0)}}
+
+
+app.conf.update(
+    broker_url=settings.CELERY_BROKER_URL,
+    broker_transport_options=_transport_options(settings.CELERY_BROKER_URL),
+    broker_connection_retry_on_startup=True,
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,
+    timezone="Asia/Shanghai",
+    beat_schedule_filename=str(Path(settings.VAR_DIR) / "celerybeat-schedule"),
+    beat_max_loop_interval=1,
+    worker_hijack_root_logger=False,
+    beat_schedule={
+        "close due trades": every("trades.tasks.close_due", 1),
+        "query due attempts": every("trades.tasks.query_due", 1),
+        "close superseded attempts": every("trades.tasks.close_superseded", 1),
+        "deliver due notifications": every("notifications.tasks.deliver_due", 1),
+        "send alerts": every("notifications.tasks.send_alerts", 5),
+        "sequence events": every("paycenter.tasks.sequence_events", 1),
+        "forget old nonces": every("merchants.tasks.forget_nonces", 60),
+        "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
+    },
+)
+app.autodiscover_tasks(["paycenter", "merchants", "notifications", "trades", "cashier"])
+
+
+@setup_logging.connect
+def _keep_our_logging(**_kwargs: object) -> None:
+    """Leave logging as Django's settings configured it."""

@@ -1,0 +1,55 @@
+"""Per-request context: request id, the client's real address."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid
+from collections.abc import Callable
+from functools import lru_cache
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+
+@lru_cache(maxsize=4)
+def _networks(names: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(name, strict=False) for name in names)
+
+
+def in_networks(address: str, names: list[str] | tuple[str, ...]) -> bool:
+    """Whether a literal address lies in one of the networks; an IPv4-mapped address counts as IPv4."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in n for n in _networks(tuple(names)) if n.version == parsed.version)
+
+
+def client_ip(request: HttpRequest) -> str:
+    """The right-most forwarded hop that is not one of our proxies; the peer where there is none."""
+    hop = request.META.get("REMOTE_ADDR", "") or "0.0.0.0"  # noqa: S104
+    forwarded = [h.strip() for h in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if h.strip()]
+    while forwarded and in_networks(hop, settings.TRUSTED_PROXIES):
+        hop = forwarded.pop()
+    return hop
+
+
+def axes_client_ip(request: HttpRequest) -> str:
+    return client_ip(request)
+
+
+class RequestContextMiddleware:
+    """Gives every request an id, in the logs and in `X-Request-Id`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        return response

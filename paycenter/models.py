@@ -1,0 +1,110 @@
+"""The audit records every part of the center writes: events and exchanges, and editable schedules."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Event(models.Model):
+    """One state change or decision. Append-only: update and delete are refused by a trigger.
+
+    `data` is the public record after the change, as the app's query would have answered; `actor` and
+    `reason` stay inside. `seq` and `hash` are given once, by the sequencer, after the commit.
+    """
+
+    type = models.CharField(_("type"), max_length=48)
+    created_at = models.DateTimeField(_("time"))
+    object_type = models.CharField(_("record"), max_length=24)
+    object_id = models.BigIntegerField(_("record id"), null=True)
+    app_id = models.CharField(_("app"), max_length=32, blank=True, default="")
+    merchant_no = models.CharField(_("merchant"), max_length=32, blank=True, default="")
+    trade_no = models.CharField(_("trade number"), max_length=32, blank=True, default="")
+    attempt_no = models.CharField(_("attempt number"), max_length=32, blank=True, default="")
+    refund_no = models.CharField(_("refund number"), max_length=32, blank=True, default="")
+    from_state = models.CharField(_("from"), max_length=20, blank=True, default="")
+    to_state = models.CharField(_("to"), max_length=20, blank=True, default="")
+    actor = models.CharField(_("actor"), max_length=100)
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    detail = models.JSONField(_("detail"), default=dict)
+    data = models.JSONField(_("public record"), null=True)
+    public = models.BooleanField(_("visible to the app"), default=False)
+    seq = models.BigIntegerField(_("sequence"), null=True, unique=True)
+    hash = models.CharField(_("hash"), max_length=64, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [
+            models.Index(fields=["id"], condition=Q(seq__isnull=True), name="event_unsequenced"),
+            models.Index(fields=["app_id", "seq"], condition=Q(public=True), name="event_public"),
+            models.Index(fields=["trade_no", "id"], condition=~Q(trade_no=""), name="event_trade"),
+            models.Index(fields=["object_type", "object_id", "id"], name="event_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.trade_no or self.object_id}"
+
+
+class EventHead(models.Model):
+    """One row: the last sequence number and hash. Locking it makes one sequencer at a time."""
+
+    seq = models.BigIntegerField(default=0)
+    hash = models.CharField(max_length=64, default="")
+
+
+class Exchange(models.Model):
+    """A request and its answer, to or from a channel or an app, masked at the moment of writing."""
+
+    class Direction(models.TextChoices):
+        IN = "in", _("received")
+        OUT = "out", _("sent")
+
+    created_at = models.DateTimeField(_("time"))
+    direction = models.CharField(_("direction"), max_length=3, choices=Direction)
+    peer = models.CharField(_("peer"), max_length=64)  # "app:<app_id>", "channel:<provider>"
+    operation = models.CharField(_("operation"), max_length=48)
+    app_order_no = models.CharField(_("app order number"), max_length=64, blank=True, default="")
+    trade_no = models.CharField(_("trade number"), max_length=32, blank=True, default="")
+    attempt_no = models.CharField(_("attempt number"), max_length=32, blank=True, default="")
+    merchant_no = models.CharField(_("merchant"), max_length=32, blank=True, default="")
+    method = models.CharField(_("HTTP method"), max_length=8)
+    url = models.CharField(_("address"), max_length=1024)
+    status = models.IntegerField(_("HTTP status"), null=True)
+    elapsed_ms = models.IntegerField(_("milliseconds"), default=0)
+    request = models.TextField(_("request"), blank=True, default="")
+    response = models.TextField(_("answer"), blank=True, default="")
+    error = models.CharField(_("error"), max_length=300, blank=True, default="")
+    request_id = models.CharField(_("request id"), max_length=36, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("exchange")
+        verbose_name_plural = _("exchanges")
+        indexes = [
+            models.Index(fields=["trade_no", "id"], condition=~Q(trade_no=""), name="exchange_trade"),
+            models.Index(fields=["app_order_no", "id"], condition=~Q(app_order_no=""), name="exchange_order"),
+            models.Index(fields=["request_id"], condition=~Q(request_id=""), name="exchange_request"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.direction} {self.peer} {self.operation}"
+
+
+class RetrySchedule(models.Model):
+    """Delays in seconds that an operator can change: first delay, then each next one.
+
+    `name` is `query` or `query:<provider>` (payments without a notification), `delivery` (telling apps).
+    """
+
+    name = models.CharField(_("name"), max_length=48, unique=True)
+    delays = models.JSONField(_("delays (seconds)"), default=list)
+    repeat_last = models.BooleanField(_("repeat the last delay"), default=False)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("retry schedule")
+        verbose_name_plural = _("retry schedules")
+
+    def __str__(self) -> str:
+        return self.name

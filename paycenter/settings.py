@@ -1,0 +1,176 @@
+"""Settings, from the environment. `PAYCENTER_MODE=production` refuses what is only fit for a demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ
+
+from paycenter.settings_guard import embedded_secrets, refuse_unsafe
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.str("PAYCENTER_VAR", default=str(BASE_DIR / "var"))).resolve()
+
+# ---- what kind of process this is ----------------------------------------------------------
+MODE = env.str("PAYCENTER_MODE", default="embedded")  # embedded | production
+ENTRANCE = env.str("PAYCENTER_ENTRANCE", default="all")  # internal | portal | public | all
+DEBUG = env.bool("DEBUG", default=False)
+_embedded = embedded_secrets(VAR_DIR) if MODE == "embedded" else {}
+SECRET_KEY = env.str("SECRET_KEY", default=_embedded.get("secret_key", ""))
+# Fernet keys, comma separated: the first writes, all read (rotation).
+ENCRYPTION_KEYS = env.list("PAYCENTER_ENCRYPTION_KEYS", default=_embedded.get("encryption_keys", []))
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"] if _embedded else [])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Where payers and channels reach the public entrance; no trailing slash.
+PUBLIC_BASE_URL = env.str("PAYCENTER_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+# Addresses of our own reverse proxies; the client is the right-most forwarded hop not among them.
+TRUSTED_PROXIES = env.list("PAYCENTER_TRUSTED_PROXIES", default=[])
+# Source networks that may use the internal entrance (empty: any, for the embedded demo).
+INTERNAL_NETWORKS = env.list("PAYCENTER_INTERNAL_NETWORKS", default=[])
+# Networks outbound calls may reach although they are not public. Development only.
+EGRESS_ALLOWED = env.list("PAYCENTER_EGRESS_ALLOWED", default=[])
+refuse_unsafe(
+    mode=MODE, entrance=ENTRANCE, debug=DEBUG, secret_key=SECRET_KEY, encryption_keys=ENCRYPTION_KEYS,
+    allowed_hosts=ALLOWED_HOSTS, egress_allowed=EGRESS_ALLOWED, public_base_url=PUBLIC_BASE_URL,
+    internal_networks=INTERNAL_NETWORKS,
+)  # fmt: skip
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_fsm",
+    "simple_history",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
+    "paycenter",
+    "merchants",
+    "notifications",
+    "trades",
+    "cashier",
+]
+MIDDLEWARE = [
+    "paycenter.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = f"paycenter.urls.{ENTRANCE}"
+WSGI_APPLICATION = "paycenter.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# ---- database ----------------------------------------------------------------------------
+_database = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'paycenter.sqlite3'}")
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    # IMMEDIATE takes the write lock at BEGIN, so that writers queue instead of failing half-way.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+    }
+else:
+    _database.setdefault("OPTIONS", {})
+    _database["CONN_MAX_AGE"] = env.int("PAYCENTER_DB_MAX_AGE", default=600)
+    _database["CONN_HEALTH_CHECKS"] = True
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# ---- broker, cache ------------------------------------------------------------------------
+REDIS_URL = env.str("REDIS_URL", default="")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL or "memory://")
+
+# ---- staff ---------------------------------------------------------------------------------
+AUTH_USER_MODEL = "merchants.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "merchants.roles.RoleBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "paycenter.middleware.axes_client_ip"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = MODE == "production"
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+LOGIN_URL = "admin:login"
+
+# ---- language, time, static ----------------------------------------------------------------
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = Path(env.str("PAYCENTER_STATIC_ROOT", default=str(VAR_DIR / "static")))
+WHITENOISE_USE_FINDERS = MODE == "embedded"
+
+# ---- the contract's numbers (seconds) --------------------------------------------------------
+GOPAY_REPEAT_WINDOW = env.int("PAYCENTER_REPEAT_WINDOW", default=15)
+GOPAY_TIME_LIMIT = env.float("PAYCENTER_GOPAY_TIME_LIMIT", default=11.0)
+SUPERSEDE_WAIT = 2.0
+REQUEST_BODY_LIMIT = 256 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Payment Center API",
+    "VERSION": "1.0.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+SIMPLE_HISTORY_REVERT_DISABLED = True

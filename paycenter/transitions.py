@@ -1,0 +1,79 @@
+"""The only code that changes a state: a django-fsm transition under the row's lock, saved with its event.
+
+django-fsm checks neither permissions nor locks, and saves nothing; `advance` is what everybody calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+from django_fsm import TransitionNotAllowed, can_proceed
+
+from paycenter.errors import TransitionRefused
+from paycenter.models import Event
+
+M = TypeVar("M", bound=models.Model)
+
+
+def lock(model: type[M], **lookup: Any) -> M:
+    """Fetch one row for update. Must run inside `atomic`; raises `model.DoesNotExist`.
+
+    Lock order everywhere: trade, attempt, abnormal payment, refund, ceiling counter.
+    """
+    return model._default_manager.select_for_update(of=("self",)).get(**lookup)
+
+
+def advance(
+    record: models.Model,
+    transition: str,
+    *,
+    actor: str,
+    reason: str = "",
+    fields: Iterable[str] = (),
+    event: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    **event_fields: Any,
+) -> Event:
+    """Run the named transition on a row the caller has locked, save it and write its event.
+
+    `fields` are further columns the caller changed on `record`; `arguments` go to the transition
+    method. The event's `data` is `record.public_data()` where the model has it. Raises
+    TransitionRefused when the present state does not allow the change.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("advance() needs an open transaction and a locked row")
+    method = getattr(record, transition)
+    before = str(record.state)  # type: ignore[attr-defined]
+    if not can_proceed(method, check_conditions=True):
+        raise TransitionRefused(f"{transition} is not possible from {before}", state=before)
+    try:
+        method(**(arguments or {}))
+    except TransitionNotAllowed as exc:
+        raise TransitionRefused(f"{transition} is not possible from {before}", state=before) from exc
+    save_changed(record, ("state", *fields))
+    return record_event(
+        record, event or f"{record._meta.model_name}.{transition}", actor=actor, reason=reason,
+        from_state=before, to_state=str(record.state), **event_fields,  # type: ignore[attr-defined]
+    )  # fmt: skip
+
+
+def save_changed(record: models.Model, fields: Iterable[str]) -> None:
+    """Save these columns, and count the version up where the record has one."""
+    names = set(fields)
+    if hasattr(record, "version"):
+        record.version += 1
+        names.add("version")
+    record.save(update_fields=sorted(names))
+
+
+def record_event(record: models.Model, type_: str, *, actor: str, **fields: Any) -> Event:
+    """Write an event about a record without changing its state."""
+    describe = getattr(record, "event_fields", None)
+    values = {**(describe() if describe else {}), **fields}
+    return Event.objects.create(
+        type=type_, actor=actor[:100], object_type=record._meta.model_name or "", object_id=record.pk,
+        created_at=timezone.now(), **{**values, "reason": str(values.get("reason", ""))[:500]},
+    )  # fmt: skip
