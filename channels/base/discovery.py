@@ -50,14 +50,14 @@ def _registry() -> tuple[Mapping[str, type[Provider]], Mapping[str, Method], Map
     methods: dict[str, Method] = {}
     owners: dict[str, str] = {}
     for package in _provider_packages():
-        found = [c for m in _modules(package) for c in _own_classes(m, Provider)]
+        found = [c for m in _modules(package) for c in _own_classes(m, Provider)]  # type: ignore[type-abstract]
         if len(found) != 1:
             raise ConfigError(f"{package.__name__} must define exactly one Provider, not {len(found)}")
         provider = found[0]
         _claim(provider.code, providers, package)
         providers[provider.code] = provider
         for module in _modules(package):
-            for cls in _own_classes(module, Method):
+            for cls in _own_classes(module, Method):  # type: ignore[type-abstract]
                 _claim(cls.code, methods, module)
                 methods[cls.code] = cls()
                 owners[cls.code] = provider.code
