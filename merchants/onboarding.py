@@ -1,0 +1,68 @@
+"""A payment account's parameters between the form and the table: pure functions, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from channels.base import keys
+from channels.base.config import clean_config
+from channels.base.fields import FieldKind
+from channels.base.provider import Provider
+
+_ON_FILE = (FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
+
+
+def keeps_when_blank(kind: FieldKind) -> bool:
+    """Whether a blank box of this kind means "as stored": what is never shown again, and what is uploaded."""
+    return kind in (FieldKind.SECRET, FieldKind.PRIVATE_KEY, FieldKind.PUBLIC_KEY, *_ON_FILE)
+
+
+def merged_config(
+    provider: type[Provider], stored: Mapping[str, Any], raw: Mapping[str, Any], now: datetime
+) -> dict[str, Any]:
+    """The parameters after a form was sent: blank keys and secrets keep what is stored.
+
+    Raises ChannelConfigInvalid with every problem by field name.
+    """
+    values = dict(raw)
+    for field in provider.fields:
+        blank = values.get(field.name) in (None, "", b"")
+        if blank and keeps_when_blank(field.kind) and field.name in stored:
+            values[field.name] = stored[field.name]
+    return clean_config(provider, values, now)
+
+
+def identity_of(provider: type[Provider], config: Mapping[str, Any]) -> str:
+    """How the channel knows this merchant: the values of the identity fields, joined."""
+    return "/".join(str(config[f.name]) for f in provider.fields if f.identity and f.name in config)
+
+
+def certificate_expiry(provider: type[Provider], config: Mapping[str, Any]) -> datetime | None:
+    """When the first of the account's certificates stops working; None where it has none.
+
+    Of a chain only the certificates of a signer count, not the authorities above them; where several
+    signers overlap (a channel renewing its own) the last one decides.
+    """
+    ends = [end for f in provider.fields if f.kind in _ON_FILE and (end := _end_of(config.get(f.name)))]
+    return min(ends, default=None)
+
+
+def _end_of(pem: Any) -> datetime | None:
+    signers = [c for c in keys.parse_certificates(pem) if not _is_authority(c)] if pem else []
+    return max((c.not_valid_after_utc for c in signers), default=None)
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (x509.ExtensionNotFound, ValueError):
+        return certificate.subject == certificate.issuer
+
+
+def changed_names(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Names of the parameters that differ; never their values."""
+    return sorted(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -1,0 +1,322 @@
+"""Writes about merchants, apps and payment accounts. Every one leaves an event with its actor.
+
+`actor` is who did it: `staff:<username>`, or `system` for the center's own acts.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from channels.base import keys
+from channels.base.discovery import methods_of, provider_code_of, provider_for
+from channels.base.fields import Label
+from channels.base.results import CheckResult
+from merchants.channels import provider_of
+from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
+from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
+from merchants.states import MerchantState
+from paycenter.errors import ChannelConfigInvalid, ChannelError, TransitionRefused
+from paycenter.numbers import new_short_number
+from paycenter.transitions import advance, lock, record_event, save_changed
+
+# An account in these states is guarded: one person alone changes nothing about it.
+GUARDED_STATES = (MerchantState.ACTIVE, MerchantState.SUSPENDED)
+_IDENTITY_FIXED = Label(
+    "已有交易使用此账户，身份参数不能再修改，请新建支付账户",
+    "trades have used this account, so its identity cannot change; open a new account",
+)
+_NOT_RENEWABLE = Label("不能自动更新", "cannot be renewed automatically")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedApp:
+    """A new app with its secrets, which are shown this once and kept encrypted from then on."""
+
+    app: App
+    hmac_secret: str = field(repr=False)
+    webhook_secret: str = field(repr=False)
+
+
+@transaction.atomic
+def merchant_create(*, name: str, actor: str, **values: Any) -> Merchant:
+    """Open a merchant as a draft with a merchant number of its own.
+
+    `values` are further plain columns (`short_name`, `timezone`, `contact_name` …).
+    """
+    merchant = Merchant.objects.create(merchant_no=new_short_number("M"), name=name, **values)
+    record_event(merchant, "merchant.created", actor=actor, to_state=merchant.state)
+    return merchant
+
+
+@transaction.atomic
+def merchant_advance(*, merchant: Merchant, transition: str, actor: str, reason: str = "") -> Merchant:
+    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused."""
+    locked = lock(Merchant, pk=merchant.pk)
+    advance(locked, transition, actor=actor, reason=reason)
+    return locked
+
+
+@transaction.atomic
+def app_create(
+    *,
+    name: str,
+    actor: str,
+    merchants: Iterable[Merchant] = (),
+    allowed_ips: Sequence[str] = (),
+    notify_url: str = "",
+    return_url: str = "",
+    requests_per_second: int = 500,
+    rsa_public_key: str | bytes = "",
+) -> IssuedApp:
+    """Register an app and issue its secrets. Raises KeyProblem for an unusable RSA public key."""
+    app = App.objects.create(
+        app_id=new_short_number("APP"), name=name, allowed_ips=list(allowed_ips), notify_url=notify_url,
+        return_url=return_url, requests_per_second=requests_per_second, webhook_secret=new_webhook_secret(),
+    )  # fmt: skip
+    hmac_secret = new_hmac_secret()
+    AppKey.objects.create(app=app, kind=AppKey.Kind.HMAC, value=hmac_secret)
+    if rsa_public_key:
+        pem = keys.public_key_pem(keys.parse_public_key(rsa_public_key))
+        AppKey.objects.create(app=app, kind=AppKey.Kind.RSA, value=pem)
+    record_event(app, "app.created", actor=actor)
+    app_merchants_set(app=app, merchants=merchants, actor=actor)
+    return IssuedApp(app=app, hmac_secret=hmac_secret, webhook_secret=app.webhook_secret)
+
+
+def new_hmac_secret() -> str:
+    """256 random bits as text; the text itself is the key."""
+    return secrets.token_urlsafe(32)
+
+
+def new_webhook_secret() -> str:
+    """`whsec_` and 256 random bits in base64, as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
+@transaction.atomic
+def app_merchants_set(*, app: App, merchants: Iterable[Merchant], actor: str) -> None:
+    """Which merchants the app may collect for; those left out are switched off, not forgotten."""
+    wanted = {m.pk: m for m in merchants}
+    for link in AppMerchant.objects.select_related("merchant").filter(app=app):
+        present = wanted.pop(link.merchant_id, None) is not None
+        if present != link.is_active:
+            link.is_active = present
+            link.save(update_fields=["is_active"])
+            _link_event(app, link.merchant, "linked" if present else "unlinked", actor)
+    for merchant in wanted.values():
+        AppMerchant.objects.create(app=app, merchant=merchant)
+        _link_event(app, merchant, "linked", actor)
+
+
+def _link_event(app: App, merchant: Merchant, word: str, actor: str) -> None:
+    record_event(app, f"app.merchant_{word}", actor=actor, merchant_no=merchant.merchant_no)
+
+
+@transaction.atomic
+def account_create(
+    *,
+    merchant: Merchant,
+    channel: str,
+    name: str,
+    config: Mapping[str, Any],
+    actor: str,
+    methods: Iterable[str] | None = None,
+) -> PaymentAccount:
+    """Open a payment account as a draft with a payment number of its own.
+
+    `config` holds raw values of the provider's declared fields (text or uploaded bytes); `methods`
+    None means every scene the parameters allow. Raises ChannelConfigInvalid with every problem by
+    field name, and for a channel or method code that does not exist.
+    """
+    provider = _provider(channel)
+    clean = merged_config(provider, {}, config, timezone.now())
+    account = PaymentAccount(
+        payment_no=new_short_number("Z"), merchant=merchant, channel=channel, name=name,
+        identity=identity_of(provider, clean), certificate_expires_at=certificate_expiry(provider, clean),
+    )  # fmt: skip
+    account.config = clean
+    account.save()
+    record_event(account, "paymentaccount.created", actor=actor, to_state=account.state)
+    codes = [m.code for m in methods_of(channel)] if methods is None else methods
+    account_methods_set(account=account, methods=codes, actor=actor)
+    return account
+
+
+def _provider(channel: str) -> Any:
+    try:
+        return provider_for(channel)
+    except KeyError as exc:
+        raise ChannelConfigInvalid({"channel": [Label("没有这个渠道", "no such channel")]}) from exc
+
+
+@transaction.atomic
+def account_update_config(
+    *, account: PaymentAccount, config: Mapping[str, Any], actor: str, confirmed: bool = False
+) -> PaymentAccount:
+    """Store new parameters; blank keys and secrets keep what is stored. It has to be checked again.
+
+    `confirmed` says that a second person agreed (`merchants.changes` passes it); without it an account
+    that is or was active is refused with TransitionRefused. Raises ChannelConfigInvalid with every problem
+    by field name, also where an identity field changes after the account's first attempt.
+    """
+    locked = lock(PaymentAccount, pk=account.pk)
+    if locked.state in GUARDED_STATES and not confirmed:
+        raise TransitionRefused(_("A second person has to confirm this change."), state=locked.state)
+    provider = _provider(locked.channel)
+    clean = merged_config(provider, locked.config, config, timezone.now())
+    refuse_identity_change(locked, clean)
+    return _store_config(locked, clean, actor=actor, keep_check=False)
+
+
+def refuse_identity_change(account: PaymentAccount, config: Mapping[str, Any]) -> None:
+    """Raises ChannelConfigInvalid at each identity field that differs although an attempt was made."""
+    fields = [f.name for f in _provider(account.channel).fields if f.identity]
+    differ = [name for name in fields if account.config.get(name) != config.get(name)]
+    if differ and account.attempt_set.exists():
+        raise ChannelConfigInvalid({name: [_IDENTITY_FIXED] for name in differ})
+
+
+@transaction.atomic
+def account_store_fetched(
+    *, account: PaymentAccount, values: Mapping[str, Any], actor: str = "system"
+) -> PaymentAccount:
+    """Store what the channel itself gave us under its signature (renewed platform certificates).
+
+    Identity and secrets cannot be changed this way. Raises ChannelConfigInvalid.
+    """
+    locked = lock(PaymentAccount, pk=account.pk)
+    provider = _provider(locked.channel)
+    protected = {f.name for f in provider.fields if f.identity or f.is_secret}
+    if touched := sorted(protected & set(values)):
+        raise ChannelConfigInvalid({name: [_NOT_RENEWABLE] for name in touched})
+    clean = merged_config(provider, locked.config, {**locked.config, **values}, timezone.now())
+    return _store_config(locked, clean, actor=actor, keep_check=True)
+
+
+def _store_config(
+    account: PaymentAccount, config: dict[str, Any], *, actor: str, keep_check: bool
+) -> PaymentAccount:
+    """Write the columns that follow from the parameters; the caller holds the lock."""
+    names = changed_names(account.config, config)
+    if not names:
+        return account
+    provider = _provider(account.channel)
+    account.config = config
+    account.identity = identity_of(provider, config)
+    account.certificate_expires_at = certificate_expiry(provider, config)
+    account.config_version += 1
+    fields = ["config", "identity", "certificate_expires_at", "config_version"]
+    if not keep_check:
+        account.check_ok, account.checked_at, account.check_message = None, None, ""
+        fields += ["check_ok", "checked_at", "check_message"]
+    save_changed(account, fields)
+    detail = {"payment_no": account.payment_no, "changed": names}
+    record_event(account, "paymentaccount.configured", actor=actor, detail=detail)
+    return account
+
+
+@transaction.atomic
+def account_methods_set(*, account: PaymentAccount, methods: Iterable[str], actor: str) -> None:
+    """Which scenes the account's contract covers; the rest is switched off.
+
+    Raises ChannelConfigInvalid for a code that is not a scene of the account's channel.
+    """
+    wanted = set(methods)
+    foreign = sorted(c for c in wanted if c not in {m.code for m in methods_of(account.channel)})
+    if foreign:
+        raise _methods_refused("不是该渠道的支付方式", "not methods of this channel", foreign)
+    rows = AccountMethod.objects.filter(account=account)
+    before = set(rows.filter(is_active=True).values_list("method", flat=True))
+    rows.exclude(method__in=wanted).update(is_active=False)
+    for code in sorted(wanted - before):
+        AccountMethod.objects.update_or_create(account=account, method=code, defaults={"is_active": True})
+    if before != wanted:
+        detail = {"payment_no": account.payment_no, "methods": sorted(wanted)}
+        record_event(account, "paymentaccount.methods", actor=actor, detail=detail)
+
+
+def _methods_refused(zh: str, en: str, codes: Iterable[str]) -> ChannelConfigInvalid:
+    text = ", ".join(codes)
+    return ChannelConfigInvalid({"methods": [Label(f"{zh}：{text}", f"{en}: {text}")]})
+
+
+def account_check(*, account: PaymentAccount, actor: str) -> CheckResult:
+    """Ask the channel whether address, identity and keys work, and keep its answer on the account.
+
+    Never raises for what the channel or the network does: that is the answer. It waits for the channel,
+    so inside a transaction it raises RuntimeError. An answer to parameters changed meanwhile is not kept.
+    """
+    with transaction.atomic(durable=True):
+        account = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
+    result = _ask(account)
+    text = result.message.text(translation.get_language())[:300]
+    with transaction.atomic():
+        locked = lock(PaymentAccount, pk=account.pk)
+        if locked.config_version == account.config_version:
+            locked.checked_at, locked.check_ok, locked.check_message = timezone.now(), result.ok, text
+            save_changed(locked, ["checked_at", "check_ok", "check_message"])
+        detail = {"payment_no": locked.payment_no, "ok": result.ok, "message": text}
+        record_event(locked, "paymentaccount.checked", actor=actor, detail=detail)
+    return result
+
+
+def _ask(account: PaymentAccount) -> CheckResult:
+    try:
+        return provider_of(account).check()
+    except ChannelError as exc:
+        label = Label(f"没有得到渠道的有效应答：{exc}", f"no usable answer from the channel: {exc}")
+        return CheckResult(ok=False, message=label)
+
+
+@transaction.atomic
+def account_advance(
+    *, account: PaymentAccount, transition: str, actor: str, reason: str = ""
+) -> PaymentAccount:
+    """Run an onboarding transition; activating needs a successful check. Raises TransitionRefused."""
+    locked = lock(PaymentAccount, pk=account.pk)
+    if transition in ("activate", "resume") and not locked.check_ok:
+        raise TransitionRefused(_("Check the connection successfully first."), state=locked.state)
+    advance(locked, transition, actor=actor, reason=reason)
+    return locked
+
+
+@transaction.atomic
+def cashier_methods_set(
+    *, app: App, merchant: Merchant, methods: Sequence[tuple[PaymentAccount, str]], actor: str
+) -> None:
+    """What the cashier shows for an app and a merchant, in this order; what is left out is removed.
+
+    Raises ChannelConfigInvalid for an account of another merchant, a method of another channel, or one
+    method given twice.
+    """
+    codes = [code for _account, code in methods]
+    wrong = [
+        code for account, code in methods
+        if account.merchant_id != merchant.pk or _owner(code) != account.channel or codes.count(code) > 1
+    ]  # fmt: skip
+    if wrong:
+        raise _methods_refused("不能这样配置", "cannot be configured", sorted(set(wrong)))
+    CashierMethod.objects.filter(app=app, merchant=merchant).exclude(method__in=codes).delete()
+    for position, (account, code) in enumerate(methods):
+        CashierMethod.objects.update_or_create(
+            app=app, merchant=merchant, method=code,
+            defaults={"account": account, "position": position, "is_active": True},
+        )  # fmt: skip
+    record_event(
+        app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail={"methods": codes}
+    )
+
+
+def _owner(method: str) -> str:
+    try:
+        return provider_code_of(method)
+    except KeyError:
+        return ""
