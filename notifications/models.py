@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -27,12 +29,14 @@ class Notification(models.Model):
     app = models.ForeignKey(App, models.PROTECT, verbose_name=_("app"))
     type = models.CharField(_("type"), max_length=32)
     url = models.CharField(_("address"), max_length=512)
+    host = models.CharField(_("receiver"), max_length=260, blank=True, default="")  # host:port of `url`
     body = models.TextField(_("body"))
     trade_no = models.CharField(_("trade number"), max_length=32, blank=True, default="")
     refund_no = models.CharField(_("refund number"), max_length=32, blank=True, default="")
     state = models.CharField(_("state"), max_length=12, choices=NotificationState, default=NotificationState.PENDING)
     tries = models.PositiveIntegerField(_("tries"), default=0)
     next_delivery_at = models.DateTimeField(_("next try"), null=True)
+    resend_by = models.CharField(_("re-send asked by"), max_length=100, blank=True, default="")
     created_at = models.DateTimeField(_("created"))
     delivered_at = models.DateTimeField(_("acknowledged at"), null=True)
 
@@ -49,6 +53,9 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.webhook_id}"
+
+    def event_fields(self) -> dict[str, Any]:
+        return {"app_id": self.app.app_id, "trade_no": self.trade_no, "refund_no": self.refund_no}
 
 
 class Delivery(models.Model):

@@ -1,0 +1,60 @@
+"""Telling people. One `alert()` for everybody; routes such as a DingTalk robot carry it out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import DatabaseError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from notifications.models import Alert
+from paycenter.masking import mask_text
+
+log = structlog.get_logger(__name__)
+REPEAT_WINDOW = timedelta(minutes=10)
+
+
+def alert(
+    *,
+    kind: str,
+    key: str,
+    title: str,
+    text: str = "",
+    severity: str = "warning",
+    merchant_no: str = "",
+    trade_no: str = "",
+) -> None:
+    """Raise an alert, or count it up when the same `key` was raised within ten minutes.
+
+    Safe inside a transaction (it becomes visible with the commit, and its own failure is logged and
+    does not spoil the caller's work) and outside one. It never waits for another transaction.
+    """
+    now = timezone.now()
+    title, text, key = mask_text(title)[:160], mask_text(text), key[:160]
+    try:
+        with transaction.atomic():
+            if not _counted_up(key, now):
+                Alert.objects.create(
+                    kind=kind[:32], key=key, severity=severity, title=title, text=text, merchant_no=merchant_no[:32],
+                    trade_no=trade_no[:32], created_at=now, last_at=now, next_send_at=now,
+                )  # fmt: skip
+    except (DatabaseError, ValueError) as exc:
+        log.error("alert not recorded", kind=kind, key=key, title=title, error=type(exc).__name__)
+
+
+def _counted_up(key: str, now: datetime) -> bool:
+    """Whether an unacknowledged alert of the window stands for this one too.
+
+    The window starts with the first of them, so that a lasting trouble is told again every ten
+    minutes. A row another transaction is just counting is left alone: one count is worth no waiting.
+    """
+    recent = Alert.objects.filter(key=key, created_at__gt=now - REPEAT_WINDOW, acknowledged_at__isnull=True)
+    found = recent.order_by("-id").values_list("pk", flat=True).first()
+    if found is None:
+        return False
+    mine = Alert.objects.select_for_update(skip_locked=True).filter(pk=found).values_list("pk", flat=True)
+    if list(mine):
+        Alert.objects.filter(pk=found).update(count=F("count") + 1, last_at=now)
+    return True
