@@ -1,9 +1,10 @@
 """Money: an integer number of minor units in an ISO 4217 currency. Floats appear nowhere."""
 
+# ruff: noqa: SIM905 - lists of codes read better as words
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from paycenter.errors import MoneyError
 
@@ -24,6 +25,7 @@ _TWO_DECIMALS = frozenset(
     "TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW ZWL".split()
 )
 MAX_MINOR = 10**11
+_MAX_DIGITS = 20  # before or after the point; also bounds the work that a text like 1E+999999 causes
 
 
 def is_currency(code: object) -> bool:
@@ -69,11 +71,13 @@ class Money:
         if isinstance(text, float):
             raise MoneyError("money is never a float")
         try:
-            scaled = Decimal(text).scaleb(scale_of(currency))
-            minor = int(scaled)
-        except (InvalidOperation, ValueError, OverflowError, TypeError) as exc:
-            raise MoneyError(f"not an amount: {text!r}") from exc
-        if minor != scaled:
+            value = Decimal(text)
+            if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS:
+                raise MoneyError("not an amount of any order of money")
+            minor = int(value.scaleb(scale_of(currency)))
+        except (ArithmeticError, ValueError, TypeError) as exc:
+            raise MoneyError("not an amount") from exc
+        if Decimal(minor).scaleb(-scale_of(currency)) != value:
             raise MoneyError(f"{text!r} has more decimals than {currency} has")
         return cls(minor, currency)
 

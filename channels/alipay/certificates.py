@@ -24,9 +24,9 @@ _SHORT_NAMES = {"1.2.840.113549.1.9.1": "emailAddress"}
 
 NOT_RSA = Label("证书中的公钥不是 2048 位及以上的 RSA 公钥",
                 "the certificate does not hold an RSA key of 2048 bits or more")  # fmt: skip
-_NO_CHAIN = Label("该证书不是由所填的支付宝根证书签发，请重新下载这两个文件",
+_NO_CHAIN = Label("该证书不是由所填的支付宝根证书签发，请重新下载这两个文件并上传完整文件",
                   "this certificate was not issued below the given Alipay root certificate; "
-                  "download both files again")  # fmt: skip
+                  "download both files again and upload them whole")  # fmt: skip
 
 
 def certificate_sn(certificate: x509.Certificate) -> str:

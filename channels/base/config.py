@@ -15,11 +15,15 @@ from channels.base.provider import Provider
 from paycenter.errors import ChannelConfigInvalid
 
 _REQUIRED = Label("必填", "this field is required")
+_WRONG_TYPE = Label("类型不正确", "not a usable type of value")
+_KEY_KINDS = frozenset({
+    FieldKind.PRIVATE_KEY, FieldKind.PUBLIC_KEY, FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN,
+})  # fmt: skip
 MASK = "••••••"
 
 
 def clean_config(provider: type[Provider], raw: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """The stored form of an account's parameters: keys as PEM, numbers as int, blanks dropped.
+    """The stored form of an account's parameters: keys as PEM, numbers as int, blanks as their default.
 
     Fields that do not apply are dropped, unknown names refused. Raises ChannelConfigInvalid with
     every problem at once, by field name.
@@ -53,13 +57,17 @@ def masked_config(provider: type[Provider], config: Mapping[str, Any]) -> dict[s
 def _clean_field(field: Field, raw: Mapping[str, Any], config: Mapping[str, Any], now: datetime) -> Any:
     if not field.applies(config):
         return None
-    value = raw.get(field.name, field.default)
-    if isinstance(value, str):
+    value = raw.get(field.name)
+    if isinstance(value, str | bytes):
         value = value.strip()
     if value is None or value in ("", b""):
+        value = field.default
+    if value is None:
         if field.required:
             raise KeyProblem(_REQUIRED)
         return None
+    if not isinstance(value, str | bytes if field.kind in _KEY_KINDS else str | bytes | int):
+        raise KeyProblem(_WRONG_TYPE)
     return _CLEANERS[field.kind](field, value, now)
 
 
@@ -84,7 +92,7 @@ def _url(field: Field, value: Any, now: datetime) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or parts.username is not None or parts.fragment:
+    if not usable or parts.username is not None or parts.fragment or re.search(r"[\s\x00-\x1f]", text):
         raise KeyProblem(Label("应为 http(s) 地址", "must be an http(s) address"))
     return text
 

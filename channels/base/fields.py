@@ -25,7 +25,7 @@ class Label:
 
 class FieldKind(StrEnum):
     TEXT = "text"
-    SECRET = "secret"  # shown masked, never shown again
+    SECRET = "secret"  # noqa: S105 - shown masked, never shown again
     PRIVATE_KEY = "private_key"  # RSA: PEM, bare base64, PKCS#1 or PKCS#8; stored as PKCS#8 PEM
     PUBLIC_KEY = "public_key"  # RSA: PEM or bare base64; stored as SubjectPublicKeyInfo PEM
     CERTIFICATE = "certificate"  # one X.509 certificate, PEM or DER

@@ -22,6 +22,8 @@ MIN_RSA_BITS = 2048
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
+_RSA_OID = bytes.fromhex("2a864886f70d0101")  # 1.2.840.113549.1.1, PKCS #1, in keys and in signatures
+
 
 class KeyProblem(ValueError):
     """A key or certificate that cannot be used; `label` says why, without any of its content."""
@@ -33,7 +35,8 @@ class KeyProblem(ValueError):
 
 _NOT_A_KEY = Label("不是有效的 RSA 私钥（支持 PEM 或纯 base64，PKCS#1 或 PKCS#8）",
                    "not a usable RSA private key (PEM or bare base64, PKCS#1 or PKCS#8)")  # fmt: skip
-_NOT_PUBLIC = Label("不是有效的 RSA 公钥（PEM 或纯 base64）", "not a usable RSA public key (PEM or bare base64)")
+_NOT_PUBLIC = Label("不是有效的 RSA 公钥（PEM 或纯 base64）",
+                    "not a usable RSA public key (PEM or bare base64)")  # fmt: skip
 _NOT_CERT = Label("不是有效的 X.509 证书", "not a usable X.509 certificate")
 _ENCRYPTED = Label("私钥带有口令，请先去除口令", "the private key has a passphrase; remove it first")
 _SHORT = Label("RSA 密钥长度不足 2048 位", "the RSA key is shorter than 2048 bits")
@@ -128,16 +131,27 @@ def _is_private(der: bytes) -> bool:
 
 
 def parse_certificates(data: str | bytes) -> list[x509.Certificate]:
-    """One or more certificates, PEM or a single DER. Raises KeyProblem."""
+    """One or more certificates, PEM or a single DER. Raises KeyProblem.
+
+    In a bundle, certificates without any RSA that cannot be read are left out: Alipay's root file holds
+    an ECC one whose encoding is refused by strict parsers.
+    """
     text = data.decode("ascii", errors="ignore") if isinstance(data, bytes) else data
     blocks = _CERTIFICATE.findall(text)
+    ders = [_der_candidates(block, _NOT_CERT)[1] for block in blocks or [data]]
+    found = [c for c in (_certificate(der, optional=len(ders) > 1) for der in ders) if c is not None]
+    if not found:
+        raise KeyProblem(_NOT_CERT)
+    return found
+
+
+def _certificate(der: bytes, *, optional: bool) -> x509.Certificate | None:
     try:
-        if blocks:
-            return [x509.load_pem_x509_certificate(b.encode("ascii")) for b in blocks]
-        _label, der = _der_candidates(data, _NOT_CERT)
-        return [x509.load_der_x509_certificate(der)]
-    except ValueError as exc:
-        raise exc if isinstance(exc, KeyProblem) else KeyProblem(_NOT_CERT) from exc
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
+        if optional and _RSA_OID not in der:
+            return None
+        raise KeyProblem(_NOT_CERT) from exc
 
 
 def check_validity(certificate: x509.Certificate, now: datetime) -> None:
