@@ -1,0 +1,48 @@
+# Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
+# Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
+.PHONY: help demo test lint messages requirements screenshots diagrams clean
+.DEFAULT_GOAL := help
+RUN := exec sh deploy/run.sh
+
+help:
+	@echo "make demo          start web, worker, beat and sandbox, take one payment; Ctrl-C ends it"
+	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
+	@echo "make lint          the checks of make test without the tests"
+	@echo "make messages      compile the translations (needs gettext)"
+	@echo "make diagrams      draw the state diagrams in docs/architecture.md from the code"
+	@echo "make screenshots   pictures for the README, from a running make demo"
+	@echo "make requirements  pin the packages of requirements*.in with hashes (needs uv)"
+	@echo "make clean         remove caches; asks before it touches the data in var"
+
+demo:
+	@$(RUN) runtime deploy.demo
+
+test:
+	@$(RUN) dev deploy.checks test $(PYTEST)
+
+lint:
+	@$(RUN) dev deploy.checks lint
+
+messages:
+	@.venv/bin/python manage.py compilemessages -v 1 --ignore=.venv
+
+diagrams:
+	@.venv/bin/python manage.py state_diagrams --write
+
+screenshots:
+	@$(RUN) dev deploy.screenshots
+
+# --universal: one file for every Python and machine; no index address is written into it.
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+requirements:
+	@$(COMPILE) requirements-installer.in -o requirements-installer.txt
+	@$(COMPILE) requirements.in -o requirements.txt
+	@$(COMPILE) requirements-dev.in -c requirements.txt -o requirements-dev.txt
+
+clean:
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@if [ -d var ]; then \
+	    printf 'Also delete var (the demo database, keys and logs)? Type yes: '; \
+	    read -r answer && [ "$$answer" = yes ] && rm -rf var || echo 'var is kept.'; \
+	fi

@@ -1,0 +1,116 @@
+"""`python -m deploy.checks lint|test [pytest arguments]`: every check in order, a summary at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from deploy.checks import catalogues, services
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PACKAGES = ("paycenter", "channels", "merchants", "notifications", "trades", "cashier", "sandbox", "deploy")
+# A database or broker of the developer's own must not become the one that tests write to.
+OURS = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PAYCENTER_VAR", "PAYCENTER_MODE", "PAYCENTER_ENTRANCE")
+
+Result = tuple[str, bool, float]
+
+
+def _environment(**extra: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in OURS}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **extra}
+
+
+def _step(name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Result:
+    print(f"\n=== {name}", flush=True)
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=dict(environment or _environment()), check=False)
+    return name, done.returncode == 0, time.monotonic() - began
+
+
+def _catalogues() -> Result:
+    print("\n=== message catalogues are compiled", flush=True)
+    began = time.monotonic()
+    problems = catalogues.stale(ROOT / "locale")
+    for problem in problems:
+        print(f"{problem}; run: make messages")
+    return "message catalogues", not problems, time.monotonic() - began
+
+
+def lint() -> list[Result]:
+    packages = [name for name in PACKAGES if (ROOT / name).is_dir()]
+    manage = [sys.executable, "manage.py"]
+    settings = _environment(DJANGO_SETTINGS_MODULE="tests.settings")
+    return [
+        _step("ruff", [str(BIN / "ruff"), "check", "."]),
+        _step("mypy", [str(BIN / "mypy"), *packages]),
+        _step("import rules", [str(BIN / "lint-imports")]),
+        _step("migrations match the models", [*manage, "makemigrations", "--check", "--dry-run"], settings),
+        _catalogues(),
+    ]
+
+
+def pytest(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Result:
+    return _step(name, [str(BIN / "pytest"), "-q", *arguments], environment)
+
+
+def _real_servers(arguments: Sequence[str]) -> Result:
+    """The same tests on PostgreSQL and Redis: given by address, or private ones made here."""
+    name = "tests on PostgreSQL and Redis"
+    with ExitStack() as stack:
+        try:
+            database = os.environ.get("TEST_DATABASE_URL") or stack.enter_context(services.postgres())
+            redis = os.environ.get("TEST_REDIS_URL") or stack.enter_context(services.redis())
+        except services.Unavailable as exc:
+            # A developer's machine may lack them; a build machine must not pass without.
+            print(f"\n=== {name}: NOT RUN, {exc}", flush=True)
+            return f"{name} (not run: {exc})", not os.environ.get("CI"), 0.0
+        return pytest(name, arguments, _environment(DATABASE_URL=database, REDIS_URL=redis))
+    raise AssertionError("unreachable")
+
+
+def test(arguments: Sequence[str]) -> list[Result]:
+    return [
+        *lint(),
+        pytest("tests on SQLite", arguments, _environment()),
+        _real_servers(arguments),
+    ]
+
+
+def _summary(results: Sequence[Result]) -> int:
+    print("\n=== summary")
+    for name, passed, seconds in results:
+        print(f"{'ok    ' if passed else 'FAILED'}  {seconds:7.1f} s  {name}")
+    return 0 if all(passed for _name, passed, _seconds in results) else 1
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """As an exception, so that the private servers are stopped and removed on the way out."""
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str]) -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        match arguments:
+            case ["lint"]:
+                return _summary(lint())
+            case ["test", *rest]:
+                return _summary(test(rest))
+    except KeyboardInterrupt:
+        return 130
+    print("usage: python -m deploy.checks lint | test [pytest arguments]", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,150 @@
+"""A private PostgreSQL and Redis for one test run: temporary, on loopback or a socket, gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+START_LIMIT = 30.0  # seconds
+
+
+class Unavailable(Exception):
+    """A server that is not installed or would not start; the text says which and why."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def find_postgres() -> Path | None:
+    """The directory of `initdb` and `postgres`; Debian keeps them off PATH, the newest version wins."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), reverse=True)
+    on_path = shutil.which("initdb")
+    for folder in [*debian, *([Path(on_path).resolve().parent] if on_path else [])]:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    return None
+
+
+def find_redis() -> str | None:
+    return next((found for name in ("redis-server", "valkey-server") if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """A fresh cluster; yields its DATABASE_URL. Raises Unavailable."""
+    programs = find_postgres()
+    if programs is None:
+        raise Unavailable("PostgreSQL is not installed (sudo apt-get install postgresql)")
+    user = _server_user()
+    with _scratch(user) as folder:
+        port = free_port()
+        data = folder / "data"
+        _as(user, [str(programs / "initdb"), "-D", str(data), "-U", "paycenter", "-A", "trust", "-E", "UTF8",
+                   "--locale=C.UTF-8", "--no-sync"])  # fmt: skip
+        options = {
+            "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
+            "max_connections": "200", "fsync": "off", "full_page_writes": "off", "timezone": "UTC",
+        }  # fmt: skip
+        command = [str(programs / "postgres"), "-D", str(data)]
+        for name, value in options.items():
+            command += ["-c", f"{name}={value}"]
+        # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
+        with _serving(command, user, folder / "postgres.log", _accepts(port), signal.SIGINT):
+            yield f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """A fresh server; yields its REDIS_URL. Raises Unavailable."""
+    program = find_redis()
+    if program is None:
+        raise Unavailable("Redis is not installed (sudo apt-get install redis-server)")
+    user = _server_user()
+    with _scratch(user) as folder:
+        port = free_port()
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                   "--dir", str(folder)]  # fmt: skip
+        with _serving(command, user, folder / "redis.log", _accepts(port), signal.SIGTERM):
+            yield f"redis://127.0.0.1:{port}/0"
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """PostgreSQL refuses to run as root: then it runs as `postgres`, else `nobody`."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise Unavailable("running as root, and there is no user postgres or nobody to run servers as")
+
+
+@contextmanager
+def _scratch(user: pwd.struct_passwd | None) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="paycenter-"))
+    try:
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _identity(user: pwd.struct_passwd | None) -> dict[str, object]:
+    if user is None:
+        return {}
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _as(user: pwd.struct_passwd | None, command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **_identity(user))  # type: ignore[call-overload]
+    if done.returncode != 0:
+        raise Unavailable(f"{Path(command[0]).name} failed: {done.stderr.strip()[-400:]}")
+
+
+def _accepts(port: int) -> Callable[[], bool]:
+    def ready() -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return ready
+
+
+@contextmanager
+def _serving(
+    command: Sequence[str], user: pwd.struct_passwd | None, log: Path, ready: Callable[[], bool], stop: signal.Signals
+) -> Iterator[None]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # type: ignore[call-overload]
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
+            start_new_session=True, **_identity(user),
+        )  # fmt: skip
+    try:
+        limit = time.monotonic() + START_LIMIT
+        while not ready():
+            if process.poll() is not None or time.monotonic() > limit:
+                raise Unavailable(f"{Path(command[0]).name} did not start: {log.read_text()[-400:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
