@@ -11,6 +11,7 @@ from django_fsm import FSMField
 
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter.crypto import EncryptedJSONField
+from paycenter.fields import ExactJSONField
 from paycenter.money import Money, scale_of
 from trades.states import (
     OPEN_TRADE_STATES,
@@ -39,7 +40,7 @@ class Trade(TradeStates, models.Model):
     currency = models.CharField(_("currency"), max_length=3, default="CNY")
     subject = models.CharField(_("subject"), max_length=128)
     body = models.CharField(_("description"), max_length=256, blank=True, default="")
-    detail = models.JSONField(_("detail"), null=True)
+    detail = ExactJSONField(_("detail"), null=True)
     attach = models.CharField(_("attachment"), max_length=256, null=True)
     notify_url = models.CharField(_("notification address"), max_length=512, blank=True, default="")
     return_url = models.CharField(_("return address"), max_length=512, blank=True, default="")
@@ -66,6 +67,7 @@ class Trade(TradeStates, models.Model):
     expire_at = models.DateTimeField(_("expires"))
     paid_at = models.DateTimeField(_("paid at"), null=True)
     closed_at = models.DateTimeField(_("closed at"), null=True)
+    close_requested_at = models.DateTimeField(_("closing asked for"), null=True)
     next_close_at = models.DateTimeField(_("next closing try"), null=True)
     close_tries = models.PositiveIntegerField(default=0)
     version = models.IntegerField(_("version"), default=1)
@@ -145,9 +147,11 @@ class Attempt(AttemptStates, models.Model):
     )
     created_at = models.DateTimeField(_("created"))
     sent_at = models.DateTimeField(_("first sent"))
+    submitted_at = models.DateTimeField(_("answered"), null=True)
     expire_at = models.DateTimeField(_("expires"))
     in_flight_until = models.DateTimeField(null=True)
     pay = models.JSONField(_("pay instruction"), null=True)
+    return_to = models.CharField(_("return address"), max_length=1024, blank=True, default="")
     memo = EncryptedJSONField(null=True, editable=False)
     channel_trade_no = models.CharField(_("channel's number"), max_length=64, null=True)
     paid_amount = models.BigIntegerField(_("received"), null=True)

@@ -1,0 +1,72 @@
+"""Talking to a channel for an attempt: outside any transaction, recorded, with the attempt's typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from channels.base import OrderRef, PayOrder, Provider
+from merchants.channels import provider_of
+from paycenter import exchange
+from paycenter.errors import NotSent, UnknownOutcome
+from paycenter.http import recording
+from trades.models import Attempt
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+def order_ref(attempt: Attempt) -> OrderRef:
+    """The attempt as its channel knows it."""
+    return OrderRef(
+        order_no=attempt.channel_order_no, amount=attempt.money, sent_at=attempt.sent_at,
+        expire_at=attempt.expire_at, channel_trade_no=attempt.channel_trade_no, memo=attempt.memo or {},
+    )  # fmt: skip
+
+
+def pay_order(attempt: Attempt) -> PayOrder:
+    """The attempt about to be sent."""
+    trade = attempt.trade
+    base = settings.PUBLIC_BASE_URL
+    return PayOrder(
+        order_no=attempt.channel_order_no, amount=attempt.money, sent_at=attempt.sent_at,
+        expire_at=attempt.expire_at, memo=attempt.memo or {}, subject=trade.subject, body=trade.body,
+        notify_url=f"{base}/notify/{attempt.method}/{attempt.attempt_no}",
+        return_url=f"{base}/return/{attempt.method}/{attempt.attempt_no}",
+        client_ip=trade.client_ip, payer=trade.payer or {}, funding=trade.funding,
+        profit_sharing=trade.profit_sharing,
+    )  # fmt: skip
+
+
+def call_channel(attempt: Attempt, work: Callable[[Provider], T]) -> T:
+    """Run `work` with the attempt's provider and log every exchange, also of a call that failed.
+
+    Raises NotSent or UnknownOutcome. A defect in a provider counts as UnknownOutcome: the channel may
+    have acted. Must not be called inside a transaction.
+    """
+    _refuse_in_transaction()
+    provider = provider_of(attempt.account)
+    with recording() as calls:
+        try:
+            return work(provider)
+        except (NotSent, UnknownOutcome):
+            raise
+        except Exception as exc:
+            log.exception("provider defect", attempt_no=attempt.attempt_no, channel=attempt.channel)
+            raise UnknownOutcome(f"the provider failed: {type(exc).__name__}") from exc
+        finally:
+            exchange.record_channel_calls(
+                calls, channel=attempt.channel, trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no,
+                app_order_no=attempt.trade.app_order_no, merchant_no=attempt.trade.merchant.merchant_no,
+                masked_keys=provider.masked_keys,
+            )  # fmt: skip
+
+
+def _refuse_in_transaction() -> None:
+    # A test case wraps everything in one transaction of its own; that one does not count.
+    if connection.in_atomic_block and not getattr(settings, "TEST_WRAPS_TRANSACTIONS", False):
+        raise RuntimeError("a channel is never called inside a transaction")

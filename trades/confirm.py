@@ -1,0 +1,236 @@
+"""The one path on which money is booked. Notification, query, return, close and bill all end here.
+
+It records the channel's success first, then classifies it: what arrived against the attempt, the
+attempt against the trade. Equal and the trade unpaid pays the trade, also through a superseded
+attempt; everything else is an abnormal payment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db import transaction
+from django.utils import timezone
+
+from channels.base import Notice, QueryResult
+from notifications.alerts import alert
+from paycenter.money import Money
+from paycenter.transitions import advance, lock, record_event
+from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
+from trades.states import LIVE_ATTEMPT_STATES, AbnormalState, AttemptState, TradeState
+from trades.telling import abnormal_opened, trade_advance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoneyArrived:
+    """A channel's verified word that a payment succeeded. `amount` is the order total it names."""
+
+    amount: Money
+    channel_trade_no: str
+    paid_at: datetime | None = None
+    payer_id: str | None = None
+    funding: str | None = None
+    channel_state: str = ""
+
+    @classmethod
+    def of(cls, word: Notice | QueryResult) -> MoneyArrived:
+        """From a PAID notice or answer, whose amount and number the provider guarantees."""
+        if word.amount is None or not word.channel_trade_no:
+            raise ValueError("a success without amount or channel number")
+        return cls(
+            amount=word.amount, channel_trade_no=word.channel_trade_no, paid_at=word.paid_at,
+            payer_id=word.payer_id, funding=word.funding, channel_state=word.channel_state,
+        )  # fmt: skip
+
+
+class Booked(StrEnum):
+    PAID = "paid"  # it paid the trade
+    ABNORMAL = "abnormal"  # recorded, but it does not settle the trade
+    REPEATED = "repeated"  # known already
+    REFUSED = "refused"  # contradicts what is booked; a person was alerted
+
+
+def lock_attempt(attempt_id: int) -> tuple[Trade, Attempt]:
+    """Lock an attempt and its trade in the global order. Must run inside `atomic`."""
+    trade_id = Attempt.objects.values_list("trade_id", flat=True).get(pk=attempt_id)
+    trade = Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").get(pk=trade_id)
+    attempt = lock(Attempt, pk=attempt_id)
+    attempt.trade = trade
+    if trade.current_attempt_id == attempt.pk:
+        trade.current_attempt = attempt
+    return trade, attempt
+
+
+@transaction.atomic
+def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str) -> Booked:
+    """Book money that the channel says explicitly has arrived for this attempt. Idempotent.
+
+    Must not be called with unverified words: signature, identity and order number are checked before.
+    """
+    trade, attempt = lock_attempt(attempt_id)
+    if attempt.state == AttemptState.SUCCEEDED:
+        return _repeated(attempt, money)
+    if _number_is_taken(attempt, money.channel_trade_no):
+        _alert_contradiction(attempt, f"channel number {money.channel_trade_no} belongs to another attempt")
+        return Booked.REFUSED
+    _record_success(attempt, money, actor)
+    kind = _classify(trade, attempt, money)
+    if kind is None:
+        _settle(trade, attempt, actor)
+        return Booked.PAID
+    _open_abnormal(trade, attempt, money, kind, actor)
+    return Booked.ABNORMAL
+
+
+def _repeated(attempt: Attempt, money: MoneyArrived) -> Booked:
+    booked = Money(attempt.paid_amount or 0, attempt.paid_currency)
+    if (attempt.channel_trade_no, booked) == (money.channel_trade_no, money.amount):
+        return Booked.REPEATED
+    _alert_contradiction(attempt, f"booked {booked}, now the channel says {money.amount} {money.channel_trade_no}")
+    return Booked.REFUSED
+
+
+def _number_is_taken(attempt: Attempt, channel_trade_no: str) -> bool:
+    others = Attempt.objects.filter(account_id=attempt.account_id, channel_trade_no=channel_trade_no)
+    return others.exclude(pk=attempt.pk).exists()
+
+
+def _record_success(attempt: Attempt, money: MoneyArrived, actor: str) -> None:
+    attempt.channel_trade_no = money.channel_trade_no
+    attempt.paid_amount = money.amount.minor
+    attempt.paid_currency = money.amount.currency
+    attempt.paid_at = money.paid_at or timezone.now()
+    attempt.payer_id = money.payer_id
+    attempt.funding = money.funding or attempt.funding
+    attempt.channel_state = money.channel_state[:64]
+    attempt.next_query_at = attempt.next_close_at = attempt.in_flight_until = None
+    fields = (
+        "channel_trade_no", "paid_amount", "paid_currency", "paid_at", "payer_id", "funding", "channel_state",
+        "next_query_at", "next_close_at", "in_flight_until",
+    )  # fmt: skip
+    advance(attempt, "succeed", actor=actor, fields=fields, event="attempt.succeeded",
+            detail={"amount": money.amount.minor, "currency": money.amount.currency,
+                    "channel_trade_no": money.channel_trade_no})  # fmt: skip
+
+
+def _classify(trade: Trade, attempt: Attempt, money: MoneyArrived) -> AbnormalKind | None:
+    if money.amount.currency != attempt.currency:
+        return AbnormalKind.WRONG_CURRENCY
+    if money.amount.minor != attempt.amount:
+        return AbnormalKind.WRONG_AMOUNT
+    if trade.state == TradeState.PAID:
+        return AbnormalKind.DUPLICATE
+    if trade.state in (TradeState.CLOSED, TradeState.FAILED):
+        return AbnormalKind.LATE
+    if attempt.money != trade.money:
+        return AbnormalKind.WRONG_AMOUNT
+    return None
+
+
+def _settle(trade: Trade, attempt: Attempt, actor: str) -> None:
+    trade.settled_attempt = attempt
+    trade.paid_amount = attempt.amount
+    trade.paid_at = attempt.paid_at
+    trade.next_close_at = None
+    trade_advance(
+        trade, "pay", actor=actor, fields=("settled_attempt", "paid_amount", "paid_at", "next_close_at")
+    )
+    _void_unverified(attempt, actor)
+    # Whatever else could still turn into money is closed at its channel.
+    others = trade.attempts.filter(state__in=LIVE_ATTEMPT_STATES).exclude(pk=attempt.pk)
+    others.update(next_close_at=timezone.now())
+
+
+def _open_abnormal(
+    trade: Trade, attempt: Attempt, money: MoneyArrived, kind: AbnormalKind, actor: str
+) -> None:
+    abnormal = (
+        AbnormalPayment.objects.select_for_update()
+        .filter(attempt=attempt, state=AbnormalState.UNVERIFIED)
+        .first()
+    )
+    now = timezone.now()
+    values = {
+        "kind": kind, "amount": money.amount.minor, "currency": money.amount.currency,
+        "channel_trade_no": money.channel_trade_no, "paid_at": attempt.paid_at,
+    }  # fmt: skip
+    if abnormal is None:
+        abnormal = AbnormalPayment.objects.create(
+            trade=trade, attempt=attempt, account_id=attempt.account_id, created_at=now, **values
+        )
+    for name, value in values.items():
+        setattr(abnormal, name, value)
+    abnormal.trade, abnormal.attempt = trade, attempt
+    advance(abnormal, "open", actor=actor, fields=tuple(values), event="abnormal.opened")
+    abnormal_opened(abnormal, actor=actor)
+    alert(
+        kind="abnormal_payment", key=f"abnormal:{attempt.attempt_no}", severity="critical",
+        title=f"Money that settles no trade: {kind.value}",
+        text=f"{money.amount} arrived for trade {trade.trade_no} ({kind.value}).",
+        merchant_no=trade.merchant.merchant_no, trade_no=trade.trade_no,
+    )  # fmt: skip
+
+
+def unverified_record(*, attempt_id: int, money: MoneyArrived, actor: str) -> None:
+    """A genuine notification names another amount or currency than the attempt's: keep it as
+    `unverified` and make a query due now; the channel's own answer opens or voids it. Idempotent."""
+    with transaction.atomic():
+        trade, attempt = lock_attempt(attempt_id)
+        if attempt.state == AttemptState.SUCCEEDED:
+            _repeated(attempt, money)
+            return
+        if money.amount.minor <= 0 or _number_is_taken(attempt, money.channel_trade_no):
+            _alert_contradiction(attempt, f"a notification claims {money.amount} {money.channel_trade_no}")
+            return
+        attempt.next_query_at = timezone.now()
+        attempt.save(update_fields=["next_query_at"])
+        if attempt.abnormal_payments.exclude(state=AbnormalState.VOID).exists():
+            return
+        wrong_currency = money.amount.currency != attempt.currency
+        kind = AbnormalKind.WRONG_CURRENCY if wrong_currency else AbnormalKind.WRONG_AMOUNT
+        abnormal = AbnormalPayment.objects.create(
+            trade=trade, attempt=attempt, account_id=attempt.account_id, kind=kind, amount=money.amount.minor,
+            currency=money.amount.currency, channel_trade_no=money.channel_trade_no, paid_at=money.paid_at,
+            created_at=timezone.now(),
+        )  # fmt: skip
+        _record_unverified(abnormal, attempt, actor)
+
+
+def _record_unverified(abnormal: AbnormalPayment, attempt: Attempt, actor: str) -> None:
+    record_event(abnormal, "abnormal.unverified", actor=actor, to_state=str(abnormal.state),
+                 detail={"amount": abnormal.amount, "currency": abnormal.currency})  # fmt: skip
+    alert(
+        kind="security", key=f"unverified:{attempt.attempt_no}", severity="critical",
+        title="A notification names another amount than was asked for",
+        text=f"Attempt {attempt.attempt_no}: asked {attempt.money}, told {abnormal.currency} {abnormal.amount}"
+        " (minor units). The channel is being queried.",
+        merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
+    )  # fmt: skip
+
+
+def _void_unverified(attempt: Attempt, actor: str) -> None:
+    found = AbnormalPayment.objects.select_for_update().filter(attempt=attempt, state=AbnormalState.UNVERIFIED)
+    for abnormal in found:
+        abnormal.attempt = attempt
+        abnormal.resolved_at = timezone.now()
+        advance(abnormal, "void", actor=actor, fields=("resolved_at",), event="abnormal.voided",
+                reason="the channel's own answer knows no such money")  # fmt: skip
+
+
+def unverified_void(*, attempt_id: int, actor: str) -> None:
+    """The channel says explicitly that nothing was paid: void what a notification had claimed."""
+    if not AbnormalPayment.objects.filter(attempt_id=attempt_id, state=AbnormalState.UNVERIFIED).exists():
+        return
+    with transaction.atomic():
+        _trade, attempt = lock_attempt(attempt_id)
+        _void_unverified(attempt, actor)
+
+
+def _alert_contradiction(attempt: Attempt, text: str) -> None:
+    alert(
+        kind="security", key=f"contradiction:{attempt.attempt_no}", severity="critical",
+        title="A channel contradicts what is booked", text=f"Attempt {attempt.attempt_no}: {text}",
+        merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""What comes in at the public entrance: channels' notifications and payers' browsers.
+
+The address selects the keys and nothing else: the order number inside the verified message must be the
+attempt's own. Everything that is refused changes no state; the channel is acknowledged after the commit.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from channels.base import InboundRequest, Notice, NoticeKind, PaymentState, Provider, Reply
+from merchants.channels import provider_of
+from notifications.alerts import alert
+from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, MalformedInbound
+from paycenter.transitions import record_event
+from paycenter.wakeup import wake
+from trades.calling import order_ref
+from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_record
+from trades.models import Attempt
+from trades.states import LIVE_ATTEMPT_STATES, TradeState
+from trades.telling import trade_advance
+
+QUERY_TASK = "trades.tasks.query_due"
+
+
+def attempt_for_address(method: str, attempt_no: str) -> Attempt | None:
+    """The attempt an address names; None when there is none with this method."""
+    related = ("trade", "trade__app", "trade__merchant", "account")
+    return Attempt.objects.select_related(*related).filter(attempt_no=attempt_no, method=method).first()
+
+
+def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
+    """Handle one notification for an attempt's address; the reply is what this channel expects."""
+    provider = provider_of(attempt.account)
+    try:
+        notice = provider.parse_notify(request)
+        if notice.order_no != attempt.channel_order_no:
+            raise IdentityMismatch("it names another order than its address")
+    except InboundRefused as exc:
+        _refuse(attempt, exc)
+        return provider.nack(_reason(exc))
+    return _apply(attempt, notice, provider)
+
+
+def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
+    actor = f"channel:{attempt.channel}"
+    match notice.kind:
+        case NoticeKind.HINT:
+            query_now(attempt)
+        case NoticeKind.REFUND:
+            _record_refund_notice(attempt, notice, actor)
+        case NoticeKind.PAYMENT if notice.state == PaymentState.PAID:
+            money = MoneyArrived.of(notice)
+            if money.amount == attempt.money:
+                payment_confirm(attempt_id=attempt.pk, money=money, actor=actor)
+            else:
+                unverified_record(attempt_id=attempt.pk, money=money, actor=actor)
+                wake(QUERY_TASK)
+        case NoticeKind.PAYMENT if notice.state in (PaymentState.CLOSED, PaymentState.FAILED):
+            # Never moves anything back; the channel's own answer decides what it means.
+            query_now(attempt)
+        case _:
+            pass
+    return provider.ack(notice)
+
+
+def query_now(attempt: Attempt) -> None:
+    """Make a query due at once for an attempt that may still bring money."""
+    changed = Attempt.objects.filter(pk=attempt.pk, state__in=LIVE_ATTEMPT_STATES).update(
+        next_query_at=timezone.now()
+    )
+    if changed:
+        transaction.on_commit(lambda: wake(QUERY_TASK))
+
+
+def _record_refund_notice(attempt: Attempt, notice: Notice, actor: str) -> None:
+    """A word about a refund that came to the payment's address: kept for the timeline, a person is told."""
+    detail = {
+        "refund_no": notice.refund_no or "", "channel_state": notice.channel_state,
+        "amount": notice.amount.minor if notice.amount else None,
+    }  # fmt: skip
+    with transaction.atomic():
+        _trade, locked = lock_attempt(attempt.pk)
+        record_event(locked, "attempt.refund_notice", actor=actor, detail=detail)
+        alert(
+            kind="refund", key=f"refund-notice:{attempt.attempt_no}:{notice.refund_no}",
+            title="The channel reports a refund", text=f"Attempt {attempt.attempt_no}: {detail}",
+            merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
+        )  # fmt: skip
+
+
+def _refuse(attempt: Attempt, exc: InboundRefused) -> None:
+    alert(
+        kind="security", key=f"inbound:{type(exc).__name__}:{attempt.attempt_no}",
+        severity="warning" if isinstance(exc, MalformedInbound) else "critical",
+        title=f"A notification was refused: {_reason(exc)}",
+        text=f"Attempt {attempt.attempt_no} ({attempt.method}): {exc}",
+        merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
+    )  # fmt: skip
+
+
+def _reason(exc: InboundRefused) -> str:
+    if isinstance(exc, BadSignature):
+        return "bad signature"
+    if isinstance(exc, IdentityMismatch):
+        return "not for this order"
+    return "not understood"
+
+
+def return_receive(*, attempt: Attempt, request: InboundRequest) -> None:
+    """The payer's browser came back: at most the trade is `confirming`, and a query is due now.
+
+    Raises BadSignature, IdentityMismatch or MalformedInbound for a request that is not this order's.
+    """
+    provider = provider_of(attempt.account)
+    try:
+        word = provider.parse_return(request, order_ref(attempt))
+        if word.order_no is not None and word.order_no != attempt.channel_order_no:
+            raise IdentityMismatch("it names another order than its address")
+    except InboundRefused as exc:
+        _refuse(attempt, exc)
+        raise
+    with transaction.atomic():
+        trade, locked = lock_attempt(attempt.pk)
+        if trade.state == TradeState.PAYING and trade.current_attempt_id == locked.pk:
+            trade_advance(trade, "confirm_return", actor="payer", reason="the browser came back")
+        query_now(locked)

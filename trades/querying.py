@@ -1,0 +1,128 @@
+"""Asking the channel what became of an attempt, and doing what the answer says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from channels.base import PaymentState, QueryResult
+from paycenter.errors import NotSent, UnknownOutcome
+from paycenter.schedules import delay_for
+from paycenter.transitions import advance
+from trades.calling import call_channel, order_ref
+from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_void
+from trades.models import Attempt, Trade
+from trades.selectors import live_attempts
+from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
+from trades.telling import trade_advance
+
+_RELATED = ("trade", "trade__app", "trade__merchant", "account")
+
+
+def load_attempt(attempt_id: int) -> Attempt:
+    """An attempt with everything a channel call needs, read afresh."""
+    return Attempt.objects.select_related(*_RELATED).get(pk=attempt_id)
+
+
+def attempt_query(*, attempt_id: int, actor: str) -> QueryResult | None:
+    """Ask the channel and apply its answer; None when it gave no usable one (asked again later).
+
+    Never raises for a channel's failure. Must not be called inside a transaction.
+    """
+    attempt = load_attempt(attempt_id)
+    try:
+        answer = call_channel(attempt, lambda provider: provider.query(order_ref(attempt)))
+    except (NotSent, UnknownOutcome):
+        _query_later(attempt)
+        return None
+    answer_apply(attempt=attempt, answer=answer, actor=actor)
+    return answer
+
+
+def answer_apply(*, attempt: Attempt, answer: QueryResult, actor: str) -> None:
+    """Do what a channel's verified answer says, through the normal path. Idempotent."""
+    if answer.state == PaymentState.PAID:
+        payment_confirm(attempt_id=attempt.pk, money=MoneyArrived.of(answer), actor=actor)
+        return
+    unverified_void(attempt_id=attempt.pk, actor=actor)
+    if answer.state in (PaymentState.CLOSED, PaymentState.FAILED):
+        attempt_end(attempt_id=attempt.pk, failed=answer.state == PaymentState.FAILED, actor=actor,
+                    channel_state=answer.channel_state)  # fmt: skip
+        return
+    _still_unpaid(attempt, answer, actor)
+
+
+def attempt_end(*, attempt_id: int, failed: bool, actor: str, channel_state: str = "", reason: str = "") -> None:
+    """The channel says this attempt cannot be paid any more. Never touches one that succeeded."""
+    with transaction.atomic():
+        trade, attempt = lock_attempt(attempt_id)
+        if attempt.state not in LIVE_ATTEMPT_STATES:
+            return
+        attempt.channel_state = channel_state[:64]
+        attempt.next_query_at = attempt.next_close_at = attempt.in_flight_until = None
+        advance(
+            attempt, "fail" if failed else "close", actor=actor, reason=reason,
+            fields=("channel_state", "next_query_at", "next_close_at", "in_flight_until"),
+            event="attempt.failed" if failed else "attempt.closed",
+        )  # fmt: skip
+        trade_without_attempts(trade, actor=actor)
+
+
+def trade_without_attempts(trade: Trade, *, actor: str, reason: str = "") -> bool:
+    """Move a locked open trade on when no attempt can bring money any more: closed where it is expired
+    or its closing was asked for, else waiting. Returns whether it is closed now."""
+    if not trade.is_open or live_attempts(trade).exists():
+        return False
+    now = timezone.now()
+    if trade.close_requested_at is not None or trade.expire_at <= now:
+        trade.closed_at, trade.next_close_at = now, None
+        trade_advance(trade, "close", actor=actor, reason=reason, fields=("closed_at", "next_close_at"))
+        return True
+    if trade.state != TradeState.WAITING:
+        trade_advance(trade, "wait_again", actor=actor, reason=reason)
+    return False
+
+
+def _still_unpaid(attempt: Attempt, answer: QueryResult, actor: str) -> None:
+    with transaction.atomic():
+        trade, locked = lock_attempt(attempt.pk)
+        if locked.state not in LIVE_ATTEMPT_STATES:
+            return
+        locked.channel_state = answer.channel_state[:64]
+        _schedule_query(locked)
+        locked.save(update_fields=["channel_state", "next_query_at", "query_tries"])
+        explicit = answer.state == PaymentState.UNPAID
+        if explicit and trade.state == TradeState.CONFIRMING and trade.current_attempt_id == locked.pk:
+            trade_advance(trade, "resume_paying", actor=actor, reason="the channel says: not paid")
+
+
+def _query_later(attempt: Attempt) -> None:
+    with transaction.atomic():
+        _trade, locked = lock_attempt(attempt.pk)
+        if locked.state in LIVE_ATTEMPT_STATES or locked.next_query_at is not None:
+            _schedule_query(locked)
+            locked.save(update_fields=["next_query_at", "query_tries"])
+
+
+def _schedule_query(attempt: Attempt) -> None:
+    attempt.query_tries += 1
+    attempt.next_query_at = timezone.now() + query_delay(attempt.channel, attempt.query_tries)
+
+
+def query_delay(channel: str, tries: int) -> timedelta:
+    """How long to wait before the next query, after `tries` of them (0: after sending)."""
+    seconds = delay_for(f"query:{channel}", tries, fallback="query")
+    return timedelta(seconds=seconds if seconds is not None else 1800)
+
+
+def lose_sight_of_stale(attempt: Attempt, actor: str) -> None:
+    """An attempt whose process died while sending: from now on its outcome is unknown."""
+    with transaction.atomic():
+        _trade, locked = lock_attempt(attempt.pk)
+        abandoned = locked.in_flight_until is None or locked.in_flight_until <= timezone.now()
+        if locked.state == AttemptState.CREATED and abandoned:
+            locked.in_flight_until = None
+            advance(locked, "lose_sight", actor=actor, fields=("in_flight_until",), event="attempt.unknown",
+                    reason="the process that sent it did not come back")  # fmt: skip

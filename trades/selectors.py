@@ -1,0 +1,101 @@
+"""Reading trades: what an app may see of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from merchants.api.errors import NotFound
+from merchants.models import App
+from notifications.selectors import notify_state_of
+from paycenter.times import iso
+from trades.models import AbnormalPayment, Attempt, Trade
+from trades.states import LIVE_ATTEMPT_STATES
+
+
+def trade_get(
+    *, app: App, trade_no: str | None = None, app_order_no: str | None = None, merchant_no: str | None = None
+) -> Trade:
+    """This app's trade by the center's number, or by its own number and the merchant's.
+
+    Raises NotFound; another app's trade looks exactly the same.
+    """
+    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").filter(app=app)
+    if trade_no is not None:
+        trades = trades.filter(trade_no=trade_no)
+    if app_order_no is not None:
+        trades = trades.filter(app_order_no=app_order_no)
+    if merchant_no is not None:
+        trades = trades.filter(merchant__merchant_no=merchant_no)
+    trade = trades.first() if trade_no is not None or app_order_no is not None else None
+    if trade is None:
+        raise NotFound
+    trade.app = app
+    return trade
+
+
+def live_attempts(trade: Trade) -> QuerySet[Attempt]:
+    """Attempts that a channel may still turn into money."""
+    return trade.attempts.filter(state__in=LIVE_ATTEMPT_STATES)
+
+
+def trade_data(trade: Trade) -> dict[str, Any]:
+    """The trade as the contract answers it. Amounts in minor units, times ISO 8601 with offset."""
+    return {**_order_part(trade), **_attempt_part(trade), **notify_state_of(trade.trade_no)}
+
+
+def _order_part(trade: Trade) -> dict[str, Any]:
+    return {
+        "trade_no": trade.trade_no,
+        "app_order_no": trade.app_order_no,
+        "business_no": trade.business_no or None,
+        "merchant_no": trade.merchant.merchant_no,
+        "app_id": trade.app.app_id,
+        "amount": trade.amount,
+        "currency": trade.currency,
+        "scale": trade.scale,
+        "paid_amount": trade.paid_amount,
+        "refunded_amount": trade.refunded_amount,
+        "refunding_amount": trade.refunding_amount,
+        "refundable_amount": trade.refundable_amount,
+        "state": str(trade.state),
+        "subject": trade.subject,
+        "attach": trade.attach,
+        "detail": trade.detail,
+        "created_at": iso(trade.created_at),
+        "expire_at": iso(trade.expire_at),
+        "paid_at": iso(trade.paid_at),
+        "closed_at": iso(trade.closed_at),
+        "version": trade.version,
+    }
+
+
+def _attempt_part(trade: Trade) -> dict[str, Any]:
+    attempt = trade.settled_attempt or trade.current_attempt
+    if attempt is None:
+        names = ("attempt_no", "channel_order_no", "channel_trade_no", "method", "channel")
+        return {**dict.fromkeys(names), "funding": trade.funding}
+    return {
+        "attempt_no": attempt.attempt_no,
+        "channel_order_no": attempt.channel_order_no,
+        "channel_trade_no": attempt.channel_trade_no,
+        "method": attempt.method,
+        "channel": attempt.channel,
+        "funding": attempt.funding or trade.funding,
+    }
+
+
+def duplicate_data(abnormal: AbnormalPayment) -> dict[str, Any]:
+    """The trade with the `duplicate` part that `trade.duplicate_paid` adds."""
+    return {
+        **trade_data(abnormal.trade),
+        "duplicate": {
+            "kind": abnormal.kind,
+            "attempt_no": abnormal.attempt.attempt_no,
+            "channel_trade_no": abnormal.channel_trade_no or None,
+            "amount": abnormal.amount,
+            "currency": abnormal.currency,
+        },
+    }
+

@@ -1,0 +1,370 @@
+"""Writes of trades: opening an order and paying it. Every entrance (API, cashier) uses these.
+
+One order has at most one attempt being sent. Who comes second waits for the first one's answer and
+gets the same; who wants another method or amount first has the older attempt queried and closed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from channels.base import Method
+from channels.base.discovery import method_for, methods
+from merchants.api.errors import AlreadyPaid, BadParameter, ChannelUnknown, ContentDiffers, NotPermitted, OrderClosed
+from merchants.channels import account_has_method, active_account, active_merchant
+from merchants.models import App, Merchant, PaymentAccount
+from paycenter.http import time_limit
+from paycenter.money import is_currency
+from paycenter.numbers import NumberKind, new_number
+from paycenter.transitions import advance, lock, record_event
+from trades.closing import attempt_finish
+from trades.models import Attempt, Trade
+from trades.orders import OrderRequest
+from trades.querying import attempt_query, load_attempt
+from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
+from trades.selectors import live_attempts
+from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
+from trades.telling import trade_advance, trade_changed, trade_created
+
+_POLL_SECONDS = (0.02, 0.05, 0.1, 0.2)
+
+
+def trade_pay(*, app: App, order: OrderRequest, method: str, payment_no: str | None = None) -> Attempt:
+    """Start paying an order through a method (gopay); the answer says initiated, never paid.
+
+    Raises BadParameter, NotPermitted, ContentDiffers, AlreadyPaid, OrderClosed, ChannelRefused,
+    ChannelUnknown.
+    """
+    deadline = gopay_deadline()
+    scene = _scene(method, order)
+    merchant = active_merchant(app, order.merchant_no)
+    account = active_account(merchant, scene.code, payment_no)
+    _check_scene(scene, order.currency, order.payer, order.client_ip)
+    trade = _trade_for(app, merchant, order)
+    wish = _Wish(
+        account=account, method=scene.code, amount=order.amount, payer=order.payer, client_ip=order.client_ip,
+        funding=order.funding, return_url=order.return_url, return_to=order.return_url or app.return_url,
+        actor=f"app:{app.app_id}",
+    )  # fmt: skip
+    return _pay(trade, wish, deadline, order)
+
+
+def trade_open(*, app: App, order: OrderRequest) -> Trade:
+    """Record an order without an attempt (cashier); the same order again answers the same trade.
+
+    The amount may change while nothing is paid. Raises BadParameter,
+    NotPermitted, ContentDiffers, AlreadyPaid, OrderClosed.
+    """
+    if not is_currency(order.currency):
+        raise BadParameter({"currency": ["unknown currency"]})
+    merchant = active_merchant(app, order.merchant_no)
+    trade = _trade_for(app, merchant, order)
+    actor = f"app:{app.app_id}"
+    _refuse_unless_open(trade, order)
+    if trade.amount != order.amount:
+        _retire_attempts(trade, actor)
+    with transaction.atomic():
+        locked = _lock_trade(trade.pk)
+        _refuse_unless_open(locked, order)
+        if locked.amount != order.amount:
+            _change_amount(locked, order.amount, actor)
+    return locked
+
+
+def _retire_attempts(trade: Trade, actor: str) -> None:
+    """Before the amount changes: what is live at the old amount is queried and closed, in two seconds;
+    what cannot be closed stays watched."""
+    live = list(live_attempts(trade).values_list("pk", flat=True))
+    if not live:
+        return
+    now = timezone.now()
+    Attempt.objects.filter(pk__in=live, superseded_at__isnull=True).update(superseded_at=now, next_close_at=now)
+    with time_limit(settings.SUPERSEDE_WAIT / 2 / len(live)):
+        for attempt_id in live:
+            attempt_finish(attempt_id=attempt_id, actor=actor)
+
+
+def trade_pay_with(
+    *, trade: Trade, account: PaymentAccount, method: str, payer: Mapping[str, str], client_ip: str | None,
+    return_url: str | None = None,
+) -> Attempt:  # fmt: skip
+    """The cashier's pay button: as gopay for the rules of repeats and switches. `return_url` is the
+    cashier page to which the payer's browser comes back.
+
+    Raises NotPermitted, AlreadyPaid, OrderClosed, ChannelRefused, ChannelUnknown.
+    """
+    deadline = gopay_deadline()
+    if account.merchant_id != trade.merchant_id or not account_has_method(account, method):
+        raise NotPermitted
+    active_merchant(trade.app, trade.merchant.merchant_no)
+    _check_scene(method_for(method), trade.currency, payer, client_ip)
+    wish = _Wish(
+        account=account, method=method, amount=None, payer=payer, client_ip=client_ip,
+        funding=trade.funding, return_url=trade.return_url, return_to=return_url or "", actor="payer",
+    )  # fmt: skip
+    return _pay(trade, wish, deadline, None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wish:
+    """How somebody wants to pay a trade now."""
+
+    account: PaymentAccount
+    method: str
+    amount: int | None  # None: the trade's own
+    payer: Mapping[str, str]
+    client_ip: str | None
+    funding: str | None
+    return_url: str
+    return_to: str
+    actor: str
+
+    def same_as(self, attempt: Attempt, amount: int) -> bool:
+        return (attempt.account_id, attempt.method, attempt.amount) == (self.account.pk, self.method, amount)
+
+
+class _Step(Enum):
+    ANSWER = auto()  # the first answer again
+    WAIT = auto()  # another process is sending it
+    RESEND = auto()  # outcome unknown and ours now: query, then send under the same number
+    SEND = auto()  # a new attempt, ours
+
+
+def _pay(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
+    while True:
+        step, attempt, older = _decide(trade.pk, wish, order)
+        if step is _Step.ANSWER:
+            return attempt
+        if step is _Step.WAIT:
+            finished = _wait_for(attempt, deadline)
+            if finished is not None:
+                return finished
+            continue
+        if step is _Step.RESEND:
+            if not _resolve_unknown(attempt, wish.actor):
+                continue
+        elif not _begin(attempt, older, deadline, wish):
+            raise AlreadyPaid
+        return attempt_send(attempt=load_attempt(attempt.pk), deadline=deadline, actor=wish.actor)
+
+
+def _decide(trade_id: int, wish: _Wish, order: OrderRequest | None) -> tuple[_Step, Attempt, Attempt | None]:
+    """Under the trade's lock: what this call does about which attempt, and which older one it replaces."""
+    with transaction.atomic():
+        trade = _lock_trade(trade_id)
+        _refuse_unless_open(trade, order)
+        amount = trade.amount if wish.amount is None else wish.amount
+        current = None
+        if trade.current_attempt_id is not None:
+            current = lock(Attempt, pk=trade.current_attempt_id)
+            current.trade = trade
+        if current is None or current.state not in LIVE_ATTEMPT_STATES:
+            return _Step.SEND, _new_attempt(trade, wish, amount, None), None
+        if wish.same_as(current, amount):
+            step = _same_again(current)
+            if step is not None:
+                return step, current, None
+        return _Step.SEND, _new_attempt(trade, wish, amount, current), current
+
+
+def _same_again(current: Attempt) -> _Step | None:
+    if current.state == AttemptState.SUBMITTED and current.submitted_at is not None:
+        age = timezone.now() - current.submitted_at
+        return _Step.ANSWER if age < timedelta(seconds=settings.GOPAY_REPEAT_WINDOW) else None
+    if not attempt_claim(current):
+        return _Step.WAIT
+    if current.state == AttemptState.CREATED:
+        advance(current, "lose_sight", actor="system", event="attempt.unknown",
+                reason="the process that sent it did not come back")  # fmt: skip
+    return _Step.RESEND
+
+
+def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | None) -> Attempt:
+    """Commit-ready intent: the attempt in flight by us, the trade paying, the older one marked."""
+    now = timezone.now()
+    number = new_number(NumberKind.ATTEMPT)
+    until = now + timedelta(seconds=IN_FLIGHT_SECONDS)
+    attempt = Attempt.objects.create(
+        attempt_no=number, trade=trade, account=wish.account, channel=wish.account.channel, method=wish.method,
+        channel_order_no=number, amount=amount, currency=trade.currency, created_at=now, sent_at=now,
+        expire_at=trade.expire_at, in_flight_until=until, next_query_at=until + timedelta(seconds=1),
+        return_to=wish.return_to, funding=wish.funding,
+    )  # fmt: skip
+    if supersedes is not None:
+        supersedes.superseded_at = now
+        # The sweep closes it should this process not get to it.
+        supersedes.next_close_at = now + timedelta(seconds=settings.SUPERSEDE_WAIT + 1)
+        supersedes.save(update_fields=["superseded_at", "next_close_at"])
+    trade.current_attempt = attempt
+    trade.payer, trade.phone_tail = dict(wish.payer) or trade.payer, _tail(wish.payer) or trade.phone_tail
+    trade.client_ip, trade.funding, trade.return_url = wish.client_ip, wish.funding, wish.return_url
+    fields = ["current_attempt", "payer", "phone_tail", "client_ip", "funding", "return_url"]
+    if supersedes is None:
+        trade.amount = amount
+        fields.append("amount")
+    record_event(attempt, "attempt.created", actor=wish.actor, to_state=str(attempt.state),
+                 detail={"method": wish.method, "amount": amount})  # fmt: skip
+    trade_advance(trade, "start_paying", actor=wish.actor, fields=tuple(fields))
+    return attempt
+
+
+def _begin(attempt: Attempt, older: Attempt | None, deadline: float, wish: _Wish) -> bool:
+    """Have the older attempt queried and closed, for at most two seconds, before the new one is sent.
+
+    False when the older one turned out to be paid: the new one is given up unsent.
+    """
+    if older is None:
+        return True
+    seconds = min(settings.SUPERSEDE_WAIT, max(deadline - time.monotonic() - 1, 0.05))
+    with time_limit(seconds / 2):  # two calls, query and close
+        attempt_finish(attempt_id=older.pk, actor=wish.actor)
+    with transaction.atomic():
+        trade = _lock_trade(attempt.trade_id)
+        if trade.is_open and trade.close_requested_at is None:
+            if trade.amount != attempt.amount:
+                _change_amount(trade, attempt.amount, wish.actor)
+            return True
+    _give_up_unsent(attempt, wish.actor)
+    if trade.state != TradeState.PAID:
+        raise OrderClosed
+    return False
+
+
+def _give_up_unsent(attempt: Attempt, actor: str) -> None:
+    with transaction.atomic():
+        _lock_trade(attempt.trade_id)
+        locked = lock(Attempt, pk=attempt.pk)
+        if locked.state == AttemptState.CREATED:
+            locked.in_flight_until = locked.next_query_at = locked.next_close_at = None
+            locked.error_code = "not_sent"
+            advance(locked, "fail", actor=actor, reason="the older attempt was paid; never sent",
+                    fields=("in_flight_until", "next_query_at", "next_close_at", "error_code"),
+                    event="attempt.failed")  # fmt: skip
+
+
+def _resolve_unknown(attempt: Attempt, actor: str) -> bool:
+    """Query an attempt of unknown outcome that we hold. True: it is unpaid, send it again under its
+    number. False: the answer changed it, decide afresh. Raises ChannelUnknown when still unknown."""
+    answer = attempt_query(attempt_id=attempt.pk, actor=actor)
+    fresh = load_attempt(attempt.pk)
+    if answer is None and fresh.state in LIVE_ATTEMPT_STATES:
+        Attempt.objects.filter(pk=fresh.pk).update(in_flight_until=None)
+        error = outcome_error(fresh.trade, fresh)
+        raise error if error is not None else ChannelUnknown
+    return fresh.state == AttemptState.UNKNOWN
+
+
+def _wait_for(attempt: Attempt, deadline: float) -> Attempt | None:
+    """Wait for the process that is sending this attempt, and answer as it does.
+
+    None when it never came back, so that the caller may take over. Raises what it raised.
+    """
+    tries = 0
+    while time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS[min(tries, len(_POLL_SECONDS) - 1)])
+        tries += 1
+        fresh = load_attempt(attempt.pk)
+        if fresh.state == AttemptState.CLOSED and fresh.trade.is_open:
+            return None
+        if fresh.in_flight_until is None:
+            error = outcome_error(fresh.trade, fresh)
+            if error is not None:
+                raise error
+            return fresh
+        if fresh.in_flight_until <= timezone.now():
+            return None
+    numbers = {"trade_no": attempt.trade.trade_no, "attempt_no": attempt.attempt_no,
+               "app_order_no": attempt.trade.app_order_no}  # fmt: skip
+    raise ChannelUnknown(data=numbers)
+
+
+def _scene(code: str, order: OrderRequest) -> Method:
+    if code not in methods():
+        raise BadParameter({"method": ["no channel has this method"]})
+    if not is_currency(order.currency):
+        raise BadParameter({"currency": ["unknown currency"]})
+    return method_for(code)
+
+
+def _check_scene(scene: Method, currency: str, payer: Mapping[str, str], client_ip: str | None) -> None:
+    problems: dict[str, list[str]] = {}
+    if currency not in scene.currencies:
+        problems["currency"] = [f"{scene.code} cannot charge {currency}"]
+    if scene.payer_key is not None and not payer.get(scene.payer_key):
+        problems[f"payer.{scene.payer_key}"] = [f"{scene.code} needs it"]
+    if scene.needs_client_ip and not client_ip:
+        problems["client_ip"] = [f"{scene.code} needs it"]
+    if problems:
+        raise BadParameter(problems)
+
+
+def _trade_for(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
+    """The order's trade, opened now if it is new. Two first calls at once get the same one."""
+    key = {"app": app, "merchant": merchant, "app_order_no": order.app_order_no}
+    found = Trade.objects.filter(**key).first()
+    if found is None:
+        try:
+            with transaction.atomic():
+                found = _open(app, merchant, order)
+        except IntegrityError:
+            found = Trade.objects.get(**key)
+    found.app, found.merchant = app, merchant
+    return found
+
+
+def _open(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
+    now = timezone.now()
+    expire_at = _expiry(order, now)
+    trade = Trade.objects.create(
+        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant, app_order_no=order.app_order_no,
+        business_no=order.business_no, amount=order.amount, currency=order.currency, subject=order.subject,
+        body=order.body, detail=order.detail, attach=order.attach, notify_url=order.notify_url,
+        return_url=order.return_url, client_ip=order.client_ip, payer=dict(order.payer) or None,
+        phone_tail=_tail(order.payer), funding=order.funding, profit_sharing=order.profit_sharing,
+        created_at=now, expire_at=expire_at, next_close_at=expire_at,
+    )  # fmt: skip
+    trade_created(trade, actor=f"app:{app.app_id}")
+    return trade
+
+
+def _expiry(order: OrderRequest, now: datetime) -> datetime:
+    if order.expire_at is not None:
+        return order.expire_at
+    return now + timedelta(seconds=order.expire_in if order.expire_in is not None else 1800)
+
+
+def _tail(payer: Mapping[str, str]) -> str:
+    return "".join(c for c in payer.get("phone", "") if c.isdigit())[-4:]
+
+
+def _lock_trade(trade_id: int) -> Trade:
+    return Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").get(pk=trade_id)
+
+
+def _refuse_unless_open(trade: Trade, order: OrderRequest | None) -> None:
+    if order is not None and _content_of(trade) != _content_of(order):
+        raise ContentDiffers
+    if trade.state == TradeState.PAID:
+        raise AlreadyPaid
+    if not trade.is_open or trade.close_requested_at is not None or trade.expire_at <= timezone.now():
+        raise OrderClosed
+
+
+def _content_of(source: Trade | OrderRequest) -> tuple[object, ...]:
+    return (source.currency, source.subject, source.body, source.detail, source.attach, source.notify_url,
+            source.business_no)  # fmt: skip
+
+
+def _change_amount(trade: Trade, amount: int, actor: str) -> None:
+    trade.amount = amount
+    trade.version += 1
+    trade.save(update_fields=["amount", "version"])
+    trade_changed(trade, "trade.amount_changed", actor=actor)

@@ -1,0 +1,67 @@
+"""Events and notifications of trades: what the timeline, the cursor and the app get to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+
+from merchants.models import App
+from notifications.services import notification_create
+from paycenter.models import Event
+from paycenter.transitions import advance, record_event
+from trades.models import AbnormalPayment, Trade
+from trades.selectors import duplicate_data, trade_data
+
+# Transition → the type apps know it by. Transitions that are not here are not told, only recorded.
+_TOLD = {"pay": "trade.paid", "accept_late_money": "trade.paid", "close": "trade.closed", "fail": "trade.failed"}
+_EVENT = {
+    **_TOLD,
+    "start_paying": "trade.paying",
+    "wait_again": "trade.waiting",
+    "confirm_return": "trade.confirming",
+    "resume_paying": "trade.paying",
+}
+
+
+def trade_advance(
+    trade: Trade, transition: str, *, actor: str, reason: str = "", fields: tuple[str, ...] = ()
+) -> None:
+    """Run a transition on a locked trade; write its public event and, where apps are told, the notification.
+
+    Raises TransitionRefused.
+    """
+    event = advance(
+        trade, transition, actor=actor, reason=reason, fields=fields, event=_EVENT[transition], public=True,
+        data_of=trade_data,
+    )  # fmt: skip
+    if transition in _TOLD:
+        tell_app(trade, _TOLD[transition], event.data)
+
+
+def trade_created(trade: Trade, *, actor: str) -> None:
+    """Write the event of a new trade."""
+    record_event(trade, "trade.created", actor=actor, to_state=str(trade.state), public=True, data=trade_data(trade))
+
+
+def trade_changed(trade: Trade, type_: str, *, actor: str, reason: str = "") -> Event:
+    """Write a public event for a change that is no transition (an amount, a channel's number)."""
+    return record_event(trade, type_, actor=actor, reason=reason, public=True, data=trade_data(trade))
+
+
+def abnormal_opened(abnormal: AbnormalPayment, *, actor: str) -> None:
+    """Tell the app about money that does not settle its trade."""
+    data = duplicate_data(abnormal)
+    record_event(
+        abnormal, "trade.duplicate_paid", actor=actor, to_state=str(abnormal.state), public=True, data=data
+    )
+    tell_app(abnormal.trade, "trade.duplicate_paid", data)
+
+
+def tell_app(trade: Trade, type_: str, data: dict[str, Any] | None) -> None:
+    """Put a notification into the outbox, in the caller's transaction."""
+    app: App = trade.app
+    notification_create(
+        app=app, type=type_, data=data or {}, url=trade.notify_url or app.notify_url,
+        trade_no=trade.trade_no, now=timezone.now(),
+    )  # fmt: skip

@@ -1,0 +1,10 @@
+"""Addresses for channels and returning payers."""
+
+from django.urls import path
+
+from trades import views
+
+urlpatterns = [
+    path("notify/<str:method>/<str:attempt_no>", views.notify, name="notify"),
+    path("return/<str:method>/<str:attempt_no>", views.payer_return, name="return"),
+]
