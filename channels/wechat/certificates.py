@@ -7,6 +7,7 @@ holds both: https://pay.weixin.qq.com/doc/v3/merchant/4012154180
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,7 +56,7 @@ def serial_of(certificate: x509.Certificate) -> str:
 
 def lookup_serial(serial: str) -> str:
     """One spelling for both kinds: hex serials lose case and leading zeros, key ids stay as they are."""
-    return serial if serial.startswith("PUB_KEY_ID_") else serial.upper().lstrip("0")
+    return serial.upper().lstrip("0") if re.fullmatch(r"[0-9A-Fa-f]+", serial) else serial
 
 
 def certificate_keys(certificates: Iterable[x509.Certificate]) -> dict[str, VerifyingKey]:

@@ -48,7 +48,7 @@ class WeChatPay(Provider):
     payer_authorization = True
     masked_keys = frozenset({
         "openid", "sub_openid", "unionid", "paySign", "sign", "signature", "ciphertext", "prepay_id",
-        "prepayid", "package", "authorization", "wechatpay-signature", "secret", "code", "access_token",
+        "prepayid", "package", "authorization", "wechatpay-signature", "secret", "access_token",
         "refresh_token", "payer_client_ip", "user_received_account",
     })  # fmt: skip
 

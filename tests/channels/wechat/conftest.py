@@ -14,7 +14,7 @@ from channels.base import InboundRequest, PayOrder
 from channels.base.config import clean_config
 from channels.wechat.provider import WeChatPay
 from paycenter.egress import EgressPolicy
-from paycenter.http import HttpClient
+from paycenter.http import HttpClient, run_on_loop
 from paycenter.money import Money
 from tests.channels.wechat.standin import (
     API_V3_KEY,
@@ -63,17 +63,29 @@ def wx_keys() -> Keys:
     )  # fmt: skip
 
 
-@pytest.fixture
-def channel(wx_keys: Keys) -> Iterator[Standin]:
+@pytest.fixture(scope="session")
+def server(wx_keys: Keys) -> Iterator[Standin]:
     standin = Standin(wx_keys.merchant_certificate)
     standin.start()
     yield standin
     standin.stop()
 
 
+@pytest.fixture
+def channel(server: Standin) -> Iterator[Standin]:
+    """WeChat Pay, having said nothing yet; every answer a test prepares must be asked for."""
+    server.replies.clear()
+    server.requests.clear()
+    yield server
+    assert server.replies == []
+
+
 @pytest.fixture(scope="session")
-def http() -> HttpClient:
-    return HttpClient(EgressPolicy(allowed=("127.0.0.0/8",)))
+def http() -> Iterator[HttpClient]:
+    client = HttpClient(EgressPolicy(allowed=("127.0.0.0/8",)))
+    yield client
+    if client._session is not None:
+        run_on_loop(client._session.close())
 
 
 @pytest.fixture
@@ -191,7 +203,7 @@ def notifies(wx_keys: Keys) -> Callable[..., InboundRequest]:
         envelope = {
             "id": "EV-2018022511223320873", "create_time": "2026-11-21T10:34:57+08:00",
             "resource_type": "encrypt-resource", "event_type": event, "summary": "支付成功",
-            "resource": {"original_type": "transaction"} | seal(sealed, "transaction", key) | (resource or {}),
+            "resource": seal(sealed, "transaction", key) | (resource or {}),
         }  # fmt: skip
         # Unusual spacing: the bytes must be verified as they came, never written anew.
         body = json.dumps(envelope, ensure_ascii=False, indent=3, separators=(" ,", ":  ")).encode()

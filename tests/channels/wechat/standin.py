@@ -71,6 +71,7 @@ def seal(plain: bytes, aad: str, key: str = API_V3_KEY) -> dict[str, str]:
     data = AESGCM(key.encode()).encrypt(nonce.encode(), plain, aad.encode())
     return {
         "algorithm": "AEAD_AES_256_GCM", "nonce": nonce, "associated_data": aad,
+        "original_type": aad,
         "ciphertext": base64.b64encode(data).decode(),
     }  # fmt: skip
 
