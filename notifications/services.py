@@ -75,7 +75,7 @@ def host_of(url: str) -> str:
 
 
 def _iso(moment: datetime) -> str:
-    return timezone.localtime(moment).isoformat(timespec="seconds")
+    return timezone.localtime(moment).isoformat(timespec="milliseconds")
 
 
 def _wake_deliveries() -> None:
