@@ -22,6 +22,7 @@ class NumberKind(StrEnum):
     REFUND = "R"
     MERCHANT = "M"
     ACCOUNT = "Z"
+    PRINTED = "Q"  # app order number the center issues when a printed code is paid
 
 
 def _next_micros() -> int:

@@ -1,0 +1,218 @@
+"""Reads of the hosted cashier: a page by its token, its phase, and the ways to pay that fit the payer's device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from django.db.models import Exists, OuterRef
+
+from cashier.models import CashierOrder, PrintedCode
+from channels.base import Device, Method
+from channels.base.discovery import methods
+from merchants.channels import provider_of
+from merchants.models import AccountMethod, AppMerchant, CashierMethod, PaymentAccount
+from merchants.states import MerchantState
+from paycenter.errors import PaycenterError
+from trades.models import Trade
+from trades.states import AttemptState, TradeState
+
+log = structlog.get_logger(__name__)
+
+
+class Phase(StrEnum):
+    """What the page shows. `paid`, `closed` and `failed` are final; `expired` still waits for the channel's word."""
+
+    OPEN = "open"
+    CONFIRMING = "confirming"
+    EXPIRED = "expired"
+    PAID = "paid"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+FINAL_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED})
+_FINAL_STATES = {
+    TradeState.PAID: Phase.PAID, TradeState.CLOSED: Phase.CLOSED, TradeState.FAILED: Phase.FAILED,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to pay, as the page offers it. `unavailable` is the reason for greying it out, or None."""
+
+    method: Method
+    account: PaymentAccount
+    unavailable: str | None
+
+    @property
+    def code(self) -> str:
+        return self.method.code
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a page polls. It reloads when `view` differs from the one it was drawn with, and where it shows
+    an attempt (a QR code, say) also when `attempt` does."""
+
+    phase: Phase
+    attempt_no: str
+    attempt_state: str
+    expire_at: datetime
+    amount: int
+    currency: str
+
+    @property
+    def view(self) -> str:
+        return f"{self.phase}-{self.amount}{self.currency}"
+
+    @property
+    def attempt(self) -> str:
+        return f"{self.attempt_no}-{self.attempt_state}"
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.view}-{self.attempt}-{int(self.expire_at.timestamp())}"'
+
+
+def page_by_token(token: str) -> CashierOrder | None:
+    """The page with everything it draws, in one query."""
+    return (
+        CashierOrder.objects.select_related("trade__app", "trade__merchant", "trade__current_attempt__account")
+        .filter(token=token)
+        .first()
+    )
+
+
+def page_by_code(code: str) -> CashierOrder | None:
+    """The page behind an order's QR code."""
+    return (
+        CashierOrder.objects.select_related("trade__app", "trade__merchant", "trade__current_attempt__account")
+        .filter(code=code)
+        .first()
+    )
+
+
+def phase_of(state: str, attempt_state: str, *, is_over: bool) -> Phase:
+    """The phase of a trade in `state` whose current attempt is in `attempt_state` ('' if it has none).
+
+    `is_over`: its time is up or the app asked to close it, so that no new attempt may start.
+    """
+    final = _FINAL_STATES.get(TradeState(state))
+    if final is not None:
+        return final
+    if state == TradeState.CONFIRMING or attempt_state == AttemptState.UNKNOWN:
+        return Phase.CONFIRMING
+    return Phase.EXPIRED if is_over else Phase.OPEN
+
+
+def trade_phase(trade: Trade, now: datetime) -> Phase:
+    """The phase of a loaded trade."""
+    attempt = trade.current_attempt
+    return phase_of(str(trade.state), str(attempt.state) if attempt else "", is_over=is_over(trade, now))
+
+
+def is_over(trade: Trade, now: datetime) -> bool:
+    """Whether an open trade accepts no new attempt any more."""
+    return trade.expire_at <= now or trade.close_requested_at is not None
+
+
+def status_by_token(token: str, now: datetime) -> Status | None:
+    """One query over indexed columns: this is what every open page asks every few seconds."""
+    row = (
+        CashierOrder.objects.filter(token=token)
+        .values_list(
+            "trade__state", "trade__expire_at", "trade__close_requested_at", "trade__amount", "trade__currency",
+            "trade__current_attempt__attempt_no", "trade__current_attempt__state",
+        )
+        .first()
+    )  # fmt: skip
+    if row is None:
+        return None
+    state, expire_at, close_requested_at, amount, currency, attempt_no, attempt_state = row
+    over = expire_at <= now or close_requested_at is not None
+    phase = phase_of(state, attempt_state or "", is_over=over)
+    return Status(phase, attempt_no or "", attempt_state or "", expire_at, amount, currency)
+
+
+def method_availability(account: PaymentAccount, method: Method) -> str | None:
+    """Why a configured method cannot be used just now, in the payer's language; None when it can."""
+    return None
+
+
+def configured_methods(trade: Trade) -> list[tuple[Method, PaymentAccount]]:
+    """The methods of this app and merchant in their order: everything along the way is active, and the
+    account's configuration and the trade's currency allow the scene."""
+    if trade.merchant.state != MerchantState.ACTIVE or not trade.app.is_active:
+        return []
+    covered = AccountMethod.objects.filter(account=OuterRef("account"), method=OuterRef("method"), is_active=True)
+    allowed = AppMerchant.objects.filter(app=OuterRef("app"), merchant=OuterRef("merchant"), is_active=True)
+    rows = (
+        CashierMethod.objects.select_related("account")
+        .filter(Exists(covered), Exists(allowed), app=trade.app, merchant=trade.merchant, is_active=True,
+                account__state=MerchantState.ACTIVE, account__merchant=trade.merchant)
+        .order_by("position", "id")
+    )  # fmt: skip
+    known = methods()
+    pairs = [(known[row.method], row.account) for row in rows if row.method in known]
+    return [(m, a) for m, a in pairs if trade.currency in m.currencies and _accepts(m, a)]
+
+
+def _accepts(method: Method, account: PaymentAccount) -> bool:
+    try:
+        return method.accepts(provider_of(account))
+    except (PaycenterError, KeyError) as exc:
+        log.error("cashier.account_unusable", payment_no=account.payment_no, problem=str(exc))
+        return False
+
+
+def choices_for(
+    trade: Trade, configured: Iterable[tuple[Method, PaymentAccount]], device: Device,
+    availability: Callable[[PaymentAccount, Method], str | None] | None = None,
+) -> list[Choice]:
+    """What the payer may pick on this device, in the configured order."""
+    ask = availability or method_availability
+    return [
+        Choice(method, account, ask(account, method))
+        for method, account in configured
+        if device in method.devices and can_identify(trade, method, account, device)
+    ]
+
+
+def can_identify(trade: Trade, method: Method, account: PaymentAccount, device: Device) -> bool:
+    """Whether the identity a scene cannot do without is known, or can be asked for on this device."""
+    key = method.payer_key
+    if key is None or (trade.payer or {}).get(key):
+        return True
+    in_app_browser = device in (Device.WECHAT, Device.ALIPAY)
+    return in_app_browser and provider_of(account).payer_authorization
+
+
+def one_code_for_all(configured: Iterable[tuple[Method, PaymentAccount]]) -> bool:
+    """Whether one QR code serves both WeChat and Alipay: each has a scene that pays inside its browser."""
+    scenes: set[Any] = set()
+    for method, _account in configured:
+        if method.instruction == "sdk":
+            scenes |= method.devices & {Device.WECHAT, Device.ALIPAY}
+    return len(scenes) == 2
+
+
+def in_app_choice(choices: Iterable[Choice]) -> Choice | None:
+    """The first usable choice that launches inside the payer's app."""
+    return next((c for c in choices if c.method.instruction == "sdk" and c.unavailable is None), None)
+
+
+def printed_by_code(code: str) -> PrintedCode | None:
+    """An active printed code with its merchant and app."""
+    return PrintedCode.objects.select_related("app", "merchant").filter(code=code, is_active=True).first()
+
+
+def page_of_order(printed: PrintedCode, app_order_no: str) -> CashierOrder | None:
+    """The page of an order that was opened from this printed code."""
+    return CashierOrder.objects.filter(
+        trade__app=printed.app, trade__merchant=printed.merchant, trade__app_order_no=app_order_no
+    ).first()
