@@ -93,6 +93,9 @@ class AlertRoute(models.Model):
     url = EncryptedTextField(_("webhook address"))
     secret = EncryptedTextField(_("signing secret"), blank=True, default="")
     is_active = models.BooleanField(_("active"), default=True)
+    # Messages sent since `window_started_at`, by which we stay below the robot's limit.
+    window_started_at = models.DateTimeField(null=True, editable=False)
+    window_sent = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         verbose_name = _("alert route")
@@ -125,6 +128,7 @@ class Alert(models.Model):
     next_send_at = models.DateTimeField(_("next try"), null=True)
     tries = models.PositiveIntegerField(_("tries"), default=0)
     error = models.CharField(_("error"), max_length=300, blank=True, default="")
+    routes_done = models.JSONField(default=list, editable=False)  # ids of routes that took it
     acknowledged_at = models.DateTimeField(_("acknowledged"), null=True)
     acknowledged_by = models.CharField(_("acknowledged by"), max_length=150, blank=True, default="")
 

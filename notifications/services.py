@@ -57,9 +57,7 @@ def notification_resend(*, notification: Notification, actor: str) -> Notificati
         row = lock(Notification, pk=notification.pk)
         row.next_delivery_at, row.resend_by = timezone.now(), actor[:100]
         row.save(update_fields=["next_delivery_at", "resend_by"])
-        record_event(
-            row, "notification.resent", actor=actor, detail={"webhook_id": row.webhook_id, "type": row.type}
-        )
+        record_event(row, "notification.resent", actor=actor, detail={"webhook_id": row.webhook_id, "type": row.type})
         transaction.on_commit(_wake_deliveries, robust=True)
     return row
 

@@ -38,7 +38,7 @@ def reencrypt(token: str) -> str:
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).rotate(token.encode("ascii")).decode("ascii")
 
 
-class EncryptedTextField(models.TextField):
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
     """Text that is encrypted at rest. Cannot be searched; the empty string stays empty."""
 
     def get_prep_value(self, value: Any) -> Any:
@@ -48,7 +48,7 @@ class EncryptedTextField(models.TextField):
         return decrypt(value) if value else value
 
 
-class EncryptedJSONField(models.TextField):
+class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
     """A JSON value that is encrypted at rest. None stays NULL."""
 
     def get_prep_value(self, value: Any) -> Any:

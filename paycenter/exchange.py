@@ -18,9 +18,7 @@ from paycenter.masking import mask_mapping, mask_text, mask_url, shorten
 from paycenter.models import Exchange
 
 log = structlog.get_logger(__name__)
-_DULL_HEADERS = frozenset(
-    ("accept", "accept-encoding", "connection", "content-length", "date", "server", "via")
-)
+_DULL_HEADERS = frozenset(("accept", "accept-encoding", "connection", "content-length", "date", "server", "via"))
 
 
 def record_channel_calls(
@@ -83,7 +81,8 @@ def record_inbound(
             peer=peer[:64], operation=operation[:48], method=method[:8], url=mask_url(url, keys=keys), status=status,
             elapsed_ms=elapsed_ms, request=_message(request_headers, request_body, keys),
             response=_message(response_headers, response_body, keys), error=mask_text(error, keys=keys, limit=300),
-            trade_no=trade_no, attempt_no=attempt_no, app_order_no=_plain(app_order_no, 64), merchant_no=_plain(merchant_no, 32),
+            trade_no=trade_no, attempt_no=attempt_no, app_order_no=_plain(app_order_no, 64),
+            merchant_no=_plain(merchant_no, 32),
             request_id=_request_id(),
         )  # fmt: skip
         _write([row])

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 
 
-class ExactJSONField(models.TextField):
+class ExactJSONField(models.TextField):  # type: ignore[type-arg]
     """JSON kept as text, so that key order and numbers come back as they were given (jsonb keeps neither)."""
 
     def get_prep_value(self, value: Any) -> Any:

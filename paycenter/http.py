@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -99,17 +100,19 @@ class _Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None or self._pid != os.getpid():
-            with self._lock:
-                if self._loop is None or self._pid != os.getpid():
-                    self._start()
-        assert self._loop is not None
-        return self._loop
+        loop = self._loop
+        if loop is not None and self._pid == os.getpid():
+            return loop
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop, self._pid = self._start(), os.getpid()
+            return self._loop
 
-    def _start(self) -> None:
+    @staticmethod
+    def _start() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         threading.Thread(target=loop.run_forever, name="http-loop", daemon=True).start()
-        self._loop, self._pid = loop, os.getpid()
+        return loop
 
 
 _loop = _Loop()
@@ -117,7 +120,12 @@ _loop = _Loop()
 
 def run_on_loop(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine on the background loop and wait for it; for threads only."""
-    return asyncio.run_coroutine_threadsafe(work, _loop.get()).result()
+    return start_on_loop(work).result()
+
+
+def start_on_loop(work: Coroutine[Any, Any, _T]) -> Future[_T]:
+    """Start a coroutine on the background loop, without waiting for it."""
+    return asyncio.run_coroutine_threadsafe(work, _loop.get())
 
 
 class HttpClient:

@@ -25,14 +25,72 @@ _CREDENTIAL_PARTS = (
     "cookie", "token", "credential", "sessionid",
 )  # fmt: skip
 _CREDENTIAL_NAMES = frozenset(
-    "pwd pass pin otp totp cvv cvv2 cvc cvc2 cvn cvn2 securitycode paypwd hmackey aeskey encryptkey signkey "
-    "authcode xapikey key3des sessionkey".split()
+    [
+        "pwd",
+        "pass",
+        "pin",
+        "otp",
+        "totp",
+        "cvv",
+        "cvv2",
+        "cvc",
+        "cvc2",
+        "cvn",
+        "cvn2",
+        "securitycode",
+        "paypwd",
+        "hmackey",
+        "aeskey",
+        "encryptkey",
+        "signkey",
+        "authcode",
+        "xapikey",
+        "key3des",
+        "sessionkey",
+    ]
 )
 _PERSONAL_NAMES = frozenset(
-    "phone phoneno phonenumber mobile mobileno mobilephone mobilenumber tel telephone email mail idcard idcardno idno idnumber "
-    "certno identityno cardno cardnumber bankcard bankcardno bankaccount accno accountno accountnumber realname "
-    "payername openid subopenid payeropenid buyerid buyeropenid buyeruserid buyerlogonid payerid unionid "
-    "customerinfo nameoncard expirydate".split()
+    [
+        "phone",
+        "phoneno",
+        "phonenumber",
+        "mobile",
+        "mobileno",
+        "mobilephone",
+        "mobilenumber",
+        "tel",
+        "telephone",
+        "email",
+        "mail",
+        "idcard",
+        "idcardno",
+        "idno",
+        "idnumber",
+        "certno",
+        "identityno",
+        "cardno",
+        "cardnumber",
+        "bankcard",
+        "bankcardno",
+        "bankaccount",
+        "accno",
+        "accountno",
+        "accountnumber",
+        "realname",
+        "payername",
+        "openid",
+        "subopenid",
+        "payeropenid",
+        "buyerid",
+        "buyeropenid",
+        "buyeruserid",
+        "buyerlogonid",
+        "payerid",
+        "unionid",
+        "customerinfo",
+        "nameoncard",
+        "expirydate",
+    ]
 )
 _AMOUNT_BEFORE = re.compile(r"(?:amount|amt|fee|total|price|sum|paid|refunded)\w*\W{0,6}$", re.IGNORECASE)
 _PUNCTUATION = re.compile(r"[^0-9a-z]")
@@ -74,9 +132,7 @@ class _Keys:
 
 
 # ---- patterns, where no key tells ----------------------------------------------------------------
-_PEM = re.compile(
-    r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL
-)
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL)
 # DER of a PKCS#1 or PKCS#8 key in base64: SEQUENCE, then INTEGER 0 (a certificate has another SEQUENCE there).
 _BARE_KEY = re.compile(r"MII[A-Za-z0-9+/]{3}IBA(?:[A-Za-z0-9+/=]|%2[BFbf]|%3[Dd]|\\[nr/]|[\r\n]){60,}")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_%-]+")
@@ -85,9 +141,7 @@ _USERINFO = re.compile(r"(://)[^/\s@\"'<>]+@")
 _EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _EDGE, _END = r"(?<![0-9A-Za-z])", r"(?![0-9A-Za-z])"
 _PHONE = re.compile(_EDGE + r"(?:\+?86[- ]?)?1[3-9]\d{9}" + _END)
-_IDENTITY = re.compile(
-    _EDGE + r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]" + _END
-)
+_IDENTITY = re.compile(_EDGE + r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]" + _END)
 # Issuer prefixes that exist; digits in one run or in groups of four.
 _CARD = re.compile(
     _EDGE + r"(?:62|81|4\d|3[0-9]|5\d|6\d|2[2-7])(?:\d{11,17}|\d{2}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,4})?)" + _END

@@ -1,0 +1,271 @@
+"""Delivering the outbox: claim what is due, send it side by side, write down what came back.
+
+A claim moves `next_delivery_at` a lease into the future, so that no other worker takes the row and a
+dead worker's rows come due again. Sending happens on the HTTP loop outside any transaction; results
+are written in small groups as they come in, so that one slow receiver holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from notifications.alerts import alert
+from notifications.models import Delivery, Notification, NotificationState
+from notifications.signing import acknowledges, signed_headers
+from paycenter.errors import ConfigError, NotSent, UnknownOutcome
+from paycenter.http import HttpClient, HttpResponse, TimeLimits, start_on_loop
+from paycenter.masking import mask_text
+from paycenter.outbound import client
+from paycenter.schedules import delay_for
+from paycenter.transitions import record_event
+
+log = structlog.get_logger(__name__)
+LEASE = timedelta(seconds=60)
+LIMITS = TimeLimits(connect=3.0, total=10.0)
+MAX_ANSWER_BYTES = 64 * 1024
+SLOTS = 200  # messages in flight at once, per process
+SLOTS_PER_HOST = 40
+SLOTS_OF_SLOW_HOST = 4  # for a receiver that just let a message time out
+_WINDOW = 400  # due rows looked at in one claim
+_GROUP = 200  # results written in one transaction
+_POLL = 0.1  # seconds without any result before what is due is looked at again
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row this process may send until `until`; `secrets` are the app's, the current one first."""
+
+    pk: int
+    webhook_id: str
+    url: str
+    host: str
+    body: bytes
+    secrets: tuple[str, ...]
+    by: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one try ended. `status` is None when there was no answer; `slow` when time ran out."""
+
+    claim: Claim
+    started_at: datetime
+    elapsed_ms: int
+    status: int | None = None
+    response: str = ""
+    error: str = ""
+    acknowledged: bool = False
+    slow: bool = False
+
+
+# ---- claiming ------------------------------------------------------------------------------------
+def claim(*, limit: int, room: Mapping[str, int], default_room: int = SLOTS_PER_HOST) -> list[Claim]:
+    """Claim up to `limit` due rows, longest due first, and of each host no more than it has room for.
+
+    `room` holds the hosts with messages in flight; any other host has `default_room`.
+    """
+    now = timezone.now()
+    full = [host for host, free in room.items() if free <= 0]
+    due = Notification.objects.filter(next_delivery_at__lte=now).exclude(host__in=full)
+    if limit <= 0 or not due.exists():  # the common case takes no write lock
+        return []
+    with transaction.atomic():
+        rows = due.select_for_update(skip_locked=True, of=("self",)).order_by("next_delivery_at", "id")
+        chosen = _fair_share(rows.values_list("pk", "host")[:_WINDOW], limit, room, default_room)
+        Notification.objects.filter(pk__in=chosen).update(next_delivery_at=now + LEASE)
+    return _load(chosen, now + LEASE)
+
+
+def _fair_share(due: Iterable[tuple[int, str]], limit: int, room: Mapping[str, int], default_room: int) -> list[int]:
+    chosen: list[int] = []
+    taken: Counter[str] = Counter()
+    for pk, host in due:
+        if len(chosen) < limit and taken[host] < room.get(host, default_room):
+            taken[host] += 1
+            chosen.append(pk)
+    return chosen
+
+
+def _load(ids: list[int], until: datetime) -> list[Claim]:
+    rows = Notification.objects.filter(pk__in=ids).select_related("app").order_by("pk") if ids else ()
+    return [
+        Claim(
+            pk=row.pk, webhook_id=row.webhook_id, url=row.url, host=row.host, body=row.body.encode(),
+            secrets=tuple(s for s in (row.app.webhook_secret, row.app.webhook_secret_previous) if s),
+            by=row.resend_by or "schedule", until=until,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+# ---- sending -------------------------------------------------------------------------------------
+async def send(claim: Claim, http: HttpClient) -> Outcome:
+    """One try. Never raises: whatever goes wrong is an outcome."""
+    started_at, started = timezone.now(), time.monotonic()
+
+    def ended(**how: object) -> Outcome:
+        return Outcome(claim, started_at, int((time.monotonic() - started) * 1000), **how)  # type: ignore[arg-type]
+
+    try:
+        headers = signed_headers(
+            claim.secrets, webhook_id=claim.webhook_id, timestamp=int(started_at.timestamp()), body=claim.body
+        )
+        headers |= {"content-type": "application/json; charset=utf-8", "user-agent": "paycenter-webhooks/1"}
+        answer = await http.fetch(
+            "POST", claim.url, headers=headers, body=claim.body, limits=LIMITS, max_bytes=MAX_ANSWER_BYTES
+        )
+    except (NotSent, UnknownOutcome, ConfigError) as exc:
+        return ended(error=str(exc), slow=isinstance(exc.__cause__, asyncio.TimeoutError))
+    except Exception as exc:  # a surprise in one message must not strand the others
+        log.exception("delivery failed unexpectedly", webhook_id=claim.webhook_id)
+        return ended(error=f"internal error: {type(exc).__name__}")
+    return ended(**_judge(answer))
+
+
+def _judge(answer: HttpResponse) -> dict[str, object]:
+    acknowledged = acknowledges(answer.status, answer.body)
+    if acknowledged:
+        error = ""
+    elif 200 <= answer.status < 300:
+        error = "the answer is neither `success` nor JSON with errno 0"
+    elif 300 <= answer.status < 400:
+        error = "redirects are not followed"
+    else:
+        error = f"HTTP {answer.status}"
+    return {
+        "status": answer.status, "acknowledged": acknowledged, "error": error,
+        "response": mask_text(answer.body, limit=500),
+    }  # fmt: skip
+
+
+# ---- writing -------------------------------------------------------------------------------------
+def write(outcomes: list[Outcome]) -> None:
+    """Write a group of outcomes in one short transaction: the tries, and what becomes of each message."""
+    if not outcomes:
+        return
+    now = timezone.now()
+    with transaction.atomic():
+        rows = Notification.objects.select_for_update(of=("self",)).filter(pk__in=[o.claim.pk for o in outcomes])
+        found = {row.pk: row for row in rows.defer("body").order_by("pk")}
+        Delivery.objects.bulk_create([_delivery(o, found[o.claim.pk].tries + 1) for o in outcomes])
+        _acknowledge([o.claim.pk for o in outcomes if o.acknowledged], now)
+        _schedule_again([(found[o.claim.pk], o) for o in outcomes if not o.acknowledged], now)
+
+
+def _delivery(outcome: Outcome, number: int) -> Delivery:
+    return Delivery(
+        notification_id=outcome.claim.pk, number=number, started_at=outcome.started_at,
+        elapsed_ms=outcome.elapsed_ms, status=outcome.status, response=outcome.response,
+        error=mask_text(outcome.error, limit=300), acknowledged=outcome.acknowledged, by=outcome.claim.by,
+    )  # fmt: skip
+
+
+def _acknowledge(ids: list[int], now: datetime) -> None:
+    if ids:
+        Notification.objects.filter(pk__in=ids).update(
+            state=NotificationState.DELIVERED, next_delivery_at=None, resend_by="", tries=F("tries") + 1,
+            delivered_at=Coalesce("delivered_at", Value(now)),
+        )  # fmt: skip
+
+
+def _schedule_again(failed: list[tuple[Notification, Outcome]], now: datetime) -> None:
+    """Rows that were claimed anew meanwhile keep that claim; final ones stay as they are."""
+    for row, outcome in failed:
+        row.tries += 1
+        if row.next_delivery_at != outcome.claim.until:
+            continue
+        row.resend_by = ""
+        delay = delay_for("delivery", row.tries) if row.state == NotificationState.PENDING else None
+        row.next_delivery_at = None if delay is None else now + timedelta(seconds=delay)
+        if delay is None and row.state == NotificationState.PENDING:
+            _give_up(row, outcome)
+    fields = ["state", "tries", "next_delivery_at", "resend_by"]
+    Notification.objects.bulk_update([row for row, _outcome in failed], fields)
+
+
+def _give_up(row: Notification, outcome: Outcome) -> None:
+    row.state = NotificationState.GIVEN_UP
+    reason = outcome.error[:300]
+    record_event(
+        row, "notification.given_up", actor="system", reason=reason, from_state=NotificationState.PENDING,
+        to_state=NotificationState.GIVEN_UP,
+        detail={"webhook_id": row.webhook_id, "type": row.type, "tries": row.tries},
+    )  # fmt: skip
+    alert(
+        kind="give_up", key=f"give_up:{row.app_id}:{row.host}", severity="critical",
+        title=f"An app does not acknowledge notifications: {row.host}",
+        text=f"{row.type} {row.webhook_id} was given up after {row.tries} tries. Last: {reason}",
+        trade_no=row.trade_no,
+    )  # fmt: skip
+
+
+# ---- all of it together --------------------------------------------------------------------------
+class Pump:
+    """Keeps up to `SLOTS` messages in flight while anything is due. One per run, used by one thread."""
+
+    def __init__(self, http: HttpClient | None = None) -> None:
+        self._http = http or client()
+        self._busy: Counter[str] = Counter()
+        self._slow: set[str] = set()
+        self._results: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self.sent = 0
+
+    def run(self, seconds: float) -> None:
+        """Claim and send until nothing is due or in flight, or `seconds` have passed."""
+        ends, outcomes = time.monotonic() + seconds, list[Outcome]()
+        while time.monotonic() < ends:
+            self._start_due()
+            write(outcomes)
+            if not self._busy:
+                return
+            outcomes = self._collect()
+        write(outcomes)
+
+    def drain(self) -> None:
+        """Wait for what is still in flight, without claiming more."""
+        while self._busy:
+            write(self._collect())
+
+    def _start_due(self) -> None:
+        while claimed := claim(limit=SLOTS - self._busy.total(), room=self._room()):
+            for one in claimed:
+                self._busy[one.host] += 1
+                start_on_loop(send(one, self._http)).add_done_callback(self._results.put)
+            self.sent += len(claimed)
+
+    def _room(self) -> dict[str, int]:
+        hosts = self._busy.keys() | self._slow
+        return {h: (SLOTS_OF_SLOW_HOST if h in self._slow else SLOTS_PER_HOST) - self._busy[h] for h in hosts}
+
+    def _collect(self) -> list[Outcome]:
+        """What came back, after a moment's wait for the first; frees their slots."""
+        outcomes: list[Outcome] = []
+        try:
+            outcomes.append(self._results.get(timeout=_POLL).result())
+            while len(outcomes) < _GROUP:
+                outcomes.append(self._results.get_nowait().result())
+        except queue.Empty:
+            pass
+        for outcome in outcomes:
+            self._release(outcome)
+        return outcomes
+
+    def _release(self, outcome: Outcome) -> None:
+        host = outcome.claim.host
+        self._busy[host] -= 1
+        self._busy += Counter()  # drops hosts with nothing in flight
+        (self._slow.add if outcome.slow else self._slow.discard)(host)
