@@ -69,10 +69,14 @@ def ensure(kind: str) -> None:
             _build(kind)
             stamp(VENV, kind).write_text(wanted)
         except OSError as exc:
-            raise Hopeless(
-                f"Cannot write {exc.filename or VENV}: {exc.strerror}. Clone into a directory you may write to, or name"
-                " two that you may write to: PAYCENTER_VENV (Python packages) and PAYCENTER_VAR (data)."
-            ) from exc
+            raise _unwritable(exc, VENV) from exc
+
+
+def _unwritable(exc: OSError, path: Path) -> Hopeless:
+    return Hopeless(
+        f"Cannot write {exc.filename or path}: {exc.strerror}. Clone into a directory you may write to, or name"
+        " two that you may write to: PAYCENTER_VENV (Python packages) and PAYCENTER_VAR (data)."
+    )
 
 
 @contextmanager
@@ -82,10 +86,7 @@ def _one_at_a_time() -> Iterator[None]:
     try:
         handle = path.open("w")
     except OSError as exc:
-        raise Hopeless(
-            f"Cannot write to {path.parent}: {exc.strerror}. Clone into a directory you may write to, or name two"
-            " that you may write to: PAYCENTER_VENV (Python packages) and PAYCENTER_VAR (data)."
-        ) from exc
+        raise _unwritable(exc, path) from exc
     with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -127,9 +128,11 @@ def _install(requirements: Path) -> None:
         uv = [str(VENV / "bin" / "uv"), "pip", "install", "-q", "--python", python]
         if _try([*uv, *checked], extra=_uv_settings(pip)):
             return
-    _run([*pip, "install", "-q", *checked],
-         why="The packages could not be installed (the lines above say why). A package index must be reachable once;"
-             " pip's own settings (pip.conf, PIP_INDEX_URL) are honoured. Then run the same command again.")  # fmt: skip
+    _run(
+        [*pip, "install", "-q", *checked],
+        why="The packages could not be installed (the lines above say why). A package index must be reachable"
+        " once; pip's own settings (pip.conf, PIP_INDEX_URL) are honoured. Then run the same command again.",
+    )
 
 
 def _uv_settings(pip: Sequence[str]) -> Mapping[str, str]:
@@ -151,7 +154,8 @@ _running: list[subprocess.Popen[bytes]] = []
 
 def _spawn(command: Sequence[str], *, extra: Mapping[str, str], quiet: bool) -> int:
     sink = subprocess.DEVNULL if quiet else None
-    process = subprocess.Popen(command, env={**os.environ, **extra}, stdout=sink, stderr=sink, start_new_session=True)
+    environment = {**os.environ, **extra}
+    process = subprocess.Popen(command, env=environment, stdout=sink, stderr=sink, start_new_session=True)
     _running.append(process)
     try:
         return process.wait()
@@ -192,7 +196,7 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, signal.SIG_DFL)
     os.chdir(ROOT)
     python = str(VENV / "bin" / "python")
-    os.execv(python, [python, "-m", *arguments[1:]])
+    return os.execv(python, [python, "-m", *arguments[1:]])
 
 
 if __name__ == "__main__":

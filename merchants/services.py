@@ -57,6 +57,19 @@ def merchant_create(*, name: str, actor: str, **values: Any) -> Merchant:
 
 
 @transaction.atomic
+def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str) -> Merchant:
+    """Change plain columns of a merchant (names, contact, time zone); the state has its own function."""
+    locked = lock(Merchant, pk=merchant.pk)
+    changed = sorted(name for name, value in values.items() if getattr(locked, name) != value)
+    if changed:
+        for name in changed:
+            setattr(locked, name, values[name])
+        save_changed(locked, changed)
+        record_event(locked, "merchant.updated", actor=actor, detail={"changed": changed})
+    return locked
+
+
+@transaction.atomic
 def merchant_advance(*, merchant: Merchant, transition: str, actor: str, reason: str = "") -> Merchant:
     """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused."""
     locked = lock(Merchant, pk=merchant.pk)
@@ -89,6 +102,24 @@ def app_create(
     record_event(app, "app.created", actor=actor)
     app_merchants_set(app=app, merchants=merchants, actor=actor)
     return IssuedApp(app=app, hmac_secret=hmac_secret, webhook_secret=app.webhook_secret)
+
+
+@transaction.atomic
+def app_update(*, app: App, values: Mapping[str, Any], actor: str) -> App:
+    """Change what opens no doors: `name`, `is_active`, `requests_per_second`, `cashier_layout`.
+
+    Keys, callback addresses and source addresses go through `merchants.changes`. Raises KeyError for them.
+    """
+    if unknown := set(values) - {"name", "is_active", "requests_per_second", "cashier_layout"}:
+        raise KeyError(", ".join(sorted(unknown)))
+    locked = lock(App, pk=app.pk)
+    changed = sorted(name for name, value in values.items() if getattr(locked, name) != value)
+    if changed:
+        for name in changed:
+            setattr(locked, name, values[name])
+        save_changed(locked, changed)
+        record_event(locked, "app.updated", actor=actor, detail={"changed": changed})
+    return locked
 
 
 def new_hmac_secret() -> str:
@@ -129,17 +160,19 @@ def account_create(
     config: Mapping[str, Any],
     actor: str,
     methods: Iterable[str] | None = None,
+    payment_no: str = "",
 ) -> PaymentAccount:
     """Open a payment account as a draft with a payment number of its own.
 
     `config` holds raw values of the provider's declared fields (text or uploaded bytes); `methods`
-    None means every scene the parameters allow. Raises ChannelConfigInvalid with every problem by
+    None means every scene the parameters allow; `payment_no` is given where the number was drawn
+    beforehand (with `new_short_number`) because the other side files under it. Raises ChannelConfigInvalid with every problem by
     field name, and for a channel or method code that does not exist.
     """
     provider = _provider(channel)
     clean = merged_config(provider, {}, config, timezone.now())
     account = PaymentAccount(
-        payment_no=new_short_number("Z"), merchant=merchant, channel=channel, name=name,
+        payment_no=payment_no or new_short_number("Z"), merchant=merchant, channel=channel, name=name,
         identity=identity_of(provider, clean), certificate_expires_at=certificate_expiry(provider, clean),
     )  # fmt: skip
     account.config = clean

@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PACKAGES = ("paycenter", "channels", "merchants", "notifications", "trades", "cashier", "sandbox", "deploy")
 # A database or broker of the developer's own must not become the one that tests write to.
-OURS = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PAYCENTER_VAR", "PAYCENTER_MODE", "PAYCENTER_ENTRANCE")
+OURS = (
+    "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PAYCENTER_VAR", "PAYCENTER_MODE", "PAYCENTER_ENTRANCE",
+)  # fmt: skip
 
 Result = tuple[str, bool, float]
 

@@ -127,7 +127,11 @@ def _accepts(port: int) -> Callable[[], bool]:
 
 @contextmanager
 def _serving(
-    command: Sequence[str], user: pwd.struct_passwd | None, log: Path, ready: Callable[[], bool], stop: signal.Signals
+    command: Sequence[str],
+    user: pwd.struct_passwd | None,
+    log: Path,
+    ready: Callable[[], bool],
+    stop: signal.Signals,
 ) -> Iterator[None]:
     with log.open("wb") as output:
         process = subprocess.Popen(  # type: ignore[call-overload]

@@ -1,0 +1,45 @@
+"""`python -m deploy.demo.prepare`: migrate, seed what is missing, and leave `seed.json` for the supervisor.
+
+Every step looks at what is there first, so an interrupted one is simply done again. The last line
+on standard error says what went wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from deploy.demo.layout import Trouble, read
+
+
+def main() -> int:
+    layout = read()
+    try:
+        _set_up()
+        from deploy.demo.seed import seed
+
+        seed(layout)
+    except Trouble as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _set_up() -> None:
+    """Raises Trouble where settings or the database are unusable."""
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import call_command
+    from django.db import DatabaseError
+
+    try:
+        django.setup()
+        call_command("migrate", interactive=False, verbosity=0)
+    except ImproperlyConfigured as exc:
+        raise Trouble(f"The settings are unusable: {exc}") from exc
+    except DatabaseError as exc:
+        reason = str(exc).strip().replace("\n", " ")
+        raise Trouble(f"The database cannot be used ({reason}). Look at DATABASE_URL and the server.") from exc
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The programs of the demo and how they are started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from deploy.demo.children import Program
+from deploy.demo.layout import HOST, Layout
+
+BIN = Path(sys.executable).parent
+# Calls that wait for a channel (up to 11 s each) hold a thread but no processor; with too few of them a
+# silent channel would also stop notifications and the cashier's polling.
+WEB_THREADS = 64
+WORKER_THREADS = 8
+# The channels' retry schedules span a day; the stand-in runs them sixty times as fast.
+LADDER_SPEED = 60
+
+
+def web(layout: Layout) -> Program:
+    command = [
+        str(BIN / "granian"), "--interface", "wsgi", "--host", HOST, "--port", str(layout.port),
+        "--workers", "2", "--blocking-threads", str(WEB_THREADS), "--backpressure", "512", "--no-ws",
+        "--respawn-failed-workers", "--workers-kill-timeout", "8", "paycenter.wsgi:application",
+    ]  # fmt: skip
+    return Program("web", command)
+
+
+def worker() -> Program:
+    """Threads, not processes: the tasks wait for the database and for channels."""
+    command = [
+        *_celery("worker"), "--pool", "threads", "--concurrency", str(WORKER_THREADS), "--without-mingle",
+        "--without-gossip", "--loglevel", "INFO",
+    ]  # fmt: skip
+    return Program("worker", command)
+
+
+def beat() -> Program:
+    return Program("beat", [*_celery("beat"), "--pidfile=", "--loglevel", "WARNING"])
+
+
+def _celery(role: str) -> list[str]:
+    return [str(BIN / "celery"), "--app", "deploy.demo.celery_app", role]
+
+
+def sandbox(layout: Layout) -> Program:
+    command = [
+        sys.executable, "-m", "sandbox", "serve", "--state", str(layout.sandbox_state),
+        "--port", str(layout.sandbox_port), "--ladder-speed", str(LADDER_SPEED),
+    ]  # fmt: skip
+    return Program("sandbox", command)
