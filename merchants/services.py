@@ -166,8 +166,8 @@ def account_create(
 
     `config` holds raw values of the provider's declared fields (text or uploaded bytes); `methods`
     None means every scene the parameters allow; `payment_no` is given where the number was drawn
-    beforehand (with `new_short_number`) because the other side files under it. Raises ChannelConfigInvalid with every problem by
-    field name, and for a channel or method code that does not exist.
+    beforehand (with `new_short_number`) because the other side files under it.
+    Raises ChannelConfigInvalid with every problem by field name, and for a channel or method code that does not exist.
     """
     provider = _provider(channel)
     clean = merged_config(provider, {}, config, timezone.now())
