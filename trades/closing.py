@@ -35,11 +35,10 @@ def trade_close(*, trade: Trade, actor: str) -> Trade:
         locked = Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").get(pk=trade.pk)
         if locked.state == TradeState.PAID:
             raise AlreadyPaid
-        if locked.is_open:
-            if locked.close_requested_at is None:
-                locked.close_requested_at = timezone.now()
-                locked.next_close_at = locked.close_requested_at + timedelta(seconds=_BACKOFF[2])
-                locked.save(update_fields=["close_requested_at", "next_close_at"])
+        if locked.is_open and locked.close_requested_at is None:
+            locked.close_requested_at = timezone.now()
+            locked.next_close_at = locked.close_requested_at + timedelta(seconds=_BACKOFF[2])
+            locked.save(update_fields=["close_requested_at", "next_close_at"])
     trade_finish(trade_id=trade.pk, actor=actor)
     closed = Trade.objects.select_related("app", "merchant", "current_attempt", "settled_attempt").get(pk=trade.pk)
     if closed.state == TradeState.PAID:

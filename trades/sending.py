@@ -14,8 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels.base import Form, Initiated, Instruction, NoAction, PayResult, QrCode, Redirect, Refused, SdkParams
-from merchants.api.errors import AlreadyPaid, ApiError, ChannelRefused, ChannelUnknown, OrderClosed
-from paycenter.errors import NotSent, UnknownOutcome
+from merchants.api.errors import AlreadyPaid, ChannelRefused, ChannelUnknown, OrderClosed
+from paycenter.errors import ApiError, NotSent, UnknownOutcome
 from paycenter.http import time_limit
 from paycenter.transitions import advance
 from trades.calling import call_channel, pay_order
@@ -168,4 +168,4 @@ def instruction_data(instruction: Instruction) -> dict[str, Any]:
 
 def gopay_deadline() -> float:
     """When the present gopay must have answered, on the clock of `time.monotonic`."""
-    return time.monotonic() + settings.GOPAY_TIME_LIMIT
+    return time.monotonic() + float(settings.GOPAY_TIME_LIMIT)

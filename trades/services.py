@@ -29,8 +29,8 @@ from trades.closing import attempt_finish
 from trades.models import Attempt, Trade
 from trades.orders import OrderRequest
 from trades.querying import attempt_query, load_attempt
-from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
 from trades.selectors import live_attempts
+from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance, trade_changed, trade_created
 
@@ -259,7 +259,7 @@ def _resolve_unknown(attempt: Attempt, actor: str) -> bool:
         Attempt.objects.filter(pk=fresh.pk).update(in_flight_until=None)
         error = outcome_error(fresh.trade, fresh)
         raise error if error is not None else ChannelUnknown
-    return fresh.state == AttemptState.UNKNOWN
+    return bool(fresh.state == AttemptState.UNKNOWN)
 
 
 def _wait_for(attempt: Attempt, deadline: float) -> Attempt | None:

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from channels.base import InboundRequest, Reply
+from channels.base.discovery import provider_for
 from paycenter import exchange
 from paycenter.errors import InboundRefused
 from trades.inbound import attempt_for_address, notify_receive, return_receive
@@ -92,5 +93,5 @@ def _log(
         status=reply.status, response_body=reply.body, elapsed_ms=int((time.monotonic() - started) * 1000),
         trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no,
         app_order_no=attempt.trade.app_order_no, merchant_no=attempt.trade.merchant.merchant_no,
-        request_id=getattr(request, "request_id", ""),
+        masked_keys=provider_for(attempt.channel).masked_keys,
     )  # fmt: skip

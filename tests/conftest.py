@@ -1,0 +1,74 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+
+from merchants.models import App, Merchant, PaymentAccount
+from paycenter import schedules, wakeup
+from tests import factories
+from tests.fakes import fakepay
+from tests.fakes.audit_triggers import flush_around_triggers  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No state of one test reaches the next; wake-ups to the broker go nowhere."""
+    cache.clear()
+    schedules.forget_cached()
+    monkeypatch.setattr(wakeup._waker, "ask", lambda task: None)
+    yield
+
+
+@pytest.fixture(autouse=True)
+def _skip_without_postgres(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("postgres") and connection.vendor != "postgresql":
+        pytest.skip("needs PostgreSQL: SQLite has no row locks and one writer at a time")
+
+
+@pytest.fixture
+def book(monkeypatch: pytest.MonkeyPatch) -> fakepay.Book:
+    """The fake channel, installed; its book starts empty."""
+    return fakepay.install(monkeypatch)
+
+
+@dataclass
+class World:
+    """One merchant with an account at the fake channel, and one app that collects for it."""
+
+    book: fakepay.Book
+    merchant: Merchant
+    app: App
+    account: PaymentAccount
+
+    def order(self, **values: Any) -> Any:
+        return factories.make_order(self.merchant, **values)
+
+
+@pytest.fixture
+def world(db: None, book: fakepay.Book) -> World:
+    merchant = factories.make_merchant()
+    app = factories.make_app(merchant, notify_url="http://127.0.0.1:9/told")
+    return World(book, merchant, app, factories.make_account(merchant))
+
+
+@pytest.fixture
+def committed_world(transactional_db: None, book: fakepay.Book) -> World:
+    """As `world`, really committed, for tests with threads."""
+    merchant = factories.make_merchant()
+    app = factories.make_app(merchant, notify_url="http://127.0.0.1:9/told")
+    return World(book, merchant, app, factories.make_account(merchant))
+
+
+@pytest.fixture
+def in_threads() -> Callable[..., list[Any]]:
+    """Run a function in n threads at once; their results or exceptions, in order."""
+    from tests.fakes.threads import run_together
+
+    return run_together
