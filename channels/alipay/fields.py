@@ -17,13 +17,13 @@ _BY_CERTIFICATE = {"key_mode": (_CERTIFICATE,)}
 
 FIELDS: tuple[Field, ...] = (
     Field(
-        "app_id", Label("应用 APPID", "App ID"), length=16, pattern=r"\d{16}",
+        "app_id", Label("应用 APPID", "App ID"), length=16, pattern=r"[0-9]{16}",
         pattern_hint=Label("16 位数字", "16 digits"), identity=True,
         help=Label("支付宝开放平台 → 控制台 → 我的应用：应用名称下方的 16 位数字。",
                    "Alipay Open Platform → Console → My apps: the 16 digits below the app's name."),
     ),
     Field(
-        "seller_id", Label("收款账号 PID", "Seller PID"), length=16, pattern=r"2088\d{12}",
+        "seller_id", Label("收款账号 PID", "Seller PID"), length=16, pattern=r"2088[0-9]{12}",
         pattern_hint=Label("以 2088 开头的 16 位数字", "16 digits beginning with 2088"), identity=True,
         help=Label("支付宝商家平台 → 账号中心 → 商户信息：以 2088 开头的 16 位合作伙伴身份（PID）。",
                    "Alipay Merchant Portal → Account centre → Merchant information: the partner id (PID), "

@@ -51,9 +51,9 @@ _NOT_CLOSABLE = frozenset({
 _NOT_FOUND = "ACQ.TRADE_NOT_EXIST"
 # Not allowed in a subject; their full-width twins read the same.
 _SUBJECT_SIGNS = str.maketrans({"/": "／", "=": "＝", "&": "＆"})
-_USER_ID = re.compile(r"2088\d{12}")
+_USER_ID = re.compile(r"2088[0-9]{12}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?")
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 
 _CHECK_HINTS = {
     "isv.invalid-signature": Label(
