@@ -17,12 +17,13 @@ def device_of(user_agent: str) -> Device:
     """The scene of a User-Agent; an unknown or empty one counts as PC, where a QR code always works.
 
     WeChat names itself `MicroMessenger` and adds `miniProgram` in a mini program's web view; Alipay
-    names itself `AlipayClient`. WeChat's desktop programs cannot pay in the page: they count as PC.
+    names itself `AlipayClient`, whose bridge can pay in its mini programs' web views too. WeChat's desktop
+    programs cannot pay in the page: they count as PC.
     """
     if _WECHAT.search(user_agent):
         if _WECHAT_DESKTOP.search(user_agent):
             return Device.PC
         return Device.MINI if _MINI.search(user_agent) else Device.WECHAT
     if _ALIPAY.search(user_agent):
-        return Device.MINI if _MINI.search(user_agent) else Device.ALIPAY
+        return Device.ALIPAY
     return Device.MOBILE if _MOBILE.search(user_agent) else Device.PC

@@ -1,13 +1,15 @@
 """How a business line wants its cashier page: `App.cashier_layout`, checked when saved and again when drawn.
 
-`{"title": "物业缴费" or {"zh": …, "en": …}, "accent": "#1f6feb", "rows": ["房号", "账期"]}`: the page's
-heading, its colour, and which of the order's detail rows come first (the others follow as sent).
+`{"title": "物业缴费" or {"zh": …, "en": …}, "accent": "#1f6feb", "rows": ["房号", "账期"],
+"mini_page": "/pages/pay/pay"}`: the page's heading, its colour, which of the order's detail rows come first
+(the others follow as sent), and the page of the line's own mini program that calls `wx.requestPayment` with
+the parameters in its `pay` query, because a mini program's web view cannot pay by itself.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,8 @@ MAX_ROWS = 20
 _DARK_SURFACE = (0x18, 0x1D, 0x26)
 _WHITE = (0xFF, 0xFF, 0xFF)
 _HEX = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
-_KEYS = ("title", "accent", "rows")
+_MINI_PAGE = re.compile(r"/[A-Za-z0-9_/-]{1,100}")
+_KEYS = ("title", "accent", "rows", "mini_page")
 Rgb = tuple[int, int, int]
 
 
@@ -31,6 +34,7 @@ class Layout:
     title: str
     accent: str
     rows: tuple[str, ...]
+    mini_page: str
 
     @property
     def accent_code(self) -> str:
@@ -42,7 +46,7 @@ def layout_problems(raw: Any) -> dict[str, list[str]]:
     if not isinstance(raw, Mapping):
         return {"layout": [_("must be an object")]}
     problems = {str(key): [_("unknown setting")] for key in raw if key not in _KEYS}
-    for key, check in (("title", _title_problem), ("accent", _accent_problem), ("rows", _rows_problem)):
+    for key, check in _CHECKS.items():
         reason = check(raw[key]) if key in raw else ""
         if reason:
             problems[key] = [reason]
@@ -58,7 +62,7 @@ def layout_of(raw: Any, language: str) -> Layout:
     if isinstance(title, Mapping):
         title = title.get("zh" if language.startswith("zh") else "en", "")
     return Layout(title=title, accent=str(found.get("accent", DEFAULT_ACCENT)).lower(),
-                  rows=tuple(found.get("rows", ())))  # fmt: skip
+                  rows=tuple(found.get("rows", ())), mini_page=found.get("mini_page", ""))  # fmt: skip
 
 
 def ordered_rows(display: Sequence[Mapping[str, str]], first: Sequence[str]) -> list[Mapping[str, str]]:
@@ -113,3 +117,13 @@ def _accent_problem(value: Any) -> str:
 def _rows_problem(value: Any) -> str:
     usable = isinstance(value, list) and len(value) <= MAX_ROWS and all(isinstance(row, str) for row in value)
     return "" if usable else _("must be a list of at most %(count)d row labels") % {"count": MAX_ROWS}
+
+
+def _mini_page_problem(value: Any) -> str:
+    usable = isinstance(value, str) and (value == "" or _MINI_PAGE.fullmatch(value))
+    return "" if usable else _("must be a path in the mini program such as /pages/pay/pay")
+
+
+_CHECKS: Mapping[str, Callable[[Any], str]] = {
+    "title": _title_problem, "accent": _accent_problem, "rows": _rows_problem, "mini_page": _mini_page_problem,
+}  # fmt: skip

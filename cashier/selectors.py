@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from django.db.models import Exists, OuterRef
 
+from cashier.layout import layout_of
 from cashier.models import CashierOrder, PrintedCode
 from channels.base import Device, Method
 from channels.base.discovery import methods
@@ -179,8 +180,14 @@ def choices_for(
     return [
         Choice(method, account, ask(account, method))
         for method, account in configured
-        if device in method.devices and can_identify(trade, method, account, device)
+        if device in method.devices
+        and can_identify(trade, method, account, device)
+        and (device is not Device.MINI or method.instruction != "sdk" or _mini_page(trade))
     ]
+
+
+def _mini_page(trade: Trade) -> str:
+    return layout_of(trade.app.cashier_layout, "").mini_page
 
 
 def can_identify(trade: Trade, method: Method, account: PaymentAccount, device: Device) -> bool:

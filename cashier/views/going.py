@@ -15,10 +15,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from cashier.headers import content_security_policy, form_sources, payer_page
+from cashier.layout import layout_of
 from cashier.models import CashierOrder
 from cashier.qr import qr_svg
 from cashier.selectors import Phase, page_by_token, trade_phase
@@ -37,7 +37,6 @@ QR_REFRESH_SECONDS = 5
 
 @require_safe
 @payer_page
-@ensure_csrf_cookie
 def go(request: HttpRequest, token: str) -> HttpResponse:
     page = page_by_token(token)
     if page is None:
@@ -93,7 +92,9 @@ def _sdk(request: HttpRequest, page: CashierOrder, attempt: Attempt) -> HttpResp
     launch = {
         "device": request_device(request),
         "params": _pay(attempt)["params"],
-        "mini_page": page.trade.app.cashier_layout.get("mini_page", ""),
+        "mini_page": layout_of(page.trade.app.cashier_layout, "").mini_page,
+        # Where browsers come back from channels: it has the channel queried at once.
+        "return_url": f"/return/{attempt.method}/{attempt.attempt_no}",
     }
     return show(request, "launch", page, {"launch": launch, "method_name": _name(attempt)})
 

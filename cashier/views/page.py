@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from cashier.headers import payer_page
@@ -39,7 +38,6 @@ _RESULT_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED, Phase.EXPIRE
 
 @require_safe
 @payer_page
-@ensure_csrf_cookie
 def page(request: HttpRequest, token: str) -> HttpResponse:
     found = page_by_token(token)
     if found is None:
@@ -76,6 +74,7 @@ def _choose(request: HttpRequest, found: CashierOrder) -> HttpResponse:
     notice = _notice(request, found, choices)
     extra: dict[str, Any] = {
         "choices": [_drawn(choice, notice) for choice in choices],
+        "preselected": _preselected(found.trade, choices),
         "notice": notice,
         "shared_qr": qr_svg(qr_url(found), _("QR code for WeChat and Alipay")) if shared else "",
         "refresh_seconds": RECHECK_SECONDS * 3 if shared else 0,
@@ -93,6 +92,13 @@ def _straight_through(request: HttpRequest, found: CashierOrder, choices: Sequen
     if len(choices) != 1 or not choices[0].method.own_cashier or choices[0].unavailable is not None:
         return None
     return choices[0]
+
+
+def _preselected(trade: Trade, choices: Sequence[Choice]) -> str:
+    """The method the payer used last, else the first usable one; '' when none is."""
+    usable = [choice.code for choice in choices if choice.unavailable is None]
+    last = trade.current_attempt.method if trade.current_attempt is not None else ""
+    return last if last in usable else (usable or [""])[0]
 
 
 def _drawn(choice: Choice, notice: dict[str, str]) -> dict[str, Any]:
