@@ -56,6 +56,7 @@ app.conf.update(
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
+        "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },

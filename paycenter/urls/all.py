@@ -1,6 +1,16 @@
 """Every address in one process: the embedded default."""
 
-from django.contrib import admin
-from django.urls import path
+from paycenter.urls.parts import (
+    api,
+    docs,
+    handler400,
+    handler404,
+    handler500,
+    health,
+    metrics,
+    payers_and_channels,
+    staff,
+)
 
-urlpatterns = [path("admin/", admin.site.urls)]
+__all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
+urlpatterns = [*health, *api, *staff, *docs, *metrics, *payers_and_channels]

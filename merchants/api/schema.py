@@ -1,0 +1,103 @@
+"""OpenAPI of the `/v1` calls, generated from what each endpoint declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from drf_spectacular.openapi import AutoSchema
+
+from merchants.api import errors as rows
+from merchants.api.answers import record, text
+from paycenter.errors import ApiError
+
+if TYPE_CHECKING:
+    from merchants.api.endpoint import Endpoint
+
+# What any call may answer, in the order in which it is checked.
+EVERY_CALL: tuple[type[ApiError], ...] = (
+    rows.WrongVerb, rows.BodyTooLarge, rows.NotJson, rows.NotAuthenticated, rows.AddressNotAllowed,
+    rows.TimestampOutside, rows.NonceUsed, rows.TooManyRequests, rows.BadParameter, ApiError,
+)  # fmt: skip
+SIGNING = (
+    "Base64 of the signature over `METHOD\\nPATH[?QUERY]\\nTIMESTAMP\\nNONCE\\nBODY\\n` (PATH as sent on the wire, BODY "
+    "the raw bytes): HMAC-SHA256 under the app's secret, or RSA2 (RSASSA-PKCS1-v1_5 with SHA-256)."
+)
+_HEADERS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("X-App-Id", {"type": "string", "minLength": 1, "maxLength": 32}, "The app's id."),
+    ("X-Timestamp", {"type": "string", "pattern": "^[0-9]{1,11}$"}, "Unix seconds, at most 300 off."),
+    ("X-Nonce", {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$"}, "Never used twice by the app."),
+    ("X-Sign-Type", {"type": "string", "enum": ["HMAC-SHA256", "RSA2"]}, "How the request is signed."),
+    ("X-Signature", {"type": "string", "format": "byte"}, SIGNING),
+)
+
+
+class EndpointSchema(AutoSchema):
+    """Describes an Endpoint; nothing is guessed from code."""
+
+    def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> Any:
+        endpoint: Endpoint = self.view
+        return {
+            "operationId": endpoint.operation,
+            "summary": endpoint.about,
+            "tags": ["v1"],
+            "parameters": [
+                {"name": name, "in": "header", "required": True, "schema": schema, "description": about}
+                for name, schema, about in _HEADERS
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": endpoint.takes.schema()}},
+            },
+            "responses": _responses(endpoint),
+        }
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    done = _answer("done", {"type": "integer", "enum": [0]}, endpoint.answers)
+    found = {"200": done}
+    declared = (*EVERY_CALL, *endpoint.errors)
+    for status in sorted({error.status for error in declared}):
+        found[str(status)] = _error_answer([e for e in declared if e.status == status])
+    return found
+
+
+def _error_answer(errors: Iterable[type[ApiError]]) -> dict[str, Any]:
+    classes = list(errors)
+    about = "; ".join(f"{e.errno}: {e.default_msg}" for e in classes)
+    variants = [_data_of(e) for e in classes]
+    data = variants[0] if len(variants) == 1 else {"anyOf": variants}
+    found = _answer(about, {"type": "integer", "enum": [e.errno for e in classes]}, data)
+    if classes[0] in (rows.TooManyRequests, rows.ChannelShed):
+        found["headers"]["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds.", "required": True}
+    return found
+
+
+def _answer(about: str, errno: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    request_id = {"schema": {"type": "string"}, "description": "Names this request in our logs.", "required": True}
+    schema = record({"errno": errno, "msg": text(), "data": data})
+    return {
+        "description": about,
+        "headers": {"X-Request-Id": request_id},
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+_NUMBERS = {"trade_no": text(), "attempt_no": text(), "app_order_no": text()}
+_DATA: dict[type[ApiError], dict[str, Any]] = {
+    rows.BadParameter: record({
+        "errors": {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+            "description": "Reasons by dotted path; `_body` for a body that is no JSON object.",
+        }
+    }),
+    rows.ChannelRefused: record({"channel_code": text(), "channel_msg": text(), **_NUMBERS}),
+    rows.ChannelUnknown: record(_NUMBERS),
+}
+
+
+def _data_of(error: type[ApiError]) -> dict[str, Any]:
+    return _DATA.get(error) or {"type": "object", "maxProperties": 0}
+
+

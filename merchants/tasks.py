@@ -1,0 +1,62 @@
+"""Background work about merchants: spent nonces, certificates that channels renew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+
+from merchants.channels import provider_of
+from merchants.models import Nonce, PaymentAccount
+from merchants.services import account_store_fetched
+from merchants.states import MerchantState
+from paycenter.errors import ChannelError
+
+log = structlog.get_logger(__name__)
+_BATCH = 5000
+# Two clocks may differ a little; a nonce is kept somewhat longer than its timestamp can pass.
+_MARGIN = timedelta(seconds=60)
+
+
+@shared_task(ignore_result=True)
+def forget_nonces() -> int:
+    """Delete nonces whose timestamp cannot pass any more, in short transactions; answers how many."""
+    forgotten, limit = 0, timezone.now() - _MARGIN
+    while True:
+        due = Nonce.objects.filter(expires_at__lt=limit).order_by("expires_at")
+        old = list(due.values_list("pk", flat=True)[:_BATCH])
+        if not old:
+            return forgotten
+        with transaction.atomic():
+            forgotten += Nonce.objects.filter(pk__in=old).delete()[0]
+
+
+@shared_task(ignore_result=True)
+def refresh_certificates() -> int:
+    """Fetch and store the certificates of channels that renew them; answers how many accounts were asked.
+
+    One account's trouble is logged and does not stop the others.
+    """
+    asked = 0
+    accounts = PaymentAccount.objects.filter(state=MerchantState.ACTIVE).order_by("pk")
+    for account in accounts.select_related("merchant").iterator(chunk_size=100):
+        asked += _refresh(account)
+    return asked
+
+
+def _refresh(account: PaymentAccount) -> bool:
+    """Ask outside any transaction, then store. Channels without renewed certificates are left alone."""
+    try:
+        fetch = getattr(provider_of(account), "refresh_certificates", None)
+        if fetch is None:
+            return False
+        found = fetch()
+        if found:
+            chain = "".join(certificate.pem for certificate in found)
+            account_store_fetched(account=account, values={"platform_certificates": chain})
+    except (ChannelError, KeyError) as exc:
+        log.warning("certificates not refreshed", payment_no=account.payment_no, error=type(exc).__name__)
+    return True
