@@ -46,10 +46,15 @@ def go(request: HttpRequest, token: str) -> HttpResponse:
         return switched
     attempt = page.trade.current_attempt
     phase = trade_phase(page.trade, timezone.now())
-    if phase is not Phase.OPEN or attempt is None or attempt.state not in LIVE_ATTEMPT_STATES:
+    if phase is not Phase.OPEN or attempt is None or not _is_current(page, attempt):
         return SeeOther(page_path(page))
     draw = _DRAWN.get((attempt.pay or {}).get("type", ""))
     return draw(request, page, attempt) if draw is not None else SeeOther(page_path(page))
+
+
+def _is_current(page: CashierOrder, attempt: Attempt) -> bool:
+    """Whether the attempt can still be paid and asks for what the page shows."""
+    return attempt.state in LIVE_ATTEMPT_STATES and attempt.amount == page.trade.amount
 
 
 def leave(request: HttpRequest, page: CashierOrder, address: str, title: str) -> HttpResponse:
