@@ -9,12 +9,13 @@ bytes; every connection passes the egress policy. `HttpClient.request` is for th
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -221,7 +222,16 @@ class HttpClient:
                 trust_env=False, skip_auto_headers=("User-Agent", "Content-Type"),
             )  # fmt: skip
             self._session_loop = loop
+            atexit.register(self.close)
         return self._session
+
+    def close(self) -> None:
+        """Close the kept connections; the next call opens new ones. For threads only."""
+        session, loop = self._session, self._session_loop
+        self._session = None
+        if session is not None and loop is _loop.get():  # not one inherited over a fork
+            with suppress(TimeoutError):
+                start_on_loop(session.close()).result(timeout=1.0)
 
 
 async def _read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
