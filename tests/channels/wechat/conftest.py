@@ -14,7 +14,7 @@ from channels.base import InboundRequest, PayOrder
 from channels.base.config import clean_config
 from channels.wechat.provider import WeChatPay
 from paycenter.egress import EgressPolicy
-from paycenter.http import HttpClient, run_on_loop
+from paycenter.http import HttpClient
 from paycenter.money import Money
 from tests.channels.wechat.standin import (
     API_V3_KEY,
@@ -81,11 +81,8 @@ def channel(server: Standin) -> Iterator[Standin]:
 
 
 @pytest.fixture(scope="session")
-def http() -> Iterator[HttpClient]:
-    client = HttpClient(EgressPolicy(allowed=("127.0.0.0/8",)))
-    yield client
-    if client._session is not None:
-        run_on_loop(client._session.close())
+def http() -> HttpClient:
+    return HttpClient(EgressPolicy(allowed=("127.0.0.0/8",)))
 
 
 @pytest.fixture

@@ -118,6 +118,7 @@ class Reply:
     at: float | None = None
     change: Callable[[dict[str, str]], None] | None = None
     then_break: bool = False
+    delay: float = 0.0  # seconds
 
 
 @dataclass
@@ -166,6 +167,7 @@ class Standin:
             reply = Reply(401, json.dumps({"code": "SIGN_ERROR", "message": problem}).encode())
         else:
             reply = self.replies.pop(0)
+        time.sleep(reply.delay)
         if reply.then_break:
             out.close_connection = True
             return

@@ -153,6 +153,15 @@ def test_a_connection_that_breaks_after_sending_is_unknown(provider, order, says
     assert len(channel.requests) == 1
 
 
+def test_the_configured_time_limit_ends_the_wait_as_unknown(make_provider, order, says):
+    patient, hurried = make_provider(), make_provider(connect_timeout=1, read_timeout=1)
+    says(200, URL, delay=2.5)
+    with pytest.raises(UnknownOutcome, match="no answer within 2 s"):
+        hurried.pay("wechat_native", order)
+    says(200, URL, delay=2.5)
+    assert patient.pay("wechat_native", order).instruction.content == URL["code_url"]
+
+
 def test_no_connection_means_nothing_was_sent(make_provider, order):
     with pytest.raises(NotSent):
         make_provider(base_url="http://127.0.0.1:1").pay("wechat_native", order)
