@@ -13,8 +13,8 @@ from deploy.demo import private
 from deploy.demo.layout import HOST, ROOT, Layout, Trouble
 from paycenter.numbers import new_short_number
 
-# The second merchant signs in the other way of each channel, so that both ways are seen at work.
-SECOND_MODES = {"alipay": "certificate", "wechat": "platform_certificate"}
+# How the first and the second merchant sign: differently, so that both ways are seen at work.
+MODES = {"alipay": ("key", "certificate"), "wechat": ("public_key", "platform_certificate")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Contract:
 
 def sign(layout: Layout, merchant_no: str, channel: str, *, second: bool) -> Contract | None:
     """A new contract, or None where the sandbox has no such channel. Raises Trouble."""
+    if not _stands_in(channel):
+        return None
     payment_no = new_short_number("Z")
     folder = layout.var / "contracts"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -35,10 +37,8 @@ def sign(layout: Layout, merchant_no: str, channel: str, *, second: bool) -> Con
         sys.executable, "-m", "sandbox", "issue", "--state", str(layout.sandbox_state), "--channel", channel,
         "--name", merchant_no, "--payment-no", payment_no, "--base-url", layout.sandbox_url, "--out", str(path),
     ]  # fmt: skip
-    if second and channel in SECOND_MODES:
-        command += ["--mode", SECOND_MODES[channel]]
-    if not _stands_in(channel):
-        return None
+    if channel in MODES:
+        command += ["--mode", MODES[channel][second]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     config = private.read_json(path)
     if done.returncode != 0 or not isinstance(config, dict):

@@ -6,20 +6,26 @@ on standard error says what went wrong.
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 
 from deploy.demo.layout import Trouble, read
 
 
 def main() -> int:
-    layout = read()
     try:
+        layout = read()
         _set_up()
         from deploy.demo.seed import seed
 
         seed(layout)
     except Trouble as exc:
         print(exc, file=sys.stderr)
+        return 1
+    except Exception as exc:
+        traceback.print_exc()
+        print(f"The database could not be prepared: {type(exc).__name__}: {exc}".splitlines()[0], file=sys.stderr)
         return 1
     return 0
 
@@ -42,4 +48,8 @@ def _set_up() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: connections kept for reuse would still be complained about, below the reason above.
+    os._exit(code)
