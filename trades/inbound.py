@@ -6,6 +6,7 @@ attempt's own. Everything that is refused changes no state; the channel is ackno
 
 from __future__ import annotations
 
+import structlog
 from django.db import transaction
 from django.utils import timezone
 
@@ -21,6 +22,7 @@ from trades.models import Attempt
 from trades.states import LIVE_ATTEMPT_STATES, TradeState
 from trades.telling import trade_advance
 
+log = structlog.get_logger(__name__)
 QUERY_TASK = "trades.tasks.query_due"
 
 
@@ -34,13 +36,24 @@ def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
     """Handle one notification for an attempt's address; the reply is what this channel expects."""
     provider = provider_of(attempt.account)
     try:
-        notice = provider.parse_notify(request)
+        notice = _parsed(provider, request)
         if notice.order_no != attempt.channel_order_no:
             raise IdentityMismatch("it names another order than its address")
     except InboundRefused as exc:
         _refuse(attempt, exc)
         return provider.nack(_reason(exc))
     return _apply(attempt, notice, provider)
+
+
+def _parsed(provider: Provider, request: InboundRequest) -> Notice:
+    """Foreign bytes that trip a provider's parser are not understood; they are no fault of ours to show."""
+    try:
+        return provider.parse_notify(request)
+    except InboundRefused:
+        raise
+    except Exception as exc:
+        log.exception("a provider's parser failed", channel=provider.code)
+        raise MalformedInbound(f"the parser failed: {type(exc).__name__}") from exc
 
 
 def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:

@@ -60,7 +60,7 @@ def test_what_is_not_this_orders_changes_nothing_and_alerts(world: World, claim:
     attempt = start(world)
     before = Event.objects.count()
 
-    answer = post(attempt, world.book.notification(attempt.attempt_no, **claim))
+    answer = post(attempt, {**world.book.notification(attempt.attempt_no), **claim})
 
     assert (answer.status_code, answer.content) == (400, b"fake-no")
     assert Trade.objects.get().state == "paying"
