@@ -5,7 +5,7 @@ django-fsm checks neither permissions nor locks, and saves nothing; `advance` is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
@@ -34,14 +34,14 @@ def advance(
     reason: str = "",
     fields: Iterable[str] = (),
     event: str = "",
-    arguments: Mapping[str, Any] | None = None,
+    data_of: Callable[[Any], dict[str, Any]] | None = None,
     **event_fields: Any,
 ) -> Event:
     """Run the named transition on a row the caller has locked, save it and write its event.
 
-    `fields` are further columns the caller changed on `record`; `arguments` go to the transition
-    method. The event's `data` is `record.public_data()` where the model has it. Raises
-    TransitionRefused when the present state does not allow the change.
+    `fields` are further columns the caller changed on `record`; `data_of(record)`, called after the
+    change, is the event's public data. Raises TransitionRefused when the present state does not allow
+    the change.
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("advance() needs an open transaction and a locked row")
@@ -50,10 +50,12 @@ def advance(
     if not can_proceed(method, check_conditions=True):
         raise TransitionRefused(f"{transition} is not possible from {before}", state=before)
     try:
-        method(**(arguments or {}))
+        method()
     except TransitionNotAllowed as exc:
         raise TransitionRefused(f"{transition} is not possible from {before}", state=before) from exc
     save_changed(record, ("state", *fields))
+    if data_of is not None:
+        event_fields["data"] = data_of(record)
     return record_event(
         record, event or f"{record._meta.model_name}.{transition}", actor=actor, reason=reason,
         from_state=before, to_state=str(record.state), **event_fields,  # type: ignore[attr-defined]
