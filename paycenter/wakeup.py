@@ -19,27 +19,27 @@ PAUSE_AFTER_FAILURE = 5.0  # seconds without any message while the broker is dow
 
 class _Waker:
     def __init__(self) -> None:
+        self._failing = False
+        self.reset()
+
+    def reset(self) -> None:
+        """Start afresh: a forked child has its parent's lock and wishes, but not its thread."""
         self._lock = threading.Condition()
         self._wanted: set[str] = set()
-        self._pid = 0
-        self._failing = False
+        self._thread: threading.Thread | None = None
 
     def ask(self, task: str) -> None:
-        if self._pid != os.getpid():
-            self._start()
         with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+                self._thread.start()
             self._wanted.add(task)
             self._lock.notify()
-
-    def _start(self) -> None:
-        self.__init__()  # type: ignore[misc]  # a fork leaves the parent's lock and thread unusable
-        self._pid = os.getpid()
-        threading.Thread(target=self._run, name="waker", daemon=True).start()
 
     def _run(self) -> None:
         while True:
             with self._lock:
-                self._lock.wait_for(lambda: self._wanted)
+                self._lock.wait_for(lambda: bool(self._wanted))
                 tasks, self._wanted = self._wanted, set()
             for task in tasks:
                 self._send(task)
@@ -59,6 +59,7 @@ class _Waker:
 
 
 _waker = _Waker()
+os.register_at_fork(after_in_child=_waker.reset)
 
 
 def wake(task: str) -> None:

@@ -41,7 +41,9 @@ def app(db: None) -> App:
 def tell(receiver: Receiver) -> Callable[..., Notification]:
     """Commit a notification to a path of the receiver, or to a full address."""
 
-    def create(app: App, path: str = "/told", *, url: str = "", now: datetime | None = None, **data: object) -> Notification:
+    def create(
+        app: App, path: str = "/told", *, url: str = "", now: datetime | None = None, **data: object
+    ) -> Notification:
         with transaction.atomic():
             made = notification_create(
                 app=app, type="trade.paid", data={"trade_no": "P1", "subject": "物业费", **data},

@@ -283,7 +283,9 @@ class TestEgress:
     def _production(self, settings: object) -> None:
         settings.EGRESS_ALLOWED = []  # type: ignore[attr-defined]
 
-    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "127.1"])
+    @pytest.mark.parametrize(
+        "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "127.1"]
+    )
     def test_an_inner_address(self, host: str, app: App, receiver: Receiver, tell: Tell) -> None:
         made = tell(app, url=f"http://{host}:{receiver.port}/told")
         pump()
@@ -335,7 +337,9 @@ class TestEgress:
         finally:
             inner.stop()
 
-    @pytest.mark.parametrize("url", ["ftp://203.0.113.9/", "http://", "http://user:pw@93.184.216.34/", "http://[::1", "x"])
+    @pytest.mark.parametrize(
+        "url", ["ftp://203.0.113.9/", "http://", "http://user:pw@93.184.216.34/", "http://[::1", "x"]
+    )
     def test_an_address_of_another_kind(self, url: str, app: App, tell: Tell) -> None:
         made = tell(app, url=url)
         pump()
