@@ -63,9 +63,13 @@ def test_data_that_is_not_json_is_refused_where_it_is_made(app: App) -> None:
 
 
 def test_a_rolled_back_change_tells_nothing(app: App, django_capture_on_commit_callbacks: Capture) -> None:
-    with pytest.raises(RuntimeError), transaction.atomic():
-        create(app)
-        raise RuntimeError
+    def change() -> None:
+        with transaction.atomic():
+            create(app)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        change()
     assert not Notification.objects.exists()
 
 
@@ -83,7 +87,8 @@ def test_the_wake_up_follows_the_commit(
 @pytest.mark.parametrize(
     ("url", "host"),
     [
-        ("http://A.Example/x", "a.example:80"), ("https://a.example:8443/", "a.example:8443"), ("http://[::1]:9/", "::1:9"),
+        ("http://A.Example/x", "a.example:80"), ("https://a.example:8443/", "a.example:8443"),
+        ("http://[::1]:9/", "::1:9"),
         ("http://a.example:99999/", ""), ("http://[::1", ""),
     ],
 )  # fmt: skip
