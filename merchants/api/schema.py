@@ -20,8 +20,8 @@ EVERY_CALL: tuple[type[ApiError], ...] = (
     rows.TimestampOutside, rows.NonceUsed, rows.TooManyRequests, rows.BadParameter, ApiError,
 )  # fmt: skip
 SIGNING = (
-    "Base64 of the signature over `METHOD\\nPATH[?QUERY]\\nTIMESTAMP\\nNONCE\\nBODY\\n` (PATH as sent on the wire, BODY "
-    "the raw bytes): HMAC-SHA256 under the app's secret, or RSA2 (RSASSA-PKCS1-v1_5 with SHA-256)."
+    "Base64 of the signature over `METHOD\\nPATH[?QUERY]\\nTIMESTAMP\\nNONCE\\nBODY\\n` (PATH as sent on the wire, "
+    "BODY the raw bytes): HMAC-SHA256 under the app's secret, or RSA2 (RSASSA-PKCS1-v1_5 with SHA-256)."
 )
 _HEADERS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("X-App-Id", {"type": "string", "minLength": 1, "maxLength": 32}, "The app's id."),

@@ -12,6 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -83,4 +84,17 @@ def signed_post(
     kept = {name: value for name, value in found.items() if value is not None}
     # Real servers tell the path as it was on the wire; the test client only the decoded one.
     extra.setdefault("REQUEST_URI", path)
+    extra.setdefault("CONTENT_TYPE", "application/json")  # which the test client drops from an empty body
     return client.post(path, data=data, content_type="application/json", headers=kept, **extra)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An app that calls: `call("/v1/gopay", {...})` answers the response."""
+
+    client: Any
+    app_id: str
+    secret: str | RSAPrivateKey
+
+    def __call__(self, path: str, body: Mapping[str, Any] | bytes, **extra: Any) -> Any:
+        return signed_post(self.client, path, body, self.app_id, self.secret, **extra)
