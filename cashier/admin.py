@@ -1,0 +1,209 @@
+"""What payers see: the cashier's methods and order per app and merchant, its layout, printed codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import segno
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _g
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from cashier.layout import DEFAULT_ACCENT, layout_problems
+from cashier.models import PrintedCode
+from channels.base.discovery import method_for, methods, provider_code_of
+from merchants.forms import say
+from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Merchant
+from merchants.services import app_update, cashier_methods_set
+from paycenter.admin.display import chip, money
+from paycenter.admin.tenancy import TenantAdmin, actor_of, registered, tenant_of
+from paycenter.errors import ChannelConfigInvalid
+
+
+class LayoutForm(forms.Form):
+    """How a business line's cashier page looks."""
+
+    title_zh = forms.CharField(label=_("Heading (Chinese)"), max_length=32, required=False)
+    title_en = forms.CharField(label=_("Heading (English)"), max_length=32, required=False)
+    accent = forms.CharField(
+        label=_("Accent colour"), initial=DEFAULT_ACCENT, widget=forms.TextInput({"type": "color", "class": "pc-colour"}),
+        help_text=_("Dark enough for white text to be read on it."),
+    )  # fmt: skip
+    rows = forms.CharField(
+        label=_("Detail rows that come first"), required=False, widget=forms.Textarea({"rows": 4}),
+        help_text=_("One label per line, as the app sends them. The others follow as sent."),
+    )  # fmt: skip
+
+    def layout(self) -> dict[str, Any]:
+        """The layout as it is stored."""
+        data = self.cleaned_data
+        found: dict[str, Any] = {"accent": data["accent"].lower()}
+        if data["title_zh"] or data["title_en"]:
+            found["title"] = {"zh": data["title_zh"] or data["title_en"], "en": data["title_en"] or data["title_zh"]}
+        if rows := [line.strip() for line in data["rows"].splitlines() if line.strip()]:
+            found["rows"] = rows
+        return found
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors:
+            for key, reasons in layout_problems(self.layout()).items():
+                self.add_error("title_zh" if key == "title" else key, reasons)
+        return cleaned
+
+
+@admin.register(CashierMethod)
+class CashierMethodAdmin(TenantAdmin):
+    """No list of its own: the pages hang below an app and a merchant."""
+
+    tenant_keys = {"app": "app_id"}
+    can_change = True
+    list_display = ["app", "merchant", "method_name", "position"]
+    list_select_related = ["app", "merchant"]
+
+    @display(description=_("pay method"))
+    def method_name(self, obj: CashierMethod) -> str:
+        return _method_name(obj.method)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("configure/<int:app_pk>/<int:merchant_pk>/", wrap(self.configure_view), name=self.view_name("configure")),
+            path("layout/<int:app_pk>/", wrap(self.layout_view), name=self.view_name("layout")),
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        row = self.fetch(request, object_id)
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('configure')}", args=[row.app_id, row.merchant_id]))
+
+    def _app(self, request: HttpRequest, app_pk: int) -> App:
+        page = registered(App)
+        app = page.get_queryset(request).filter(pk=app_pk).first() if page else None
+        if app is None:
+            raise Http404
+        return app
+
+    def configure_view(self, request: HttpRequest, app_pk: int, merchant_pk: int) -> HttpResponse:
+        """Which methods the cashier shows for an app and a merchant, and in which order."""
+        verb = "change" if request.method == "POST" else "view"
+        self.require(request, f"merchants.{verb}_cashiermethod")
+        app = self._app(request, app_pk)
+        link = AppMerchant.objects.filter(app=app, merchant_id=merchant_pk, is_active=True).select_related("merchant").first()
+        if link is None:
+            raise Http404
+        rows = _choices(app, link.merchant)
+        if request.method == "POST" and self._save(request, app, link.merchant, rows):
+            return HttpResponseRedirect(request.path)
+        title = _g("Cashier of %(app)s for %(merchant)s") % {"app": app.name, "merchant": link.merchant.name}
+        context = self.page_context(
+            request, title=title, app=app, merchant=link.merchant, rows=rows,
+            may_change=request.user.has_perm("merchants.change_cashiermethod"),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/cashier_methods.html", context)
+
+    def _save(self, request: HttpRequest, app: App, merchant: Merchant, rows: list[dict[str, Any]]) -> bool:
+        """Take the shown rows in the order of their positions; an unreadable position goes last."""
+        allowed = {row["key"]: row for row in rows}
+        shown = [allowed[key] for key in request.POST.getlist("shown") if key in allowed]
+        shown.sort(key=lambda row: _position(request.POST.get(f"position-{row['key']}", "")))
+        chosen = [(row["account"], row["method"]) for row in shown]
+        try:
+            cashier_methods_set(app=app, merchant=merchant, methods=chosen, actor=actor_of(request.user))
+        except ChannelConfigInvalid:
+            messages.error(request, _g("Show each pay method once: two accounts of the merchant have it, choose one."))
+            return False
+        messages.success(request, _g("The cashier shows these methods in this order."))
+        return True
+
+    def layout_view(self, request: HttpRequest, app_pk: int) -> HttpResponse:
+        """Heading, colour and row order of an app's cashier page."""
+        self.require(request, "merchants.change_cashiermethod")
+        app = self._app(request, app_pk)
+        form = LayoutForm(request.POST or None, initial=_layout_initial(app.cashier_layout))
+        if request.method == "POST" and form.is_valid():
+            app_update(app=app, values={"cashier_layout": form.layout()}, actor=actor_of(request.user))
+            messages.success(request, _g("Saved."))
+            return HttpResponseRedirect(reverse("admin:merchants_app_change", args=[app.pk]))
+        title = _g("Cashier page of %(app)s") % {"app": app.name}
+        context = self.page_context(
+            request, title=title, forms=[form], submit=_g("Save"), cancel=reverse("admin:merchants_app_change", args=[app.pk])
+        )
+        return TemplateResponse(request, "admin/pc/form.html", context)
+
+
+def _position(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 5 else 99_999
+
+
+def _method_name(code: str) -> str:
+    return say(method_for(code).name) if code in methods() else code
+
+
+def _choices(app: App, merchant: Merchant) -> list[dict[str, Any]]:
+    """Every method the merchant's accounts cover, those shown first and in their order."""
+    present = {(c.account_id, c.method): c.position for c in CashierMethod.objects.filter(app=app, merchant=merchant, is_active=True)}
+    covered = AccountMethod.objects.filter(account__merchant=merchant, is_active=True).exclude(account__state="closed")
+    rows = [
+        {
+            "key": f"{c.account_id}-{c.method}", "account": c.account, "method": c.method, "name": _method_name(c.method),
+            "shown": (c.account_id, c.method) in present, "rank": present.get((c.account_id, c.method), 10_000),
+        }
+        for c in covered.select_related("account__merchant").order_by("account_id", "method")
+        if c.method in methods() and provider_code_of(c.method) == c.account.channel and method_for(c.method).devices
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: row["rank"])
+
+
+def _layout_initial(layout: dict[str, Any]) -> dict[str, Any]:
+    title = layout.get("title", "")
+    both = title if isinstance(title, dict) else {"zh": title, "en": title}
+    return {
+        "title_zh": both.get("zh", ""), "title_en": both.get("en", ""),
+        "accent": layout.get("accent", DEFAULT_ACCENT), "rows": "\n".join(layout.get("rows", [])),
+    }  # fmt: skip
+
+
+@admin.register(PrintedCode)
+class PrintedCodeAdmin(TenantAdmin):
+    """QR codes on paper: one code for WeChat and Alipay."""
+
+    tenant_keys = {"app": "app_id", "merchant": "merchant_id"}
+    can_add = can_change = True
+    list_display = ["title", "app", "merchant", "amount_label", "active_label", "created_at"]
+    list_filter = ["is_active"]
+    list_select_related = ["app", "merchant"]
+    fields = ["title", "app", "merchant", "fixed_amount", "currency", "is_active"]
+    change_form_outer_after_template = "admin/pc/printed_code.html"
+
+    @display(description=_("amount"))
+    def amount_label(self, obj: PrintedCode) -> str:
+        return str(_("entered by the payer")) if obj.fixed_amount is None else money(obj.fixed_amount, obj.currency)
+
+    @display(description=_("state"))
+    def active_label(self, obj: PrintedCode) -> str:
+        return chip(_("active"), "good") if obj.is_active else chip(_("switched off"), "warn")
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        tenant = tenant_of(request.user)
+        if db_field.name == "merchant" and tenant is not None and tenant.kind == "app":
+            linked = AppMerchant.objects.filter(app_id=tenant.pk, is_active=True)
+            kwargs["queryset"] = Merchant.objects.filter(pk__in=linked.values("merchant_id"))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        extra = dict(extra_context or {})
+        code = self.get_object(request, object_id) if object_id else None
+        if code is not None:
+            address = f"{settings.PUBLIC_BASE_URL}/q/{code.code}"
+            extra |= {"printed_url": address, "printed_qr": segno.make(address, error="q").svg_data_uri(scale=6, border=3)}
+        return super().changeform_view(request, object_id, form_url, extra)
