@@ -32,7 +32,8 @@ class LayoutForm(forms.Form):
     title_zh = forms.CharField(label=_("Heading (Chinese)"), max_length=32, required=False)
     title_en = forms.CharField(label=_("Heading (English)"), max_length=32, required=False)
     accent = forms.CharField(
-        label=_("Accent colour"), initial=DEFAULT_ACCENT, widget=forms.TextInput({"type": "color", "class": "pc-colour"}),
+        label=_("Accent colour"), initial=DEFAULT_ACCENT,
+        widget=forms.TextInput({"type": "color", "class": "pc-colour"}),
         help_text=_("Dark enough for white text to be read on it."),
     )  # fmt: skip
     rows = forms.CharField(
@@ -74,7 +75,9 @@ class CashierMethodAdmin(TenantAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
-            path("configure/<int:app_pk>/<int:merchant_pk>/", wrap(self.configure_view), name=self.view_name("configure")),
+            path(
+                "configure/<int:app_pk>/<int:merchant_pk>/", wrap(self.configure_view), name=self.view_name("configure")
+            ),
             path("layout/<int:app_pk>/", wrap(self.layout_view), name=self.view_name("layout")),
         ]
         return [*own, *super().get_urls()]
@@ -95,7 +98,11 @@ class CashierMethodAdmin(TenantAdmin):
         verb = "change" if request.method == "POST" else "view"
         self.require(request, f"merchants.{verb}_cashiermethod")
         app = self._app(request, app_pk)
-        link = AppMerchant.objects.filter(app=app, merchant_id=merchant_pk, is_active=True).select_related("merchant").first()
+        link = (
+            AppMerchant.objects.filter(app=app, merchant_id=merchant_pk, is_active=True)
+            .select_related("merchant")
+            .first()
+        )
         if link is None:
             raise Http404
         rows = _choices(app, link.merchant)
@@ -133,7 +140,11 @@ class CashierMethodAdmin(TenantAdmin):
             return HttpResponseRedirect(reverse("admin:merchants_app_change", args=[app.pk]))
         title = _g("Cashier page of %(app)s") % {"app": app.name}
         context = self.page_context(
-            request, title=title, forms=[form], submit=_g("Save"), cancel=reverse("admin:merchants_app_change", args=[app.pk])
+            request,
+            title=title,
+            forms=[form],
+            submit=_g("Save"),
+            cancel=reverse("admin:merchants_app_change", args=[app.pk]),
         )
         return TemplateResponse(request, "admin/pc/form.html", context)
 
@@ -148,11 +159,15 @@ def _method_name(code: str) -> str:
 
 def _choices(app: App, merchant: Merchant) -> list[dict[str, Any]]:
     """Every method the merchant's accounts cover, those shown first and in their order."""
-    present = {(c.account_id, c.method): c.position for c in CashierMethod.objects.filter(app=app, merchant=merchant, is_active=True)}
+    present = {
+        (c.account_id, c.method): c.position
+        for c in CashierMethod.objects.filter(app=app, merchant=merchant, is_active=True)
+    }
     covered = AccountMethod.objects.filter(account__merchant=merchant, is_active=True).exclude(account__state="closed")
     rows = [
         {
-            "key": f"{c.account_id}-{c.method}", "account": c.account, "method": c.method, "name": _method_name(c.method),
+            "key": f"{c.account_id}-{c.method}", "account": c.account, "method": c.method,
+            "name": _method_name(c.method),
             "shown": (c.account_id, c.method) in present, "rank": present.get((c.account_id, c.method), 10_000),
         }
         for c in covered.select_related("account__merchant").order_by("account_id", "method")
@@ -205,5 +220,8 @@ class PrintedCodeAdmin(TenantAdmin):
         code = self.get_object(request, object_id) if object_id else None
         if code is not None:
             address = f"{settings.PUBLIC_BASE_URL}/q/{code.code}"
-            extra |= {"printed_url": address, "printed_qr": segno.make(address, error="q").svg_data_uri(scale=6, border=3)}
+            extra |= {
+                "printed_url": address,
+                "printed_qr": segno.make(address, error="q").svg_data_uri(scale=6, border=3),
+            }
         return super().changeform_view(request, object_id, form_url, extra)

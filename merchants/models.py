@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField
 from simple_history.models import HistoricalRecords
 
-from merchants.states import MerchantState, OnboardingStates
+from merchants.states import ChangeState, ChangeStates, MerchantState, OnboardingStates
 from paycenter.crypto import EncryptedJSONField, EncryptedTextField
 
 
@@ -231,3 +231,70 @@ class User(AbstractUser):
                 | (~Q(role__in=["merchant", "app"]) & Q(merchant__isnull=True, app__isnull=True)),
             )
         ]
+
+
+class ChangeRequest(ChangeStates, models.Model):
+    """A change that opens doors, waiting for a second person. Exactly one of `account` and `app` is set.
+
+    `payload` is what to store once it is confirmed, encrypted; `before` and `after` are what people
+    compare, with secrets masked. `base_version` tells whether the record changed in the meantime.
+    """
+
+    class Kind(models.TextChoices):
+        ACCOUNT_CONFIG = "account_config", _("parameters of a payment account")
+        APP_ADDRESSES = "app_addresses", _("callback addresses and source addresses")
+        APP_HMAC = "app_hmac", _("new HMAC secret")
+        APP_RSA = "app_rsa", _("new RSA public key")
+        APP_WEBHOOK = "app_webhook", _("new webhook secret")
+
+    kind = models.CharField(_("change"), max_length=16, choices=Kind)
+    account = models.ForeignKey(
+        PaymentAccount, models.PROTECT, null=True, related_name="changes", verbose_name=_("payment account")
+    )
+    app = models.ForeignKey(App, models.PROTECT, null=True, related_name="changes", verbose_name=_("app"))
+    state = FSMField(
+        _("state"), choices=ChangeState.choices, default=ChangeState.PENDING, protected=True, editable=False
+    )
+    payload = EncryptedJSONField(default=dict, editable=False)
+    before = models.JSONField(_("before"), default=dict)
+    after = models.JSONField(_("after"), default=dict)
+    base_version = models.CharField(max_length=64, blank=True, default="", editable=False)
+    reason = models.CharField(_("reason"), max_length=300)
+    requested_by = models.ForeignKey(User, models.PROTECT, related_name="+", verbose_name=_("requested by"))
+    requested_at = models.DateTimeField(_("requested"))
+    decided_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", verbose_name=_("decided by"))
+    decided_at = models.DateTimeField(_("decided"), null=True)
+    comment = models.CharField(_("comment"), max_length=300, blank=True, default="")
+    version = models.IntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("change to confirm")
+        verbose_name_plural = _("changes to confirm")
+        ordering = ["-id"]
+        permissions = [("confirm_changerequest", "Can confirm or reject changes")]
+        constraints = [
+            models.CheckConstraint(
+                name="changerequest_one_target",
+                condition=Q(account__isnull=False, app__isnull=True) | Q(account__isnull=True, app__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="changerequest_two_people",
+                condition=~Q(state__in=["confirmed", "rejected"])
+                | (Q(decided_by__isnull=False) & ~Q(decided_by=models.F("requested_by"))),
+            ),
+            models.UniqueConstraint(
+                fields=["account", "kind"], condition=Q(state="pending", account__isnull=False),
+                name="changerequest_account_pending",
+            ),
+            models.UniqueConstraint(
+                fields=["app", "kind"], condition=Q(state="pending", app__isnull=False),
+                name="changerequest_app_pending",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} · {self.account or self.app}"
+
+    def event_fields(self) -> dict[str, Any]:
+        fields = self.account.event_fields() if self.account else self.app.event_fields() if self.app else {}
+        return {**fields, "detail": {**fields.get("detail", {}), "kind": self.kind, "change": self.pk}}

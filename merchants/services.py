@@ -234,9 +234,7 @@ def account_store_fetched(
     return _store_config(locked, clean, actor=actor, keep_check=True)
 
 
-def _store_config(
-    account: PaymentAccount, config: dict[str, Any], *, actor: str, keep_check: bool
-) -> PaymentAccount:
+def _store_config(account: PaymentAccount, config: dict[str, Any], *, actor: str, keep_check: bool) -> PaymentAccount:
     """Write the columns that follow from the parameters; the caller holds the lock."""
     names = changed_names(account.config, config)
     if not names:
@@ -310,9 +308,7 @@ def _ask(account: PaymentAccount) -> CheckResult:
 
 
 @transaction.atomic
-def account_advance(
-    *, account: PaymentAccount, transition: str, actor: str, reason: str = ""
-) -> PaymentAccount:
+def account_advance(*, account: PaymentAccount, transition: str, actor: str, reason: str = "") -> PaymentAccount:
     """Run an onboarding transition; activating needs a successful check. Raises TransitionRefused."""
     locked = lock(PaymentAccount, pk=account.pk)
     if transition in ("activate", "resume") and not locked.check_ok:
@@ -343,9 +339,7 @@ def cashier_methods_set(
             app=app, merchant=merchant, method=code,
             defaults={"account": account, "position": position, "is_active": True},
         )  # fmt: skip
-    record_event(
-        app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail={"methods": codes}
-    )
+    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail={"methods": codes})
 
 
 def _owner(method: str) -> str:

@@ -45,3 +45,26 @@ class OnboardingStates:
     )
     def close(self) -> None:
         """For good."""
+
+
+class ChangeState(models.TextChoices):
+    PENDING = "pending", _("to be confirmed")
+    CONFIRMED = "confirmed", _("confirmed")
+    REJECTED = "rejected", _("rejected")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+class ChangeStates:
+    """pending → confirmed | rejected | withdrawn."""
+
+    @transition(field="state", source=ChangeState.PENDING, target=ChangeState.CONFIRMED)
+    def confirm(self) -> None:
+        """A second person agreed; the change is in effect."""
+
+    @transition(field="state", source=ChangeState.PENDING, target=ChangeState.REJECTED)
+    def reject(self) -> None:
+        """A second person refused."""
+
+    @transition(field="state", source=ChangeState.PENDING, target=ChangeState.WITHDRAWN)
+    def withdraw(self) -> None:
+        """Who asked for it changed their mind."""

@@ -12,9 +12,17 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1024)
 def _networks(names: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
     return tuple(ipaddress.ip_network(name, strict=False) for name in names)
+
+
+def parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network a text names, None where it names none."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def in_networks(address: str, names: list[str] | tuple[str, ...]) -> bool:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import environ
 
+from paycenter.logging import configure as configure_logging
 from paycenter.settings_guard import embedded_secrets, refuse_unsafe
+from paycenter.unfold import UNFOLD as UNFOLD
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -37,9 +39,9 @@ refuse_unsafe(
 )  # fmt: skip
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "paycenter.apps.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -54,7 +56,7 @@ INSTALLED_APPS = [
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",
     "axes",
-    "paycenter",
+    "paycenter.apps.PaycenterConfig",
     "merchants",
     "notifications",
     "trades",
@@ -62,6 +64,8 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
+    "paycenter.faults.FaultMiddleware",
+    "paycenter.entrances.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -72,6 +76,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "paycenter.csp.ContentSecurityPolicyMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
@@ -102,9 +107,12 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 else:
-    _database.setdefault("OPTIONS", {})
-    _database["CONN_MAX_AGE"] = env.int("PAYCENTER_DB_MAX_AGE", default=600)
-    _database["CONN_HEALTH_CHECKS"] = True
+    # A pool per process, smaller than its threads: a thread that waits for a channel holds no connection.
+    _database["OPTIONS"] = {
+        **_database.get("OPTIONS", {}),
+        "pool": {"min_size": 1, "max_size": env.int("PAYCENTER_DB_POOL", default=16), "timeout": 10},
+    }
+    _database["CONN_MAX_AGE"] = 0
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -132,6 +140,10 @@ AUTH_PASSWORD_VALIDATORS = [
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+# Who moves money cannot work without a second factor; at the portal nobody can.
+REQUIRE_TOTP = env.bool("PAYCENTER_REQUIRE_TOTP", default=MODE == "production")
+OTP_TOTP_ISSUER = "Payment Center"
 AXES_CLIENT_IP_CALLABLE = "paycenter.middleware.axes_client_ip"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = MODE == "production"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -156,6 +168,8 @@ WHITENOISE_USE_FINDERS = MODE == "embedded"
 GOPAY_REPEAT_WINDOW = env.int("PAYCENTER_REPEAT_WINDOW", default=15)
 GOPAY_TIME_LIMIT = env.float("PAYCENTER_GOPAY_TIME_LIMIT", default=11.0)
 SUPERSEDE_WAIT = 2.0
+# Channel calls a sweep makes side by side in one worker process; 0 makes them one after the other.
+SWEEP_THREADS = env.int("PAYCENTER_SWEEP_THREADS", default=16)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
@@ -164,6 +178,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -174,3 +189,5 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 SIMPLE_HISTORY_REVERT_DISABLED = True
+
+LOGGING = configure_logging(env.str("PAYCENTER_LOG_LEVEL", default="INFO"))

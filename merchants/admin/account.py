@@ -1,0 +1,273 @@
+"""Payment accounts (支付账户): the parameters form drawn from the provider, check, methods, states."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _g
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from channels.base.config import masked_config
+from channels.base.discovery import methods_of, provider_for, providers
+from channels.base.fields import FieldKind
+from merchants.admin.states import StateButtonsAdmin
+from merchants.changes import account_change_request
+from merchants.forms import AccountForm, ReasonForm, say
+from merchants.models import AccountMethod, Merchant, PaymentAccount
+from merchants.services import (
+    GUARDED_STATES,
+    account_advance,
+    account_check,
+    account_create,
+    account_methods_set,
+    account_update_config,
+)
+from merchants.states import ChangeState
+from paycenter.admin.display import chip, copyable, state_chip
+from paycenter.admin.tenancy import actor_of, registered
+from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+
+CERTIFICATE_WARNING = timedelta(days=30)
+
+
+class ChannelFilter(admin.SimpleListFilter):
+    title = _("channel")
+    parameter_name = "channel"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code, say(cls.name)) for code, cls in sorted(providers().items())]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(channel=self.value()) if self.value() else queryset
+
+
+@admin.register(PaymentAccount)
+class PaymentAccountAdmin(StateButtonsAdmin):
+    tenant_keys = {"merchant": "merchant_id"}
+    can_add = can_change = True
+    list_display = [
+        "name",
+        "number",
+        "merchant_name",
+        "channel_name",
+        "state_label",
+        "check_label",
+        "certificate_label",
+    ]
+    list_filter = ["state", ChannelFilter]
+    list_select_related = ["merchant"]
+    search_fields = ["name", "payment_no", "identity"]
+    search_help_text = _("Name, payment number or identity at the channel")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("merchant")
+
+    @display(description=_("payment number"))
+    def number(self, obj: PaymentAccount) -> str:
+        return copyable(obj.payment_no)
+
+    @display(description=_("merchant"))
+    def merchant_name(self, obj: PaymentAccount) -> str:
+        return obj.merchant.name
+
+    @display(description=_("channel"))
+    def channel_name(self, obj: PaymentAccount) -> str:
+        return channel_name(obj.channel)
+
+    @display(description=_("state"), ordering="state")
+    def state_label(self, obj: PaymentAccount) -> str:
+        return state_chip(obj)
+
+    @display(description=_("connection"))
+    def check_label(self, obj: PaymentAccount) -> str:
+        words = {True: (_("works"), "good"), False: (_("fails"), "bad"), None: (_("not checked"), "")}
+        return chip(*words[obj.check_ok])
+
+    @display(description=_("certificate"), ordering="certificate_expires_at")
+    def certificate_label(self, obj: PaymentAccount) -> str:
+        ends = obj.certificate_expires_at
+        if ends is None:
+            return "–"
+        left = ends - timezone.now()
+        tone = "bad" if left < timedelta(days=7) else "warn" if left < CERTIFICATE_WARNING else ""
+        return chip(timezone.localtime(ends).date().isoformat(), tone)
+
+    # ---- pages ----------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("<path:object_id>/config/", wrap(self.config_view), name=self.view_name("config")),
+            path("<path:object_id>/check/", wrap(self.check_view), name=self.view_name("check")),
+            path("<path:object_id>/methods/", wrap(self.methods_view), name=self.view_name("methods")),
+        ]
+        return [*own, *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Channel and merchant first; then the form that channel declares."""
+        self.require(request, "merchants.add_paymentaccount")
+        merchants = self._merchants(request)
+        merchant = merchants.filter(pk=_number(request.GET.get("merchant"))).first()
+        provider = providers().get(request.GET.get("channel", ""))
+        if merchant is None or provider is None:
+            return self._choose(request, merchants, merchant)
+        form = AccountForm(request.POST or None, request.FILES or None, provider=provider)
+        if request.method == "POST" and form.is_valid() and (account := self._create(request, form, merchant)):
+            messages.success(request, _g("The account is open as a draft. Check the connection next."))
+            return self._back(account)
+        title = _g("New account: %(channel)s") % {"channel": say(provider.name)}
+        return self._render_form(request, form, title=title, merchant=merchant)
+
+    def _choose(self, request: HttpRequest, merchants: Any, merchant: Merchant | None) -> HttpResponse:
+        channels = [
+            (code, say(cls.name), [say(m.name) for m in methods_of(code)]) for code, cls in sorted(providers().items())
+        ]
+        context = self.page_context(
+            request, title=_g("New payment account"), channels=channels, merchants=merchants.order_by("name")[:500],
+            chosen=merchant,
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/account_choose.html", context)
+
+    def _merchants(self, request: HttpRequest) -> Any:
+        page = registered(Merchant)
+        return page.get_queryset(request) if page else Merchant.objects.none()
+
+    def _create(self, request: HttpRequest, form: AccountForm, merchant: Merchant) -> PaymentAccount | None:
+        try:
+            return account_create(
+                merchant=merchant, channel=form.provider.code, name=form.cleaned_data["name"],
+                config=form.raw_config(), methods=form.cleaned_data["methods"], actor=actor_of(request.user),
+            )  # fmt: skip
+        except ChannelConfigInvalid as exc:
+            form.add_problems(exc)
+            return None
+
+    def _render_form(self, request: HttpRequest, form: AccountForm, **extra: Any) -> HttpResponse:
+        context = self.page_context(request, extra.pop("account", None), form=form, **extra)
+        response = TemplateResponse(request, "admin/pc/account_form.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The account's page: summary, masked parameters, methods, check, states, history."""
+        account = self.fetch(request, object_id)
+        provider = providers().get(account.channel)
+        context = self.page_context(
+            request, account, title=account.name, account=account, channel_name=channel_name(account.channel),
+            parameters=_parameters(account), methods=_methods(account), guarded=account.state in GUARDED_STATES,
+            may_change=self.has_change_permission(request, account) and provider is not None,
+            pending=account.changes.filter(state=ChangeState.PENDING).select_related("requested_by"),
+            sees_changes=request.user.has_perm("merchants.view_changerequest"),
+            check_chip=self.check_label(account), state_chip=state_chip(account),
+            certificate=self.certificate_label(account), **self.state_context(request, account),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/account.html", context)
+
+    def config_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """New parameters: stored at once for a draft, asked for where the account is or was active."""
+        account = self.fetch(request, object_id, change=True)
+        guarded = account.state in GUARDED_STATES
+        form = AccountForm(
+            request.POST or None, request.FILES or None, provider=provider_for(account.channel),
+            stored=account.config, with_methods=False, initial={"name": account.name},
+        )  # fmt: skip
+        form.fields["name"].disabled = True
+        reason = ReasonForm(request.POST or None) if guarded else None
+        valid = form.is_valid() and (reason is None or reason.is_valid())
+        if request.method == "POST" and valid and self._store(request, account, form, reason):
+            return self._back(account)
+        title = _g("Parameters of %(account)s") % {"account": account.name}
+        return self._render_form(request, form, title=title, account=account, merchant=account.merchant, reason=reason)
+
+    def _store(
+        self, request: HttpRequest, account: PaymentAccount, form: AccountForm, reason: ReasonForm | None
+    ) -> bool:
+        config: Any = form.raw_config()
+        try:
+            if reason is not None:
+                text = reason.cleaned_data["reason"]
+                account_change_request(account=account, config=config, user=request.user, reason=text)  # type: ignore[arg-type]
+                messages.success(request, _g("Asked for. It takes effect once somebody else confirms it."))
+            else:
+                account_update_config(account=account, config=config, actor=actor_of(request.user))
+                messages.success(request, _g("The parameters are stored. Check the connection next."))
+        except ChannelConfigInvalid as exc:
+            form.add_problems(exc)
+            return False
+        except TransitionRefused as exc:
+            form.add_error(None, str(exc))
+            return False
+        return True
+
+    def check_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask the channel. POST only."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        account = self.fetch(request, object_id, change=True)
+        if account.channel not in providers():
+            raise Http404
+        result = account_check(account=account, actor=actor_of(request.user))
+        level = messages.SUCCESS if result.ok else messages.ERROR
+        messages.add_message(request, level, say(result.message))
+        return self._back(account)
+
+    def methods_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Which scenes the contract covers. POST only."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        account = self.fetch(request, object_id, change=True)
+        try:
+            account_methods_set(account=account, methods=request.POST.getlist("methods"), actor=actor_of(request.user))
+        except ChannelConfigInvalid as exc:
+            messages.error(request, "; ".join(say(r) for reasons in exc.problems.values() for r in reasons))
+        else:
+            messages.success(request, _g("Pay methods are set."))
+        return self._back(account)
+
+    def _back(self, account: PaymentAccount) -> HttpResponse:
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[account.pk]))
+
+    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
+        account_advance(account=record, transition=transition, actor=actor, reason=reason)
+
+
+def channel_name(code: str) -> str:
+    """The channel's name in the reader's language; the code where no folder defines it any more."""
+    found = providers().get(code)
+    return say(found.name) if found else code
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+_FILES = (FieldKind.PUBLIC_KEY, FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
+
+
+def _parameters(account: PaymentAccount) -> list[tuple[str, str, bool]]:
+    """(label, value fit to show, whether it is long text)."""
+    provider = providers().get(account.channel)
+    if provider is None:
+        return []
+    shown = masked_config(provider, account.config)
+    rows = []
+    for field in provider.fields:
+        if field.name not in shown:
+            continue
+        value = shown[field.name]
+        value = {c: say(label) for c, label in field.choices}.get(value, value)
+        rows.append((say(field.label), str(value), field.kind in _FILES))
+    return rows
+
+
+def _methods(account: PaymentAccount) -> list[tuple[str, str, bool]]:
+    """(code, name, whether the contract covers it)."""
+    rows = AccountMethod.objects.filter(account=account, is_active=True)
+    covered = set(rows.values_list("method", flat=True))
+    return [(m.code, say(m.name), m.code in covered) for m in methods_of(account.channel)]

@@ -1,0 +1,79 @@
+"""Merchants (商户): list, details, state buttons, their accounts and apps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from merchants.admin.states import StateButtonsAdmin
+from merchants.models import AppMerchant, Merchant, PaymentAccount
+from merchants.services import merchant_advance, merchant_create, merchant_update
+from paycenter.admin.display import copyable, state_chip
+from paycenter.admin.tenancy import actor_of
+
+_PLAIN = ("name", "short_name", "timezone", "contact_name", "contact_phone", "contact_email", "note")
+
+
+@admin.register(Merchant)
+class MerchantAdmin(StateButtonsAdmin):
+    tenant_keys = {"merchant": "pk"}
+    can_add = can_change = True
+    list_display = ["name", "number", "state_label", "account_count", "contact_name", "created_at"]
+    list_filter = ["state"]
+    search_fields = ["name", "short_name", "merchant_no"]
+    search_help_text = _("Name or merchant number")
+    fieldsets = [
+        (None, {"fields": ["name", "short_name", "timezone"]}),
+        (_("Contact"), {"fields": ["contact_name", "contact_phone", "contact_email", "note"]}),
+    ]
+    change_form_outer_before_template = "admin/pc/merchant_before.html"
+    change_form_outer_after_template = "admin/pc/merchant_after.html"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(accounts_open=Count("accounts"))
+
+    @display(description=_("merchant number"), ordering="merchant_no")
+    def number(self, obj: Merchant) -> str:
+        return copyable(obj.merchant_no)
+
+    @display(description=_("state"), ordering="state")
+    def state_label(self, obj: Merchant) -> str:
+        return state_chip(obj)
+
+    @display(description=_("payment accounts"), ordering="accounts_open")
+    def account_count(self, obj: Any) -> int:
+        return int(obj.accounts_open)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        extra = dict(extra_context or {})
+        merchant = self.get_object(request, object_id) if object_id else None
+        if merchant is not None:
+            extra |= self.state_context(request, merchant)
+            extra["accounts"] = PaymentAccount.objects.filter(merchant=merchant).defer("config").order_by("id")
+            links = AppMerchant.objects.filter(merchant=merchant, is_active=True)
+            extra["apps"] = [link.app for link in links.select_related("app")] if self._sees_apps(request) else []
+            extra["show_apps"] = self._sees_apps(request)
+            extra["merchant"] = merchant
+        return super().changeform_view(request, object_id, form_url, extra)
+
+    def _sees_apps(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("merchants.view_app")
+
+    def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
+        values = {name: form.cleaned_data[name] for name in _PLAIN}
+        if change:
+            merchant_update(merchant=Merchant(pk=obj.pk), values=values, actor=actor_of(request.user))
+        else:
+            made = merchant_create(actor=actor_of(request.user), **values)
+            obj.__dict__.update(made.__dict__)
+
+    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
+        merchant_advance(merchant=record, transition=transition, actor=actor, reason=reason)

@@ -1,0 +1,118 @@
+"""Staff: only superusers see and keep it, since who can add staff could add the second person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _g
+from django.utils.translation import gettext_lazy as _
+from django_otp import user_has_device
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from merchants.models import Role, User
+from paycenter.admin.display import chip
+from paycenter.admin.security import forget_devices
+from paycenter.admin.tenancy import TenantAdmin, actor_of
+from paycenter.transitions import record_event
+
+admin.site.unregister(Group)
+
+
+class _TenantMatchesRole:
+    """Merchant staff need a merchant, app staff an app, everybody else neither."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}  # type: ignore[misc]
+        role = cleaned.get("role")
+        for name, wanted in (("merchant", Role.MERCHANT), ("app", Role.APP)):
+            if role == wanted and not cleaned.get(name):
+                self.add_error(name, ValidationError(_("This role needs one.")))  # type: ignore[attr-defined]
+            elif role and role != wanted:
+                cleaned[name] = None
+        return cleaned
+
+
+class StaffCreationForm(_TenantMatchesRole, UserCreationForm):  # type: ignore[misc]
+    class Meta:
+        model = User
+        fields = ("username", "role", "merchant", "app")
+
+
+class StaffChangeForm(_TenantMatchesRole, UserChangeForm):  # type: ignore[misc]
+    class Meta:
+        model = User
+        fields = "__all__"
+        field_classes = {"username": forms.CharField}
+
+
+@admin.register(User)
+class StaffAdmin(UserAdmin, TenantAdmin):
+    form = StaffChangeForm
+    add_form = StaffCreationForm
+    change_password_form = AdminPasswordChangeForm
+    can_add = can_change = True
+    list_display = ["username", "role_label", "tenant", "factor_label", "is_active", "last_login"]
+    list_filter = ["role", "is_active"]
+    search_fields = ["username", "first_name", "last_name", "email"]
+    readonly_fields = ["last_login", "date_joined"]
+    filter_horizontal: Any = ()
+    fieldsets = [
+        (None, {"fields": ["username", "password", "role", "merchant", "app"]}),
+        (_("Person"), {"fields": ["last_name", "first_name", "email"]}),
+        (_("Access"), {"fields": ["is_active", "is_staff", "is_superuser", "last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["username", "role", "merchant", "app", "password1", "password2"]})]
+    change_form_outer_after_template = "admin/pc/staff_after.html"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("merchant", "app")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    @display(description=_("role"), ordering="role")
+    def role_label(self, obj: User) -> str:
+        return chip(_("superuser"), "warn") if obj.is_superuser else obj.get_role_display()
+
+    @display(description=_("belongs to"))
+    def tenant(self, obj: User) -> str:
+        return str(obj.merchant or obj.app or "–")
+
+    @display(description=_("two-step verification"), boolean=True)
+    def factor_label(self, obj: User) -> bool:
+        return user_has_device(obj)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if not change:
+            obj.is_staff = True
+        super().save_model(request, obj, form, change)
+        detail = {"changed": sorted(form.changed_data), "username": obj.username, "role": obj.role}
+        word = "user.updated" if change else "user.created"
+        record_event(obj, word, actor=actor_of(request.user), detail=detail)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.reset_factor_view)
+        return [path("<path:object_id>/reset-factor/", view, name=self.view_name("reset_factor")), *super().get_urls()]
+
+    def reset_factor_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Forget a person's second factor (lost phone). POST only, superusers only, not for oneself."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        user = self.fetch(request, object_id, change=True)
+        if user.pk == request.user.pk:
+            raise PermissionDenied
+        forget_devices(user)
+        record_event(user, "user.second_factor_reset", actor=actor_of(request.user), detail={"username": user.username})
+        messages.success(request, _g("The second factor is reset; it is set up anew at the next sign-in."))
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[user.pk]))

@@ -1,0 +1,115 @@
+"""State buttons and history, shared by merchants and payment accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _g
+from django.utils.translation import gettext_lazy as _
+from django_fsm import can_proceed
+
+from merchants.forms import ReasonForm, field_errors
+from merchants.states import MerchantState
+from paycenter.admin.display import event_word
+from paycenter.admin.tenancy import TenantAdmin, actor_of
+from paycenter.errors import TransitionRefused
+from paycenter.models import Event
+
+
+@dataclass(frozen=True, slots=True)
+class StateButton:
+    """A transition as people see it. `needs_reason` opens a dialog that asks why."""
+
+    transition: str
+    label: Any
+    explanation: Any
+    tone: str = ""
+    needs_reason: bool = False
+
+
+BUTTONS = (
+    StateButton("submit", _("Submit for review"), _("Everything is filled in; an operator may look at it."), "primary"),
+    StateButton("activate", _("Activate"), _("Payments can be taken from now on."), "primary"),
+    StateButton("send_back", _("Send back"), _("Back to draft, because something has to be mended."), "", True),
+    StateButton("resume", _("Resume"), _("Payments can be taken again."), "primary", True),
+    StateButton(
+        "suspend", _("Suspend"),
+        _("No new payments. Queries, refunds, notifications and bills go on."), "danger", True,
+    ),
+    StateButton("close", _("Close for good"), _("This cannot be undone."), "danger", True),
+)  # fmt: skip
+
+
+def steps_of(record: Any) -> list[tuple[str, str]]:
+    """(label, css class) of the states on the way, the present one marked."""
+    path_ = [MerchantState.DRAFT, MerchantState.REVIEW, MerchantState.ACTIVE]
+    if record.state in (MerchantState.SUSPENDED, MerchantState.CLOSED):
+        path_.append(MerchantState(record.state))
+    here = path_.index(MerchantState(record.state))
+    return [
+        (str(state.label), "now" if index == here else "done" if index < here else "")
+        for index, state in enumerate(path_)
+    ]
+
+
+def history_of(record: Any, limit: int = 30) -> list[dict[str, Any]]:
+    """The record's own events, newest first."""
+    rows = Event.objects.filter(object_type=record._meta.model_name, object_id=record.pk).order_by("-id")[:limit]
+    return [
+        {"word": event_word(e.type), "at": e.created_at, "actor": e.actor, "reason": e.reason, "detail": _detail(e)}
+        for e in rows
+    ]
+
+
+def _detail(event: Event) -> str:
+    names = event.detail.get("changed") or event.detail.get("methods") or []
+    return ", ".join(map(str, names)) or str(event.detail.get("message", ""))
+
+
+class StateButtonsAdmin(TenantAdmin):
+    """A page whose record goes draft → review → active → suspended → closed."""
+
+    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.advance_view)
+        own = path("<path:object_id>/advance/<slug:transition>/", view, name=self.view_name("advance"))
+        return [own, *super().get_urls()]
+
+    def state_context(self, request: HttpRequest, record: Any) -> dict[str, Any]:
+        may = self.has_change_permission(request, record)
+        buttons = [
+            (b, reverse(f"admin:{self.view_name('advance')}", args=[record.pk, b.transition]))
+            for b in BUTTONS
+            if may and can_proceed(getattr(record, b.transition))
+        ]
+        return {"state_buttons": buttons, "steps": steps_of(record), "history": history_of(record)}
+
+    def advance_view(self, request: HttpRequest, object_id: str, transition: str) -> HttpResponse:
+        """Run a transition. POST only; a reason is demanded on the server, too."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        record = self.fetch(request, object_id, change=True)
+        button = next((b for b in BUTTONS if b.transition == transition), None)
+        if button is None:
+            raise Http404
+        form = ReasonForm(request.POST)
+        if button.needs_reason and not form.is_valid():
+            messages.error(request, _g("Please give a reason.") + " " + " ".join(field_errors(form)))
+        else:
+            reason = request.POST.get("reason", "").strip()[:300]
+            self._run(request, record, transition, reason)
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[record.pk]))
+
+    def _run(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
+        try:
+            self.advance_record(record, transition, actor_of(request.user), reason)
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+        else:
+            messages.success(request, _g("Done."))

@@ -1,0 +1,218 @@
+"""The second person: what opens doors is asked for by one staff member and takes effect through another.
+
+Every function leaves an event. Nobody decides on their own request, whatever their role; a database
+constraint says so as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from channels.base import keys
+from channels.base.config import MASK, clean_config, masked_config
+from channels.base.discovery import provider_for
+from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
+from merchants.onboarding import merged_config
+from merchants.services import account_update_config, new_hmac_secret, new_webhook_secret, refuse_identity_change
+from merchants.states import ChangeState
+from paycenter.errors import TransitionRefused
+from paycenter.transitions import advance, lock, record_event
+
+ADDRESS_FIELDS = ("notify_url", "return_url", "allowed_ips")
+Kind = ChangeRequest.Kind
+
+
+def _actor(user: User) -> str:
+    return f"staff:{user.get_username()}"
+
+
+@transaction.atomic
+def account_change_request(
+    *, account: PaymentAccount, config: Mapping[str, Any], user: User, reason: str
+) -> ChangeRequest:
+    """Ask for new parameters of an account that is or was active. It goes on with the present ones meanwhile.
+
+    Raises ChannelConfigInvalid (the same checks as when storing) and TransitionRefused when nothing
+    would change or another request is pending.
+    """
+    locked = lock(PaymentAccount, pk=account.pk)
+    provider = provider_for(locked.channel)
+    clean = merged_config(provider, locked.config, config, timezone.now())
+    refuse_identity_change(locked, clean)
+    names = sorted(n for n in {*clean, *locked.config} if clean.get(n) != locked.config.get(n))
+    before, after = masked_config(provider, locked.config), masked_config(provider, clean)
+    new = {n: _("{mask} (new)").format(mask=MASK) if after.get(n) == MASK else after.get(n, "") for n in names}
+    return _request(
+        Kind.ACCOUNT_CONFIG, locked, user=user, reason=reason, payload={"config": clean},
+        before={n: before.get(n, "") for n in names}, after=new,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def app_addresses_request(*, app: App, values: Mapping[str, Any], user: User, reason: str) -> ChangeRequest:
+    """Ask for other callback addresses or source addresses. `values` has the keys of ADDRESS_FIELDS."""
+    locked = lock(App, pk=app.pk)
+    before = {n: getattr(locked, n) for n in ADDRESS_FIELDS if getattr(locked, n) != values[n]}
+    after = {n: values[n] for n in before}
+    return _request(Kind.APP_ADDRESSES, locked, user=user, reason=reason, payload=after, before=before, after=after)
+
+
+@transaction.atomic
+def app_secret_request(*, app: App, kind: str, user: User, reason: str) -> tuple[ChangeRequest, str]:
+    """Ask for a new HMAC or webhook secret; the second value is the secret, shown this once.
+
+    It is valid from the confirmation on; the present one stays valid beside it as the previous one.
+    """
+    make: Mapping[str, Callable[[], str]] = {Kind.APP_HMAC: new_hmac_secret, Kind.APP_WEBHOOK: new_webhook_secret}
+    secret = make[kind]()
+    request = _request(
+        kind, lock(App, pk=app.pk), user=user, reason=reason, payload={"secret": secret},
+        before={"secret": MASK}, after={"secret": _("{mask} (new)").format(mask=MASK)},
+    )  # fmt: skip
+    return request, secret
+
+
+@transaction.atomic
+def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: str) -> ChangeRequest:
+    """Ask for another RSA public key of the app. Raises KeyProblem for one that cannot be used."""
+    pem = keys.public_key_pem(keys.parse_public_key(public_key))
+    locked = lock(App, pk=app.pk)
+    present = AppKey.objects.filter(app=locked, kind=AppKey.Kind.RSA, slot=AppKey.Slot.CURRENT).first()
+    return _request(
+        Kind.APP_RSA, locked, user=user, reason=reason, payload={"public_key": pem},
+        before={"public_key": fingerprint(present.value) if present else ""}, after={"public_key": fingerprint(pem)},
+    )  # fmt: skip
+
+
+def fingerprint(pem: str) -> str:
+    """SHA-256 of a public key's text, short enough to compare by eye."""
+    digest = hashlib.sha256(pem.strip().encode()).hexdigest()[:32]
+    return "SHA-256 " + " ".join(digest[i : i + 4] for i in range(0, 32, 4))
+
+
+def _request(
+    kind: str, target: App | PaymentAccount, *, user: User, reason: str, payload: dict[str, Any],
+    before: dict[str, Any], after: dict[str, Any],
+) -> ChangeRequest:  # fmt: skip
+    if not after:
+        raise TransitionRefused(_("Nothing was changed."))
+    field = "account" if isinstance(target, PaymentAccount) else "app"
+    if ChangeRequest.objects.filter(**{field: target}, kind=kind, state=ChangeState.PENDING).exists():
+        raise TransitionRefused(_("Another change of this kind is waiting to be confirmed."))
+    request = ChangeRequest(
+        kind=kind, reason=reason, requested_by=user, requested_at=timezone.now(), before=before, after=after,
+        base_version=_version_of(kind, target), **{field: target},
+    )  # fmt: skip
+    request.payload = payload
+    request.save()
+    record_event(request, "changerequest.requested", actor=_actor(user), reason=reason, to_state=request.state)
+    return request
+
+
+def _version_of(kind: str, target: App | PaymentAccount) -> str:
+    """Changes when what the request was compared with changes."""
+    if isinstance(target, PaymentAccount):
+        return str(target.config_version)
+    if kind == Kind.APP_ADDRESSES:
+        text = json.dumps([getattr(target, n) for n in ADDRESS_FIELDS])
+    elif kind == Kind.APP_WEBHOOK:
+        text = target.webhook_secret
+    else:
+        key_kind = AppKey.Kind.HMAC if kind == Kind.APP_HMAC else AppKey.Kind.RSA
+        present = AppKey.objects.filter(app=target, kind=key_kind, slot=AppKey.Slot.CURRENT).first()
+        text = present.value if present else ""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@transaction.atomic
+def change_confirm(*, change: ChangeRequest, user: User, comment: str = "") -> ChangeRequest:
+    """Put the change into effect. Raises TransitionRefused for the requester, for a decided request, and
+    when the record changed after the request; ChannelConfigInvalid when the parameters expired meanwhile."""
+    locked = _decidable(change, user)
+    target = _locked_target(locked)
+    if _version_of(locked.kind, target) != locked.base_version:
+        raise TransitionRefused(_("The record changed after this request was made; reject it and ask again."))
+    _APPLY[locked.kind](target, locked.payload, _actor(user))
+    return _decide(locked, "confirm", user, comment)
+
+
+@transaction.atomic
+def change_reject(*, change: ChangeRequest, user: User, comment: str = "") -> ChangeRequest:
+    """Refuse it. Raises TransitionRefused for the requester and for a decided request."""
+    return _decide(_decidable(change, user), "reject", user, comment)
+
+
+@transaction.atomic
+def change_withdraw(*, change: ChangeRequest, user: User, comment: str = "") -> ChangeRequest:
+    """Take one's own request back. Raises TransitionRefused for anybody else and for a decided request."""
+    locked = lock(ChangeRequest, pk=change.pk)
+    if locked.requested_by_id != user.pk:
+        raise TransitionRefused(_("Only who asked for a change can withdraw it."))
+    return _decide(locked, "withdraw", user, comment)
+
+
+def _decidable(change: ChangeRequest, user: User) -> ChangeRequest:
+    locked = lock(ChangeRequest, pk=change.pk)
+    if locked.requested_by_id == user.pk:
+        raise TransitionRefused(_("Somebody else has to confirm what you asked for."))
+    if not user.has_perm("merchants.confirm_changerequest"):
+        raise TransitionRefused(_("Your role cannot confirm changes."))
+    return locked
+
+
+def _decide(change: ChangeRequest, transition: str, user: User, comment: str) -> ChangeRequest:
+    change.decided_by, change.decided_at, change.comment = user, timezone.now(), comment
+    change.payload = {}  # nothing needs the secrets any more
+    fields = ("decided_by", "decided_at", "comment", "payload")
+    advance(change, transition, actor=_actor(user), reason=comment, fields=fields)
+    return change
+
+
+def _locked_target(change: ChangeRequest) -> Any:
+    if change.account_id is not None:
+        return lock(PaymentAccount, pk=change.account_id)
+    return lock(App, pk=change.app_id)
+
+
+def _apply_account(account: PaymentAccount, payload: Mapping[str, Any], actor: str) -> None:
+    clean_config(provider_for(account.channel), payload["config"], timezone.now())
+    account_update_config(account=account, config=payload["config"], actor=actor, confirmed=True)
+
+
+def _apply_addresses(app: App, payload: Mapping[str, Any], actor: str) -> None:
+    for name, value in payload.items():
+        setattr(app, name, value)
+    app.save(update_fields=sorted(payload))
+    record_event(app, "app.addresses_changed", actor=actor, detail={"changed": sorted(payload)})
+
+
+def _rotate_key(app: App, kind: str, value: str, actor: str) -> None:
+    """The new key becomes the current one, the current the previous one; an older one is forgotten."""
+    rows = AppKey.objects.filter(app=app, kind=kind)
+    if rows.filter(slot=AppKey.Slot.CURRENT).exists():
+        rows.filter(slot=AppKey.Slot.PREVIOUS).delete()
+        rows.filter(slot=AppKey.Slot.CURRENT).update(slot=AppKey.Slot.PREVIOUS)
+    AppKey.objects.create(app=app, kind=kind, value=value)
+    record_event(app, "app.key_rotated", actor=actor, detail={"kind": kind})
+
+
+def _apply_webhook(app: App, payload: Mapping[str, Any], actor: str) -> None:
+    app.webhook_secret_previous, app.webhook_secret = app.webhook_secret, payload["secret"]
+    app.save(update_fields=["webhook_secret", "webhook_secret_previous"])
+    record_event(app, "app.key_rotated", actor=actor, detail={"kind": "webhook"})
+
+
+_APPLY: Mapping[str, Callable[[Any, Mapping[str, Any], str], None]] = {
+    Kind.ACCOUNT_CONFIG: _apply_account,
+    Kind.APP_ADDRESSES: _apply_addresses,
+    Kind.APP_HMAC: lambda app, payload, actor: _rotate_key(app, AppKey.Kind.HMAC, payload["secret"], actor),
+    Kind.APP_RSA: lambda app, payload, actor: _rotate_key(app, AppKey.Kind.RSA, payload["public_key"], actor),
+    Kind.APP_WEBHOOK: _apply_webhook,
+}

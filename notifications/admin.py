@@ -1,0 +1,233 @@
+"""Notifications to apps with their deliveries, alerts, and where alerts go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _g
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget
+
+from notifications.acknowledging import alert_acknowledge
+from notifications.models import Alert, AlertRoute, AlertSeverity, Delivery, Notification, NotificationState
+from notifications.services import notification_resend
+from paycenter.admin.display import TONES, chip, copyable, state_chip
+from paycenter.admin.landing import Card, Panel, contributes
+from paycenter.admin.lists import BoundedPaginator, DayFilter
+from paycenter.admin.records import trade_numbers
+from paycenter.admin.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
+from paycenter.errors import EgressRefused
+from paycenter.outbound import client
+from paycenter.transitions import record_event
+
+
+@admin.register(Notification)
+class NotificationAdmin(ReadOnlyAdmin):
+    tenant_keys = {"app": "app_id"}
+    list_display = ["created_at", "type", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
+    list_filter = ["state", DayFilter]
+    list_select_related = ["app"]
+    ordering = ["-id"]
+    paginator = BoundedPaginator
+    search_fields = ["trade_no"]
+    search_help_text = _("Any number of a payment, or a webhook id")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("app")
+
+    @display(description=_("trade number"))
+    def trade_label(self, obj: Notification) -> str:
+        return copyable(obj.trade_no)
+
+    @display(description=_("state"))
+    def state_label(self, obj: Notification) -> str:
+        return state_chip(obj)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if term.startswith("msg_"):
+            return queryset.filter(webhook_id=term), False
+        return queryset.filter(trade_no__in=trade_numbers(term)).exclude(trade_no=""), False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.resend_view)
+        return [path("<path:object_id>/resend/", view, name=self.view_name("resend")), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        notification = self.fetch(request, object_id)
+        context = self.page_context(
+            request, notification, title=notification.type, notification=notification,
+            deliveries=Delivery.objects.filter(notification=notification).order_by("-id")[:100],
+            state_chip=state_chip(notification),
+            may_resend=request.user.has_perm("notifications.resend_notification"),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/notification.html", context)
+
+    def resend_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Send it once more now. POST only."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        notification = self.fetch(request, object_id)
+        self.require(request, "notifications.resend_notification")
+        notification_resend(notification=notification, actor=actor_of(request.user))
+        messages.success(request, _g("It is on its way again; the outcome appears below."))
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[notification.pk]))
+
+
+class AcknowledgedFilter(admin.SimpleListFilter):
+    """Open ones unless all are asked for."""
+
+    title = _("acknowledged")
+    parameter_name = "done"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Acknowledged")), ("all", _("All"))]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        return [{**first, "display": _("Open")}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "all" or request.GET.get("q"):
+            return queryset
+        return queryset.filter(acknowledged_at__isnull=self.value() != "yes")
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    list_display = ["last_at", "severity_label", "title", "count", "trade_label", "acknowledged_by"]
+    list_filter = [AcknowledgedFilter, "severity", "kind"]
+    ordering = ["-id"]
+    paginator = BoundedPaginator
+    search_fields = ["trade_no"]
+    search_help_text = _("Any number of a payment")
+
+    @display(description=_("severity"))
+    def severity_label(self, obj: Alert) -> str:
+        return chip(obj.get_severity_display(), TONES[obj.severity])
+
+    @display(description=_("trade number"))
+    def trade_label(self, obj: Alert) -> str:
+        return copyable(obj.trade_no)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        return (queryset.filter(trade_no__in=trade_numbers(term)) if term else queryset), False
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.acknowledge_view)
+        return [path("<path:object_id>/acknowledge/", view, name=self.view_name("acknowledge")), *super().get_urls()]
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        alert = self.fetch(request, object_id)
+        context = self.page_context(
+            request, alert, title=alert.title, alert=alert, severity=self.severity_label(alert),
+            may_acknowledge=alert.acknowledged_at is None and request.user.has_perm("notifications.acknowledge_alert"),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/alert.html", context)
+
+    def acknowledge_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take note of it. POST only."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        alert = self.fetch(request, object_id)
+        self.require(request, "notifications.acknowledge_alert")
+        alert_acknowledge(alert=alert, actor=actor_of(request.user), note=request.POST.get("reason", "")[:300])
+        messages.success(request, _g("Acknowledged."))
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
+
+
+class AlertRouteForm(forms.ModelForm):
+    """Address and secret are credentials: stored encrypted, never shown again; blank keeps them."""
+
+    url = forms.CharField(
+        label=_("webhook address"), required=False, max_length=1024,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "off"}), help_text=_("Stored ones are kept when left empty."),
+    )  # fmt: skip
+    secret = forms.CharField(
+        label=_("signing secret"), required=False, max_length=256,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
+        help_text=_("Stored ones are kept when left empty."),
+    )  # fmt: skip
+
+    class Meta:
+        model = AlertRoute
+        fields = ["name", "kind", "url", "secret", "is_active"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stored = (self.instance.url, self.instance.secret)
+        self.initial["url"] = self.initial["secret"] = ""
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"].strip() or self._stored[0]
+        if not url:
+            raise ValidationError(_("Where should alerts go?"))
+        try:
+            client().policy.check_url(url)
+        except EgressRefused as exc:
+            raise ValidationError(_("This address cannot be called: %(why)s") % {"why": str(exc)}) from exc
+        return url
+
+    def clean_secret(self) -> str:
+        return self.cleaned_data["secret"].strip() or self._stored[1]
+
+
+@admin.register(AlertRoute)
+class AlertRouteAdmin(TenantAdmin):
+    form = AlertRouteForm
+    can_add = can_change = True
+    list_display = ["name", "kind", "is_active"]
+
+    def save_model(self, request: HttpRequest, obj: AlertRoute, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        detail = {"name": obj.name, "active": obj.is_active, "changed": sorted(form.changed_data)}
+        record_event(obj, "alertroute.saved", actor=actor_of(request.user), detail=detail)
+
+
+@contributes
+def notice_figures(request: HttpRequest) -> list[Card | Panel]:
+    """Give-ups and open alerts."""
+    found: list[Card | Panel] = []
+    page = registered(Notification)
+    if page and page.has_view_permission(request):
+        count = page.scope(request.user, Notification.objects.filter(state=NotificationState.GIVEN_UP))[:1000].count()
+        link = reverse("admin:notifications_notification_changelist") + "?state__exact=given_up&day_all=1"
+        found.append(
+            Card(
+                _g("Notifications given up"), str(count), link, tone="bad" if count else "calm", icon="outbox", order=30
+            )
+        )
+    if request.user.has_perm("notifications.view_alert") and tenant_of(request.user) is None:
+        found += _alert_figures()
+    return found
+
+
+def _alert_figures() -> list[Card | Panel]:
+    rows = Alert.objects.filter(acknowledged_at__isnull=True).order_by("-id")
+    link, recent = reverse("admin:notifications_alert_changelist"), list(rows[:200])
+    critical = any(a.severity == AlertSeverity.CRITICAL for a in recent)
+    tone = "bad" if critical else "warn" if recent else "calm"
+    lines = [
+        (
+            a.last_at,
+            a.title,
+            f"×{a.count}" if a.count > 1 else "",
+            reverse("admin:notifications_alert_change", args=[a.pk]),
+        )
+        for a in recent[:6]
+    ]
+    text = f"{len(recent)}{'+' if len(recent) == 200 else ''}"
+    return [
+        Card(_g("Open alerts"), text, link, tone=tone, icon="notifications_active", order=40),
+        Panel(_g("Open alerts"), lines, _g("All quiet."), link, order=20),
+    ]

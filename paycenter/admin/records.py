@@ -1,0 +1,109 @@
+"""Events and exchanges: read-only, found by exact numbers only, because these tables grow without end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from paycenter.admin.display import chip, copyable, event_word
+from paycenter.admin.lists import BoundedPaginator, DayFilter
+from paycenter.admin.tenancy import ReadOnlyAdmin
+from paycenter.models import Event, Exchange
+
+Resolver = Callable[[str], set[str]]
+_resolvers: list[Resolver] = []
+
+
+def resolves_numbers(function: Resolver) -> Resolver:
+    """Register a way from any number of a payment to the trade numbers it belongs to."""
+    _resolvers.append(function)
+    return function
+
+
+def trade_numbers(term: str) -> set[str]:
+    """The trades a number may mean; the number itself where nobody knows better."""
+    return {term}.union(*(resolve(term) for resolve in _resolvers))
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "word", "number", "states", "actor", "reason"]
+    list_filter = [DayFilter]
+    ordering = ["-id"]
+    paginator = BoundedPaginator
+    search_fields = ["trade_no"]
+    search_help_text = _("Any number of a payment")
+    fields = [
+        "created_at", "type", "object_type", "object_id", "app_id", "merchant_no", "trade_no", "attempt_no",
+        "refund_no", "from_state", "to_state", "actor", "reason", "detail", "data", "public", "seq", "hash",
+    ]  # fmt: skip
+
+    @display(description=_("what happened"))
+    def word(self, obj: Event) -> str:
+        return event_word(obj.type)
+
+    @display(description=_("number"))
+    def number(self, obj: Event) -> str:
+        return copyable(obj.attempt_no or obj.trade_no) if obj.trade_no else f"{obj.object_type} {obj.object_id}"
+
+    @display(description=_("state"))
+    def states(self, obj: Event) -> str:
+        return f"{obj.from_state} → {obj.to_state}" if obj.from_state else obj.to_state or "–"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        return (queryset.filter(trade_no__in=trade_numbers(term)) if term else queryset), False
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "direction_label", "peer", "operation", "number", "status_label", "elapsed"]
+    list_filter = ["direction", DayFilter]
+    ordering = ["-id"]
+    paginator = BoundedPaginator
+    search_fields = ["trade_no"]
+    search_help_text = _("Any number of a payment, or a request id")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("request", "response")
+
+    @display(description=_("direction"))
+    def direction_label(self, obj: Exchange) -> str:
+        return chip(obj.get_direction_display(), "info" if obj.direction == Exchange.Direction.IN else "")
+
+    @display(description=_("number"))
+    def number(self, obj: Exchange) -> str:
+        return copyable(obj.trade_no or obj.app_order_no)
+
+    @display(description=_("status"))
+    def status_label(self, obj: Exchange) -> str:
+        good = obj.status is not None and 200 <= obj.status < 300
+        return chip(obj.status or _("no answer"), "good" if good else "bad")
+
+    @display(description=_("time taken"))
+    def elapsed(self, obj: Exchange) -> str:
+        return f"{obj.elapsed_ms} ms"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        by_trade = Q(trade_no__in=trade_numbers(term)) & ~Q(trade_no="")
+        by_order = Q(app_order_no=term) & ~Q(app_order_no="")
+        by_request = Q(request_id=term) & ~Q(request_id="")
+        return queryset.filter(by_trade | by_order | by_request), False
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        exchange = self.fetch(request, object_id)
+        context = self.page_context(
+            request, exchange, title=f"{exchange.peer} · {exchange.operation}", exchange=exchange,
+            direction=self.direction_label(exchange), status=self.status_label(exchange),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/exchange.html", context)

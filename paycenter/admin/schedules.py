@@ -1,0 +1,76 @@
+"""Retry schedules: seconds, typed as a list, checked before they are stored."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from paycenter.admin.tenancy import TenantAdmin, actor_of
+from paycenter.models import RetrySchedule
+from paycenter.schedules import DEFAULTS
+from paycenter.transitions import record_event
+
+MAX_DELAYS = 50
+MAX_DELAY = 30 * 24 * 3600  # seconds
+
+
+class DelaysField(forms.CharField):
+    """`5, 10, 30` ↔ [5, 10, 30]. Whole seconds from 1 to 30 days; only the first may be 0, "at once"."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[int]:
+        parts = [p for p in re.split(r"[\s,，、;]+", super().clean(value) or "") if p]
+        if not all(p.isascii() and p.isdigit() and len(p) < 9 for p in parts):
+            raise ValidationError(_("Whole seconds, separated by commas."))
+        delays = [int(p) for p in parts]
+        if not delays or len(delays) > MAX_DELAYS:
+            raise ValidationError(_("Between 1 and %(limit)d delays.") % {"limit": MAX_DELAYS})
+        if any(d < (0 if index == 0 else 1) or d > MAX_DELAY for index, d in enumerate(delays)):
+            raise ValidationError(_("Each delay is from 1 second to 30 days; only the first may be 0, at once."))
+        return delays
+
+
+class RetryScheduleForm(forms.ModelForm):
+    delays = DelaysField(
+        label=_("delays (seconds)"), widget=UnfoldAdminTextareaWidget({"rows": 3}),
+        help_text=_("In this order, for example 5, 10, 30, 60."),
+    )  # fmt: skip
+
+    class Meta:
+        model = RetrySchedule
+        fields = ["name", "delays", "repeat_last"]
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"].strip()
+        if name.partition(":")[0] not in DEFAULTS or not re.fullmatch(r"[a-z]+(:[a-z0-9_]{3,32})?", name):
+            known = ", ".join(sorted(n for n in DEFAULTS if ":" not in n))
+            raise ValidationError(
+                _("Nothing uses this name. Known: %(known)s, and query:<channel>.") % {"known": known}
+            )
+        return name
+
+
+@admin.register(RetrySchedule)
+class RetryScheduleAdmin(TenantAdmin):
+    form = RetryScheduleForm
+    can_add = can_change = True
+    list_display = ["name", "delays_label", "repeat_last", "updated_at"]
+
+    @display(description=_("delays (seconds)"))
+    def delays_label(self, obj: RetrySchedule) -> str:
+        return ", ".join(map(str, obj.delays))
+
+    def save_model(self, request: HttpRequest, obj: RetrySchedule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        detail = {"name": obj.name, "delays": obj.delays, "repeat_last": obj.repeat_last}
+        record_event(obj, "retryschedule.saved", actor=actor_of(request.user), detail=detail)

@@ -1,0 +1,160 @@
+"""The second factor: who needs one, setting it up, recovery codes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import segno
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+from django_otp import login as otp_login
+from django_otp import match_token, user_has_device
+from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from paycenter.admin.tenancy import TENANT_ROLES, actor_of
+from paycenter.transitions import record_event
+
+# Who can move money or open doors; the others may set up a second factor if they like.
+MONEY_ROLES = ("operator", "finance")
+RECOVERY_CODES = 10
+
+
+def entrance_admits(user: Any) -> bool:
+    """The portal is for staff of merchants and apps only; the other entrances take everybody."""
+    return settings.ENTRANCE != "portal" or (not user.is_superuser and getattr(user, "role", "") in TENANT_ROLES)
+
+
+def is_required(user: Any) -> bool:
+    """Whether this person cannot work without a second factor here."""
+    if settings.ENTRANCE == "portal":
+        return True
+    return bool(settings.REQUIRE_TOTP and (user.is_superuser or user.role in MONEY_ROLES))
+
+
+def is_satisfied(user: Any) -> bool:
+    """Whether the session's second factor is good enough for this person."""
+    if user.is_verified():
+        return True
+    return not is_required(user) and not user_has_device(user)
+
+
+def must_enrol(user: Any) -> bool:
+    """Signed in, needs a second factor and has none yet."""
+    return bool(
+        user.is_authenticated and user.is_staff and entrance_admits(user)
+        and is_required(user) and not user_has_device(user)
+    )  # fmt: skip
+
+
+@never_cache
+def overview(request: HttpRequest) -> HttpResponse:
+    """The signed-in person's own second factor."""
+    codes = StaticToken.objects.filter(device__user=request.user).count()  # type: ignore[misc]
+    context = {
+        "title": _("Two-step verification"), "has_device": user_has_device(request.user),
+        "required": is_required(request.user), "codes_left": codes,
+    }  # fmt: skip
+    return _page(request, "admin/security/overview.html", context)
+
+
+@never_cache
+def enrol(request: HttpRequest) -> HttpResponse:
+    """Show the key as a QR code, and take it into use once a code made with it comes back.
+
+    Open to staff who are signed in by password only: it is where they get their second factor.
+    """
+    user = request.user
+    if not (user.is_authenticated and user.is_staff and entrance_admits(user)):
+        return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+    if user_has_device(user):
+        return HttpResponseRedirect(reverse("admin:security"))
+    device, _made = TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})
+    error = ""
+    if request.method == "POST":
+        if device.verify_token(request.POST.get("otp_token", "").replace(" ", "")):
+            return _taken_into_use(request, device)
+        error = _("Wrong code. Check the clock of your phone and use the code shown now.")
+    return _page(request, "admin/security/enrol.html", _enrol_context(device, error))
+
+
+def _enrol_context(device: TOTPDevice, error: str) -> dict[str, Any]:
+    image = segno.make(device.config_url, error="m").svg_data_uri(scale=5, border=2, dark="#0f172a", light="#fff")
+    secret = device.config_url.split("secret=")[1].split("&")[0]
+    groups = " ".join(secret[i : i + 4] for i in range(0, len(secret), 4))
+    return {"title": _("Set up two-step verification"), "qr_code": image, "secret": groups, "error": error}
+
+
+def _taken_into_use(request: HttpRequest, device: TOTPDevice) -> HttpResponse:
+    with transaction.atomic():
+        device.confirmed = True
+        device.save()
+        codes = _new_codes(request.user)
+        record_event(cast(Any, request.user), "user.second_factor_added", actor=actor_of(request.user))
+    otp_login(request, device)
+    return _show_codes(request, codes)
+
+
+def _new_codes(user: Any) -> list[str]:
+    """Ten fresh recovery codes, in place of all earlier ones."""
+    StaticDevice.objects.filter(user=user).delete()
+    device = StaticDevice.objects.create(user=user, name="recovery", confirmed=True)
+    codes = [StaticToken.random_token() for _number in range(RECOVERY_CODES)]
+    StaticToken.objects.bulk_create(StaticToken(device=device, token=code) for code in codes)
+    return codes
+
+
+def _show_codes(request: HttpRequest, codes: list[str]) -> HttpResponse:
+    return _page(request, "admin/security/recovery.html", {"title": _("Recovery codes"), "codes": codes})
+
+
+@never_cache
+@require_POST
+def renew_recovery(request: HttpRequest) -> HttpResponse:
+    """New recovery codes against a valid code."""
+    if not _token_fits(request):
+        return HttpResponseRedirect(reverse("admin:security"))
+    with transaction.atomic():
+        codes = _new_codes(request.user)
+        record_event(cast(Any, request.user), "user.recovery_codes_renewed", actor=actor_of(request.user))
+    return _show_codes(request, codes)
+
+
+@never_cache
+@require_POST
+def remove(request: HttpRequest) -> HttpResponse:
+    """Take the second factor away against a valid code; not for those who cannot work without it."""
+    if not is_required(request.user) and _token_fits(request):
+        with transaction.atomic():
+            forget_devices(request.user)
+            record_event(cast(Any, request.user), "user.second_factor_removed", actor=actor_of(request.user))
+        messages.success(request, _("Two-step verification is off."))
+    return HttpResponseRedirect(reverse("admin:security"))
+
+
+def forget_devices(user: Any) -> None:
+    """Remove every second factor of a person, so that a new one can be set up."""
+    TOTPDevice.objects.filter(user=user).delete()
+    StaticDevice.objects.filter(user=user).delete()
+
+
+def _token_fits(request: HttpRequest) -> bool:
+    token = request.POST.get("otp_token", "").replace(" ", "")
+    fits = bool(token) and match_token(request.user, token) is not None
+    if not fits:
+        messages.error(request, _("Wrong code, or one already used. Wait for the next one."))
+    return fits
+
+
+def _page(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    response = TemplateResponse(request, template, {**admin.site.each_context(request), **context})
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,59 @@
+"""The admin site: who is let in, the second factor, the landing page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.i18n import set_language
+from unfold.sites import UnfoldAdminSite
+
+from paycenter.admin import security
+from paycenter.admin.landing import landing_context
+from paycenter.admin.login import LoginForm
+
+
+class PaycenterAdminSite(UnfoldAdminSite):
+    """Admits staff whose role fits the entrance and whose second factor is verified where it is needed."""
+
+    site_url = None  # type: ignore[assignment]
+    index_title = _("Overview")  # type: ignore[assignment]
+    index_template = "admin/landing.html"
+    enable_nav_sidebar = True
+
+    def __init__(self, name: str = "admin") -> None:
+        self.login_form = LoginForm
+        super().__init__(name)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user = request.user
+        return bool(
+            user.is_active
+            and user.is_staff  # type: ignore[union-attr]
+            and security.entrance_admits(user)
+            and security.is_satisfied(user)
+        )
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The login page; who still has to set up a second factor is sent there first."""
+        if request.method == "GET" and security.must_enrol(request.user):
+            return HttpResponseRedirect(reverse("admin:security_enrol"))
+        return super().login(request, extra_context)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().index(request, {**landing_context(request), **(extra_context or {})})
+
+    def extra_urls(self) -> list[URLPattern]:
+        return [
+            path("language/", set_language, name="set_language"),
+            path("security/", self.admin_view(security.overview), name="security"),
+            path("security/enrol/", security.enrol, name="security_enrol"),
+            path("security/recovery/", self.admin_view(security.renew_recovery), name="security_recovery"),
+            path("security/remove/", self.admin_view(security.remove), name="security_remove"),
+        ]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "entrance": settings.ENTRANCE}

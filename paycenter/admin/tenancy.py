@@ -1,0 +1,157 @@
+"""Staff of one merchant or one app see that merchant's or app's rows and nothing else.
+
+Every admin page derives from `TenantAdmin`, which scopes lists, object pages, histories, actions,
+autocompletes and the choices of related fields through one method, `get_queryset`. A page that names no
+lookup shows tenants nothing at all, so a forgotten one fails closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest
+from unfold.admin import ModelAdmin
+
+TENANT_ROLES = ("merchant", "app")
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose rows a staff member may see. `kind` is `merchant` or `app`; `number` is merchant_no or app_id."""
+
+    kind: str
+    pk: int | None
+    number: str | None
+
+
+def tenant_of(user: Any) -> Tenant | None:
+    """None for staff of the center itself, who see every merchant."""
+    role = "" if user.is_superuser else user.role
+    if role == "merchant":
+        return Tenant("merchant", user.merchant_id, user.merchant.merchant_no if user.merchant else None)
+    if role == "app":
+        return Tenant("app", user.app_id, user.app.app_id if user.app else None)
+    return None
+
+
+def actor_of(user: Any) -> str:
+    """How events name a staff member."""
+    return f"staff:{user.get_username()}"
+
+
+class TenantScope:
+    """Which column of a model says whose row it is; shared by pages and inlines.
+
+    `tenant_keys` maps `merchant` and `app` to the lookup of the foreign key ("trade__merchant_id");
+    `tenant_numbers` to a text column that holds the number ("merchant_no").
+    """
+
+    tenant_keys: ClassVar[Mapping[str, str]] = {}
+    tenant_numbers: ClassVar[Mapping[str, str]] = {}
+
+    def scope(self, user: Any, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows this user may see."""
+        tenant = tenant_of(user)
+        if tenant is None:
+            return rows
+        if tenant.pk is not None and tenant.kind in self.tenant_keys:
+            return rows.filter(**{self.tenant_keys[tenant.kind]: tenant.pk})
+        if tenant.number and tenant.kind in self.tenant_numbers:
+            return rows.filter(**{self.tenant_numbers[tenant.kind]: tenant.number})
+        return rows.none()
+
+
+class TenantAdmin(TenantScope, ModelAdmin):
+    """Base of every admin page. Nothing can be added, changed or deleted unless the page says so."""
+
+    list_fullwidth = True
+    compressed_fields = True
+    list_filter_submit = False
+    show_full_result_count = False
+    actions: Any = None
+    list_per_page = 50
+    can_add = False
+    can_change = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return self.scope(request.user, super().get_queryset(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.can_add and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.can_change and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """No bulk actions: deleting is nobody's, and everything else is done on the object's page."""
+        return {}
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs.setdefault("queryset", self._choices(db_field, request))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs.setdefault("queryset", self._choices(db_field, request))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def _choices(self, db_field: Any, request: HttpRequest) -> QuerySet[Any]:
+        """Rows of the related model that its own page would show; tenants get none where it has no page."""
+        model = db_field.remote_field.model
+        page = self.admin_site._registry.get(model)
+        if page is not None:
+            return page.get_queryset(request)
+        rows: QuerySet[Any] = model._default_manager.all()
+        return rows if tenant_of(request.user) is None else rows.none()
+
+    def fetch(self, request: HttpRequest, object_id: str, *, change: bool = False) -> Any:
+        """The object of one of the page's own views. Raises Http404 outside the tenant, PermissionDenied."""
+        obj = self.get_object(request, object_id)
+        if obj is None:
+            raise Http404
+        allowed = self.has_change_permission if change else self.has_view_permission
+        if not allowed(request, obj):
+            raise PermissionDenied
+        return obj
+
+    def require(self, request: HttpRequest, permission: str) -> None:
+        """Raises PermissionDenied unless the user's role has `app.codename`."""
+        if not request.user.has_perm(permission):
+            raise PermissionDenied
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
+        raise Http404
+
+    def view_name(self, suffix: str) -> str:
+        """Name of one of this model's views below `admin:`."""
+        return f"{self.opts.app_label}_{self.opts.model_name}_{suffix}"
+
+    def page_context(self, request: HttpRequest, obj: Model | None = None, **extra: Any) -> dict[str, Any]:
+        """What a page of our own needs besides its content."""
+        return {
+            **self.admin_site.each_context(request), "opts": self.opts, "app_label": self.opts.app_label,
+            "original": obj, "object": obj, "media": self.media, "is_popup": False, **extra,
+        }  # fmt: skip
+
+
+class ReadOnlyAdmin(TenantAdmin):
+    """Records that only the center itself writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def registered(model: type[Model]) -> TenantAdmin | None:
+    """The model's page, if it has one."""
+    page = admin.site._registry.get(model)
+    return page if isinstance(page, TenantAdmin) else None

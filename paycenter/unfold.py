@@ -1,0 +1,116 @@
+"""How the admin looks and what its sidebar lists. Read by `settings.UNFOLD`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+
+def _may(permission: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(permission)
+
+
+def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
+    app, name = model.split(".")
+    return {
+        "title": title, "icon": icon, "permission": _may(f"{app}.view_{name}"),
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+    }  # fmt: skip
+
+
+def _staff_mark(_request: HttpRequest) -> str:
+    return static("admin-brand/mark.svg")
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": _("Payment Center"),
+    "SITE_HEADER": _("Payment Center"),
+    "SITE_SUBHEADER": _("Collect · refund · reconcile"),
+    "SITE_URL": None,
+    "SITE_ICON": _staff_mark,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _staff_mark}],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "LANGUAGES": {"action": reverse_lazy("admin:set_language"), "navigation": []},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Two-step verification"), "link": reverse_lazy("admin:security")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
+    "STYLES": [lambda _request: static("admin-brand/paycenter.css")],
+    "SCRIPTS": [lambda _request: static("admin-brand/paycenter.js")],
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "#eefbf6",
+            "100": "#d5f5e7",
+            "200": "#aee9d2",
+            "300": "#78d7b8",
+            "400": "#41bd99",
+            "500": "#1ea27f",
+            "600": "#0f7f64",
+            "700": "#0d6853",
+            "800": "#0d5344",
+            "900": "#0c4439",
+            "950": "#052720",
+        }
+    },
+    "LOGIN": {"form": "paycenter.admin.login.LoginForm"},
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {"items": [{"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")}]},
+            {
+                "title": _("Money"),
+                "separator": True,
+                "items": [
+                    _item(_("Trades"), "receipt_long", "trades.trade"),
+                    _item(_("Abnormal payments"), "report", "trades.abnormalpayment"),
+                ],
+            },
+            {
+                "title": _("Merchants"),
+                "separator": True,
+                "items": [
+                    _item(_("Merchants"), "apartment", "merchants.merchant"),
+                    _item(_("Payment accounts"), "account_balance_wallet", "merchants.paymentaccount"),
+                    _item(_("Apps"), "apps", "merchants.app"),
+                    _item(_("Printed codes"), "qr_code_2", "cashier.printedcode"),
+                    _item(_("Changes to confirm"), "rule", "merchants.changerequest"),
+                ],
+            },
+            {
+                "title": _("Notices"),
+                "separator": True,
+                "items": [
+                    _item(_("Notifications to apps"), "outbox", "notifications.notification"),
+                    _item(_("Alerts"), "notifications_active", "notifications.alert"),
+                ],
+            },
+            {
+                "title": _("Records"),
+                "separator": True,
+                "items": [
+                    _item(_("Exchanges"), "swap_horiz", "paycenter.exchange"),
+                    _item(_("Events"), "history", "paycenter.event"),
+                ],
+            },
+            {
+                "title": _("Settings"),
+                "separator": True,
+                "items": [
+                    _item(_("Retry schedules"), "schedule", "paycenter.retryschedule"),
+                    _item(_("Alert routes"), "campaign", "notifications.alertroute"),
+                    _item(_("Staff"), "group", "merchants.user"),
+                ],
+            },
+        ],
+    },
+}

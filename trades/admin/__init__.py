@@ -1,0 +1,5 @@
+"""Trades, their attempts and timeline, and abnormal payments: all read-only."""
+
+from trades.admin import abnormal, trade
+
+__all__ = ["abnormal", "trade"]

@@ -1,0 +1,238 @@
+"""Trades (交易): found by any number, each with one timeline. Nothing about money is edited here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Sum
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _g
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from channels.base.discovery import methods, providers
+from merchants.forms import say
+from merchants.models import Merchant, PaymentAccount
+from merchants.states import MerchantState
+from paycenter.admin.display import event_word, money, state_chip
+from paycenter.admin.landing import Card, Panel, contributes
+from paycenter.admin.lists import BoundedPaginator, NumberDayFilter, day_bounds
+from paycenter.admin.records import resolves_numbers
+from paycenter.admin.tenancy import ReadOnlyAdmin, registered, tenant_of
+from trades.finding import trade_ids, trade_nos_of
+from trades.models import AbnormalPayment, Attempt, Trade
+from trades.states import AbnormalState, AttemptState, TradeState
+from trades.timeline import Entry, timeline
+
+resolves_numbers(trade_nos_of)
+# Encrypted or large columns of the joined attempts that no list needs.
+_HEAVY = [f"{which}__{name}" for which in ("current_attempt", "settled_attempt") for name in ("memo", "payer_id", "pay")]
+_STATE_WORDS: dict[str, Any] = {
+    **dict(AbnormalState.choices), **dict(AttemptState.choices), **dict(TradeState.choices)
+}  # fmt: skip
+
+
+def method_name(code: str | None) -> str:
+    """A pay method's name in the reader's language."""
+    found = methods().get(code or "")
+    return say(found.name) if found else code or "–"
+
+
+class MethodFilter(admin.SimpleListFilter):
+    title = _("pay method")
+    parameter_name = "method"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code, say(m.name)) for code, m in sorted(methods().items())]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(current_attempt__method=self.value()) if self.value() else queryset
+
+
+class MerchantFilter(admin.SimpleListFilter):
+    """Merchants the user may see; nothing to choose where that is one."""
+
+    title = _("merchant")
+    parameter_name = "merchant"
+    LIMIT = 200
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        if tenant_of(request.user) is not None:
+            return []
+        page = registered(Merchant)
+        rows = page.get_queryset(request).order_by("name")[: self.LIMIT] if page else []
+        return [(m.merchant_no, m.name) for m in rows]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(merchant__merchant_no=self.value()) if self.value() else queryset
+
+
+@admin.register(Trade)
+class TradeAdmin(ReadOnlyAdmin):
+    tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
+    list_display = [
+        "numbers",
+        "subject_label",
+        "amount_label",
+        "state_label",
+        "method_label",
+        "merchant_label",
+        "created_at",
+    ]
+    list_filter = ["state", MethodFilter, MerchantFilter, NumberDayFilter]
+    list_filter_sheet = True
+    ordering = ["-trade_no"]
+    paginator = BoundedPaginator
+    search_fields = ["trade_no"]
+    search_help_text = _("Any number, business number or phone tail")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request).select_related("merchant", "app", "current_attempt", "settled_attempt")
+        return rows.defer("payer", "detail", *_HEAVY)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        return (queryset.filter(pk__in=trade_ids(search_term)) if search_term.strip() else queryset), False
+
+    @display(description=_("trade and app order number"), ordering="trade_no")
+    def numbers(self, obj: Trade) -> str:
+        return format_html(
+            '<span class="pc-mono">{}</span><br><span class="pc-sub pc-mono">{}</span>', obj.trade_no, obj.app_order_no
+        )
+
+    @display(description=_("subject"))
+    def subject_label(self, obj: Trade) -> str:
+        return obj.subject if len(obj.subject) <= 24 else obj.subject[:23] + "…"
+
+    @display(description=_("amount"))
+    def amount_label(self, obj: Trade) -> str:
+        return format_html('<b class="pc-num">{}</b>', money(obj.amount, obj.currency))
+
+    @display(description=_("state"))
+    def state_label(self, obj: Trade) -> str:
+        return state_chip(obj)
+
+    @display(description=_("pay method"))
+    def method_label(self, obj: Trade) -> str:
+        attempt = obj.settled_attempt or obj.current_attempt
+        return method_name(attempt.method if attempt else None)
+
+    @display(description=_("merchant"))
+    def merchant_label(self, obj: Trade) -> str:
+        return format_html(
+            '{}<br><span class="pc-sub">{}</span>', obj.merchant.short_name or obj.merchant.name, obj.app.name
+        )
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The trade's page: what it is, every attempt, abnormal money, one timeline."""
+        trade = self.fetch(request, object_id)
+        attempts = (
+            Attempt.objects.filter(trade=trade)
+            .select_related("account")
+            .defer("memo", "payer_id", "pay", "account__config")
+        )
+        center = tenant_of(request.user) is None
+        sees_exchanges = center and request.user.has_perm("paycenter.view_exchange")
+        entries = timeline(trade, with_exchanges=sees_exchanges, with_staff=center)
+        context = self.page_context(
+            request, trade, title=trade.trade_no, trade=trade, state_chip=state_chip(trade), sums=_sums(trade),
+            attempts=[_attempt_row(a) for a in attempts.order_by("id")],
+            abnormal=[_abnormal_row(a) for a in trade.abnormal_payments.select_related("attempt").order_by("id")],
+            timeline=[_entry_row(e) for e in entries], center=center,
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/trade.html", context)
+
+
+def _sums(trade: Trade) -> list[tuple[Any, str]]:
+    rows = [(_("Amount"), trade.amount), (_("Paid"), trade.paid_amount)]
+    rows += [(_("Refunded"), trade.refunded_amount)] if trade.refunded_amount else []
+    rows += [(_("Refunding"), trade.refunding_amount)] if trade.refunding_amount else []
+    rows += [(_("Refunded outside"), trade.external_refunded)] if trade.external_refunded else []
+    return [(label, money(amount, trade.currency)) for label, amount in rows]
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    provider = providers().get(attempt.channel)
+    error = " ".join(filter(None, (attempt.error_code, attempt.error_message)))
+    return {
+        "attempt": attempt, "state": state_chip(attempt), "method": method_name(attempt.method),
+        "channel": say(provider.name) if provider else attempt.channel, "error": error,
+        "amount": money(attempt.amount, attempt.currency),
+        "received": attempt.paid_amount and money(attempt.paid_amount, attempt.paid_currency or attempt.currency),
+    }  # fmt: skip
+
+
+def _abnormal_row(row: AbnormalPayment) -> dict[str, Any]:
+    return {"row": row, "state": state_chip(row), "amount": money(row.amount, row.currency)}
+
+
+def _entry_row(entry: Entry) -> dict[str, Any]:
+    title = event_word(entry.title) if entry.kind == "event" else entry.title
+    words = {"in": _("received"), "out": _("sent"), "staff": _("staff")}
+    return {
+        "at": entry.at, "css": f"{entry.kind}{'' if entry.good else ' bad'}", "title": title, "note": entry.note,
+        "who": words.get(entry.who, entry.who), "kind": entry.kind, "payloads": entry.payloads,
+        "states": " → ".join(str(_STATE_WORDS.get(s, s)) for s in entry.states.split(" → ")) if entry.states else "",
+    }  # fmt: skip
+
+
+@contributes
+def money_figures(request: HttpRequest) -> list[Card | Panel]:
+    """Paid today by currency, open abnormal payments, certificates that run out, latest payments."""
+    trades, abnormal = registered(Trade), registered(AbnormalPayment)
+    if not (trades and abnormal and trades.has_view_permission(request)):
+        return []
+    found: list[Card | Panel] = [*_paid_today(request, trades), _open_abnormal(request, abnormal)]
+    accounts = registered(PaymentAccount)
+    if accounts and accounts.has_view_permission(request):
+        found.append(_certificates(request, accounts))
+    return [*found, _latest(request, trades)]
+
+
+def _paid_today(request: HttpRequest, page: Any) -> list[Card]:
+    today = timezone.localdate()
+    start, end = day_bounds(today, today)
+    rows = page.scope(request.user, Trade.objects.filter(state=TradeState.PAID, paid_at__gte=start, paid_at__lt=end))
+    sums = list(rows.values("currency").annotate(total=Sum("paid_amount"), count=Count("id")).order_by("currency"))
+    link = reverse("admin:trades_trade_changelist") + f"?state__exact=paid&day_from={today}&day_to={today}"
+    sums = sums or [{"currency": "CNY", "total": 0, "count": 0}]
+    return [
+        Card(
+            _g("Paid today"), money(row["total"], row["currency"]), link,
+            _g("%(count)d payments") % {"count": row["count"]}, "good" if row["count"] else "calm", "payments", 10,
+        )
+        for row in sums
+    ]  # fmt: skip
+
+
+def _open_abnormal(request: HttpRequest, page: Any) -> Card:
+    waiting = (AbnormalState.OPEN, AbnormalState.UNVERIFIED)
+    count = page.scope(request.user, AbnormalPayment.objects.filter(state__in=waiting))[:1000].count()
+    link = reverse("admin:trades_abnormalpayment_changelist")
+    return Card(
+        _g("Open abnormal payments"), str(count), link, tone="bad" if count else "calm", icon="report", order=20
+    )
+
+
+def _certificates(request: HttpRequest, page: Any) -> Card:
+    soon = timezone.now() + timedelta(days=30)
+    rows = PaymentAccount.objects.filter(certificate_expires_at__lt=soon).exclude(state=MerchantState.CLOSED)
+    count = page.scope(request.user, rows).count()
+    link = reverse("admin:merchants_paymentaccount_changelist") + "?o=7"
+    tone = "warn" if count else "calm"
+    return Card(_g("Certificates expiring"), str(count), link, _g("within 30 days"), tone, "workspace_premium", 45)
+
+
+def _latest(request: HttpRequest, page: Any) -> Panel:
+    rows = page.get_queryset(request).order_by("-trade_no")[:6]
+    lines = [
+        (t.created_at, f"{t.subject} · {t.get_state_display()}", money(t.amount, t.currency),
+         reverse("admin:trades_trade_change", args=[t.pk]))
+        for t in rows
+    ]  # fmt: skip
+    return Panel(_g("Latest trades"), lines, _g("Nothing yet."), reverse("admin:trades_trade_changelist"), order=10)
