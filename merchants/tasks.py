@@ -41,7 +41,7 @@ def refresh_certificates() -> int:
     One account's trouble is logged and does not stop the others.
     """
     asked = 0
-    accounts = PaymentAccount.objects.filter(state=MerchantState.ACTIVE).order_by("pk")
+    accounts = PaymentAccount.objects.filter(state__in=(MerchantState.ACTIVE, MerchantState.SUSPENDED)).order_by("pk")
     for account in accounts.select_related("merchant").iterator(chunk_size=100):
         asked += _refresh(account)
     return asked

@@ -221,6 +221,9 @@ class HttpClient:
                 connector=connector, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False, skip_auto_headers=("User-Agent", "Content-Type"),
             )  # fmt: skip
+            # aiohttp would send GET, PUT and DELETE once more when a kept connection broke; whether to
+            # send again is the caller's decision, never the transport's.
+            self._session._retry_connection = False
             self._session_loop = loop
             atexit.register(self.close)
         return self._session

@@ -50,6 +50,7 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T]) -> T:
     """
     _refuse_in_transaction()
     provider = provider_of(attempt.account)
+    release_connection()
     with recording() as calls:
         try:
             return work(provider)
@@ -64,6 +65,12 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T]) -> T:
                 app_order_no=attempt.trade.app_order_no, merchant_no=attempt.trade.merchant.merchant_no,
                 masked_keys=provider.masked_keys,
             )  # fmt: skip
+
+
+def release_connection() -> None:
+    """Give the database connection back to the pool before waiting for somebody else."""
+    if connection.vendor == "postgresql" and not connection.in_atomic_block:
+        connection.close()
 
 
 def _refuse_in_transaction() -> None:

@@ -25,6 +25,7 @@ from paycenter.http import time_limit
 from paycenter.money import is_currency
 from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import advance, lock, record_event
+from trades.calling import release_connection
 from trades.closing import attempt_finish
 from trades.models import Attempt, Trade
 from trades.orders import OrderRequest
@@ -35,6 +36,8 @@ from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance, trade_changed, trade_created
 
 _POLL_SECONDS = (0.02, 0.05, 0.1, 0.2)
+# Some minutes more than the contract's 7 days, because the app counts by its own clock.
+_LONGEST_LIFE = timedelta(days=7, minutes=5)
 
 
 def trade_pay(*, app: App, order: OrderRequest, method: str, payment_no: str | None = None) -> Attempt:
@@ -269,6 +272,7 @@ def _wait_for(attempt: Attempt, deadline: float) -> Attempt | None:
     """
     tries = 0
     while time.monotonic() < deadline:
+        release_connection()
         time.sleep(_POLL_SECONDS[min(tries, len(_POLL_SECONDS) - 1)])
         tries += 1
         fresh = load_attempt(attempt.pk)
@@ -337,6 +341,8 @@ def _open(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
 
 def _expiry(order: OrderRequest, now: datetime) -> datetime:
     if order.expire_at is not None:
+        if not now < order.expire_at <= now + _LONGEST_LIFE:
+            raise BadParameter({"expire_at": ["must lie in the future, and not more than 7 days off"]})
         return order.expire_at
     return now + timedelta(seconds=order.expire_in if order.expire_in is not None else 1800)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from channels.base import OrderRef
@@ -30,6 +30,8 @@ def die() -> None:
 def in_child_that_dies(work: Callable[[], Any]) -> None:
     """Run `work` in a forked process with its own database connections; it must die by SIGKILL."""
     connections.close_all()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # its threads would not survive the fork
     pid = os.fork()
     if pid == 0:
         try:
