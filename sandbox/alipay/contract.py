@@ -61,4 +61,5 @@ def _authorities() -> tuple[str, keys.Authority]:
         keys.x509_name(f"{_ALIPAY} Certification Authority Class 2 R1", _ALIPAY, _UNIT), issuer=root
     )
     held = [curve, root, second]
-    return "".join(keys.certificate_pem(a.certificate) for a in held), issuing
+    # One empty line between certificates, as in Alipay's file: SDKs split it there.
+    return "\n".join(keys.certificate_pem(a.certificate) for a in held), issuing
