@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from deploy.demo.layout import HOST, Layout, Trouble
+from deploy.demo.layout import HOST, Layout, Trouble, say
 
 LEFTOVER_PATIENCE = 20.0  # seconds for the programs of a killed supervisor to end
 
@@ -53,7 +53,7 @@ def claim(layout: Layout) -> IO[str]:
             handle.close()
             raise Trouble(f"An earlier demo on {layout.var} is still stopping. Try again in a few seconds.")
         if not told:
-            print("An earlier demo is still stopping; waiting for it ...", flush=True)
+            say("An earlier demo is still stopping; waiting for it ...")
             told = True
         time.sleep(0.2)
     handle.truncate(0)

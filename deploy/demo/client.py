@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import http.client
 import json
 import secrets
 import time
@@ -35,6 +36,15 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         return dict(json.loads(text))
     except ValueError as exc:
         raise CallFailed(f"{url} did not answer with JSON: {text[:200]!r}") from exc
+
+
+def answers(url: str) -> bool:
+    """Whether a health address says that its program is up."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 -- our own http address
+            return bool(answer.status == 200)
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
 
 
 @dataclass(frozen=True, slots=True)

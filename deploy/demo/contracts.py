@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.demo import private
+from deploy.demo.client import answers
 from deploy.demo.layout import HOST, ROOT, Layout, Trouble
 from paycenter.numbers import new_short_number
 
 # How the first and the second merchant sign: differently, so that both ways are seen at work.
-MODES = {"alipay": ("key", "certificate"), "wechat": ("public_key", "platform_certificate")}
+MODES: Mapping[str, tuple[str, str]] = {
+    "alipay": ("key", "certificate"),
+    "wechat": ("public_key", "platform_certificate"),
+}
+SANDBOX_PATIENCE = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,15 @@ def sign(layout: Layout, merchant_no: str, channel: str, *, second: bool) -> Con
     # The account keeps the keys, encrypted; a readable copy beside it would only be a leak.
     path.unlink()
     return Contract(payment_no, config)
+
+
+def wait_for_sandbox(layout: Layout) -> None:
+    """It starts at the same time as we do. Raises Trouble."""
+    limit = time.monotonic() + SANDBOX_PATIENCE
+    while not answers(f"{layout.sandbox_url}/healthz"):
+        if time.monotonic() > limit:
+            raise Trouble(f"The sandbox does not answer on {layout.sandbox_url}; its log is {layout.logs}/sandbox.log")
+        time.sleep(0.1)
 
 
 def _stands_in(channel: str) -> bool:

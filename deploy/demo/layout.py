@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,14 @@ HOST = "127.0.0.1"
 
 class Trouble(Exception):
     """What keeps the demo from running and a way on, in words for whoever typed the command."""
+
+
+def say(text: str) -> None:
+    """Print, unless nobody listens any more: a closed pipe must not end the demo."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- for the rest of our life
 
 
 @dataclass(frozen=True, slots=True)

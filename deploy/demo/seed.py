@@ -93,6 +93,7 @@ def _account(layout: Layout, merchant: Merchant, channel: str, *, second: bool) 
             return None
     account = _follow_sandbox(layout, account)
     if account.state in (MerchantState.DRAFT, MerchantState.REVIEW) or account.check_ok is None:
+        contracts.wait_for_sandbox(layout)
         result = services.account_check(account=account, actor=ACTOR)
         if not result.ok:
             raise Trouble(f"The sandbox's {channel} refuses the connection check: {result.message.en}")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import select
 import signal
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
 from deploy.demo import broker, document, programs
 from deploy.demo.children import Child, Guard, Program, end_all
-from deploy.demo.layout import Layout, Trouble, surroundings
+from deploy.demo.client import answers
+from deploy.demo.layout import Layout, Trouble, say, surroundings
 
 START_LIMIT = 90.0  # seconds for one program to answer, on a slow machine
 HOPELESS_DEATHS = 3  # of one program during the start
@@ -46,31 +45,31 @@ class Supervisor:
         with self._listening():
             try:
                 self._start()
-                print(document.announcement(self.layout, time.monotonic() - began), flush=True)
+                say(document.announcement(self.layout, time.monotonic() - began))
                 while True:
                     self._pause(0.5)
                     self._tend()
             except Ended:
-                print("\nStopping ...", flush=True)
+                say("\nStopping ...")
             finally:
                 self._end()
 
     # -- starting, in order
 
     def _start(self) -> None:
-        print(f"Tasks and cache: {self.broker.description}")
+        say(f"Tasks and cache: {self.broker.description}")
         if self.broker.server is not None:
             self._launch(self.broker.server)
         self._launch(programs.sandbox(self.layout))
         if not self.layout.seeded.exists():
-            print("Preparing the database (the first time takes a little longer) ...")
+            say("Preparing the database (the first time takes a little longer) ...")
         self._wait_for("redis", self.broker.answers)
-        self._wait_for("sandbox", lambda: _answers(f"{self.layout.sandbox_url}/healthz"))
-        self._step("prepare", "deploy.demo.prepare")
+        self._step("prepare", "deploy.demo.prepare")  # waits for the sandbox where it needs it
         self.layout.heartbeat.unlink(missing_ok=True)
         for program in (programs.web(self.layout), programs.worker(), programs.beat()):
             self._launch(program)
-        self._wait_for("web", lambda: _answers(f"{self.layout.base_url}/readyz"))
+        self._wait_for("sandbox", lambda: answers(f"{self.layout.sandbox_url}/healthz"))
+        self._wait_for("web", lambda: answers(f"{self.layout.base_url}/readyz"))
         self._wait_for("worker and beat", self.layout.heartbeat.exists)
         self._step("payment", "deploy.demo.payment")
         document.write(self.layout, os.getpid())
@@ -116,7 +115,7 @@ class Supervisor:
         for child in self.children:
             news = child.tend()
             if news:
-                print(news, flush=True)
+                say(news)
             child.trim_log()
 
     # -- ending
@@ -146,11 +145,3 @@ class Supervisor:
         end_all([child for child in self.children if child not in server], PATIENCE)
         end_all(server, BROKER_PATIENCE)
         self.guard.dismiss()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 -- our own http address
-            return bool(answer.status == 200)
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
