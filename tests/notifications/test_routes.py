@@ -97,7 +97,8 @@ def test_a_wrong_secret_is_refused_tried_again_and_never_shown(route: AlertRoute
 @pytest.mark.parametrize(
     "say",
     [Say(500, b"x"), Say(200, b"<html>"), Say(200, b"[]"), Say(200, b"{}"), Say(302, headers={"location": "/else"}),
-     Say(200, b'{"errcode":130101,"errmsg":"send too fast"}'), Say(403, b'{"errcode":0}'), Say(200, b'{"errcode":"0"}')],
+     Say(200, b'{"errcode":130101,"errmsg":"send too fast"}'), Say(403, b'{"errcode":0}'), Say(200,
+     b'{"errcode":"0"}')],
 )  # fmt: skip
 def test_only_errcode_0_counts(say: Say, route: AlertRoute, receiver: Receiver) -> None:
     receiver.answers["/robot/send"] = say
@@ -177,7 +178,7 @@ def test_the_robots_limit_is_never_reached(route: AlertRoute, robot: Robot, monk
         raise_one(f"k{second}")
         send_alerts()
         sent_at += [second] * (len(robot.taken) - before)
-    for begin in range(0, 180):
+    for begin in range(180):
         assert sum(begin <= at < begin + 60 for at in sent_at) <= MESSAGES_PER_MINUTE
     assert len(sent_at) >= 20
     waiting = Alert.objects.filter(sent_at__isnull=True)
