@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext
 
 from cashier.layout import layout_of
 from cashier.models import CashierOrder, PrintedCode
@@ -20,6 +21,7 @@ from merchants.models import AccountMethod, AppMerchant, CashierMethod, PaymentA
 from merchants.states import MerchantState
 from paycenter.errors import PaycenterError
 from trades.models import Trade
+from trades.shedding import shed_for
 from trades.states import AttemptState, TradeState
 
 log = structlog.get_logger(__name__)
@@ -142,7 +144,7 @@ def status_by_token(token: str, now: datetime) -> Status | None:
 
 def method_availability(account: PaymentAccount, method: Method) -> str | None:
     """Why a configured method cannot be used just now, in the payer's language; None when it can."""
-    return None
+    return gettext("This way to pay is being repaired just now") if shed_for(account) is not None else None
 
 
 def configured_methods(trade: Trade) -> list[tuple[Method, PaymentAccount]]:

@@ -168,6 +168,8 @@ WHITENOISE_USE_FINDERS = MODE == "embedded"
 GOPAY_REPEAT_WINDOW = env.int("PAYCENTER_REPEAT_WINDOW", default=15)
 GOPAY_TIME_LIMIT = env.float("PAYCENTER_GOPAY_TIME_LIMIT", default=11.0)
 SUPERSEDE_WAIT = 2.0
+# Payments under way at a time through one account, and through one provider, in one process.
+CHANNEL_CONCURRENCY = env.int("PAYCENTER_CHANNEL_CONCURRENCY", default=64)
 # Channel calls a sweep makes side by side in one worker process; 0 makes them one after the other.
 SWEEP_THREADS = env.int("PAYCENTER_SWEEP_THREADS", default=16)
 REQUEST_BODY_LIMIT = 256 * 1024

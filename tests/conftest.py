@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,16 @@ from paycenter import schedules, wakeup
 from tests import factories
 from tests.fakes import fakepay
 from tests.fakes.audit_triggers import flush_around_triggers  # noqa: F401
+from trades import shedding
 
 
 @pytest.fixture(autouse=True)
-def _clean_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No state of one test reaches the next; wake-ups to the broker go nowhere."""
     cache.clear()
     schedules.forget_cached()
+    shedding._memory.__init__()  # type: ignore[misc]
     monkeypatch.setattr(wakeup._waker, "ask", lambda task: None)
-    yield
 
 
 @pytest.fixture(autouse=True)

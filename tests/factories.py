@@ -73,6 +73,6 @@ def fresh(record: Any) -> Any:
 
 
 __all__ = [
-    "HMAC_SECRET", "WEBHOOK_SECRET", "expire", "fresh", "make_account", "make_app", "make_cashier_methods", "make_merchant",
-    "make_order", "trade_open", "trade_pay",
+    "HMAC_SECRET", "WEBHOOK_SECRET", "expire", "fresh", "make_account", "make_app", "make_cashier_methods",
+    "make_merchant", "make_order", "trade_open", "trade_pay",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from merchants.channels import provider_of
 from paycenter import exchange
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import recording
+from trades import shedding
 from trades.models import Attempt
 
 T = TypeVar("T")
@@ -53,12 +54,17 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T]) -> T:
     release_connection()
     with recording() as calls:
         try:
-            return work(provider)
-        except (NotSent, UnknownOutcome):
+            result = work(provider)
+        except (NotSent, UnknownOutcome) as exc:
+            shedding.failure_report(attempt.account, str(exc))
             raise
         except Exception as exc:
             log.exception("provider defect", attempt_no=attempt.attempt_no, channel=attempt.channel)
             raise UnknownOutcome(f"the provider failed: {type(exc).__name__}") from exc
+        else:
+            if calls:  # a redirect that was only signed here says nothing about the channel
+                shedding.success_report(attempt.account)
+            return result
         finally:
             exchange.record_channel_calls(
                 calls, channel=attempt.channel, trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no,

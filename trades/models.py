@@ -187,6 +187,9 @@ class Attempt(AttemptStates, models.Model):
                 fields=["channel_trade_no"], condition=Q(channel_trade_no__isnull=False), name="attempt_channel_trade"
             ),
             models.Index(fields=["channel_order_no"], name="attempt_channel_order"),
+            models.Index(
+                fields=["account"], condition=Q(in_flight_until__isnull=False), name="attempt_in_flight"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -198,6 +201,48 @@ class Attempt(AttemptStates, models.Model):
 
     def event_fields(self) -> dict[str, Any]:
         return {**self.trade.event_fields(), "attempt_no": self.attempt_no}
+
+
+class ChannelSwitch(models.TextChoices):
+    AUTO = "auto", _("automatic")
+    ALWAYS_ON = "on", _("always in use")
+    ALWAYS_OFF = "off", _("out of use")
+
+
+class ChannelHealth(models.Model):
+    """How a payment account's channel answers, shared by all processes: the circuit breaker's memory.
+
+    It opens after several unknown outcomes in a row; only the background probe closes it again.
+    """
+
+    account = models.OneToOneField(
+        PaymentAccount, models.CASCADE, related_name="health", verbose_name=_("payment account")
+    )
+    switch = models.CharField(_("switch"), max_length=4, choices=ChannelSwitch, default=ChannelSwitch.AUTO)
+    failures = models.PositiveIntegerField(_("unknown outcomes in a row"), default=0)
+    opened_at = models.DateTimeField(_("shed since"), null=True)
+    next_probe_at = models.DateTimeField(_("next probe"), null=True)
+    probes = models.PositiveIntegerField(_("probes"), default=0)
+    last_error = models.CharField(_("last error"), max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("channel health")
+        verbose_name_plural = _("channel health")
+        indexes = [
+            models.Index(fields=["next_probe_at"], condition=Q(next_probe_at__isnull=False), name="health_probe_due")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.account_id)
+
+    @property
+    def is_shed(self) -> bool:
+        if self.switch == ChannelSwitch.AUTO:
+            return self.opened_at is not None
+        return bool(self.switch == ChannelSwitch.ALWAYS_OFF)
+
+    def event_fields(self) -> dict[str, Any]:
+        return self.account.event_fields()
 
 
 class AbnormalKind(models.TextChoices):

@@ -25,6 +25,7 @@ from paycenter.http import time_limit
 from paycenter.money import is_currency
 from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import advance, lock, record_event
+from trades import shedding
 from trades.calling import release_connection
 from trades.closing import attempt_finish
 from trades.models import Attempt, Trade
@@ -44,7 +45,7 @@ def trade_pay(*, app: App, order: OrderRequest, method: str, payment_no: str | N
     """Start paying an order through a method (gopay); the answer says initiated, never paid.
 
     Raises BadParameter, NotPermitted, ContentDiffers, AlreadyPaid, OrderClosed, ChannelRefused,
-    ChannelUnknown.
+    ChannelUnknown, ChannelShed.
     """
     deadline = gopay_deadline()
     scene = _scene(method, order)
@@ -102,7 +103,7 @@ def trade_pay_with(
     """The cashier's pay button: as gopay for the rules of repeats and switches. `return_url` is the
     cashier page to which the payer's browser comes back.
 
-    Raises NotPermitted, AlreadyPaid, OrderClosed, ChannelRefused, ChannelUnknown.
+    Raises NotPermitted, AlreadyPaid, OrderClosed, ChannelRefused, ChannelUnknown, ChannelShed.
     """
     deadline = gopay_deadline()
     if account.merchant_id != trade.merchant_id or not account_has_method(account, method):
@@ -142,6 +143,11 @@ class _Step(Enum):
 
 
 def _pay(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
+    with shedding.place_for(wish.account):
+        return _pay_in_place(trade, wish, deadline, order)
+
+
+def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
     while True:
         step, attempt, older = _decide(trade.pk, wish, order)
         if step is _Step.ANSWER:

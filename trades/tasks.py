@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from trades import sweeps
+from trades import shedding, sweeps
 
 
 @shared_task
@@ -23,3 +23,9 @@ def close_due() -> None:
 def close_superseded() -> None:
     """Close attempts that another one replaced or outran."""
     sweeps.close_superseded()
+
+
+@shared_task
+def probe_channels() -> None:
+    """Ask shed channels whether they answer again."""
+    shedding.probe_due()

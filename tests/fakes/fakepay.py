@@ -21,16 +21,16 @@ from channels.base import (
     Device,
     Field,
     FieldKind,
-    Initiated,
     InboundRequest,
+    Initiated,
     Label,
     Method,
     Notice,
     NoticeKind,
     OrderRef,
     PayerKey,
-    PayOrder,
     PaymentState,
+    PayOrder,
     PayResult,
     Provider,
     QrCode,
@@ -42,6 +42,7 @@ from channels.base import (
     SdkParams,
 )
 from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
+from paycenter.http import HttpCall, _recorder
 from paycenter.money import Money
 
 SECRET = "fake-channel-secret"
@@ -97,6 +98,10 @@ class Book:
         """Count the call and take its fault; returns "lost" where the channel acts without answering."""
         with self.lock:
             self.calls[operation] += 1
+            recorded = _recorder.get()
+            if recorded is not None:  # as a call over HTTP would leave it in the exchange log
+                url = f"https://fake.example/{operation}"
+                recorded.append(HttpCall("POST", url, {}, f"order_no={order.order_no}".encode(), operation, 200))
             waiting = self.faults.get(operation)
             outcome = waiting.pop(0) if waiting else ""
         if operation in self.hooks:

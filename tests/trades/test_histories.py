@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -45,10 +46,8 @@ class History:
         self.number = factories.make_order(world.merchant).app_order_no
 
     def run(self, step: tuple[Any, ...]) -> None:
-        try:
+        with suppress(ApiError):  # an answer to the app like any other
             getattr(self, step[0])(*step[1:])
-        except ApiError:
-            pass  # an answer to the app like any other
 
     def gopay(self, method: str, amount: int) -> None:
         order = self.world.order(app_order_no=self.number, amount=amount)
@@ -110,8 +109,6 @@ def money_at_the_channel(world: World) -> int:
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_every_cent_at_the_channel_is_booked_once(world: World, steps: list[tuple[Any, ...]]) -> None:
-    for model in (AbnormalPayment,):
-        model.objects.all().delete()
     world.book.__init__()  # type: ignore[misc]
     history = History(world)
     for step in steps:

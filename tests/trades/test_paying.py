@@ -366,8 +366,9 @@ class TestCashierOrders:
 
 def test_every_channel_call_is_found_by_the_trade_number(world: World) -> None:
     attempt = pay(world, world.order())
-    # The fake makes no HTTP calls; what it would log is written with these numbers.
-    assert not Exchange.objects.filter(trade_no=attempt.trade.trade_no).exists()
-    assert list(Event.objects.filter(trade_no=attempt.trade.trade_no).order_by("id").values_list("type", flat=True)) == [
+    exchange = Exchange.objects.get(trade_no=attempt.trade.trade_no)
+    assert (exchange.operation, exchange.attempt_no, exchange.peer) == ("pay", attempt.attempt_no, "channel:fakepay")
+    events = Event.objects.filter(trade_no=attempt.trade.trade_no).order_by("id")
+    assert list(events.values_list("type", flat=True)) == [
         "trade.created", "attempt.created", "trade.paying", "attempt.submitted",
     ]  # fmt: skip

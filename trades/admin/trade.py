@@ -32,7 +32,7 @@ from trades.timeline import Entry, timeline
 
 resolves_numbers(trade_nos_of)
 # Encrypted or large columns of the joined attempts that no list needs.
-_HEAVY = [f"{which}__{name}" for which in ("current_attempt", "settled_attempt") for name in ("memo", "payer_id", "pay")]
+_HEAVY = [f"{a}_attempt__{name}" for a in ("current", "settled") for name in ("memo", "payer_id", "pay")]
 _STATE_WORDS: dict[str, Any] = {
     **dict(AbnormalState.choices), **dict(AttemptState.choices), **dict(TradeState.choices)
 }  # fmt: skip
