@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,12 +48,9 @@ class Bill:
     rows: Sequence[BillRow]
 
 
-Visible = Callable[[Sequence[BillRow]], Sequence[BillRow]]
-
-
-def bill_for(book: Book, account: Account, date: str, visible: Visible) -> Bill:
+def bill_for(book: Book, account: Account, date: str) -> Bill:
     """The day's bill with its edits applied. Raises ValueError for a date that is none."""
-    rows = list(visible(_book_rows(book, account, date)))
+    rows = _book_rows(book, account, date)
     for edit in _edits(book, account, date):
         rows = _edited(book, rows, edit, date)
     return Bill(date=date, made_at=book.clock(), rows=sorted(rows, key=lambda r: r.occurred_at))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aiohttp import web
 
 import sandbox
-from sandbox.bills import Bill, BillRow
+from sandbox.bills import Bill
 from sandbox.claims import Claim, Message, Subject
 from sandbox.records import Account, Notice, Payment, Refund
 
@@ -105,10 +105,6 @@ class Channel(ABC):
 
     @abstractmethod
     def render_bill(self, account: Account, bill: Bill, kind: str) -> BillFile: ...
-
-    def bill_rows(self, rows: Sequence[BillRow]) -> Sequence[BillRow]:
-        """What of the book appears in a bill at all; everything, unless the provider differs."""
-        return rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,12 +188,11 @@ class Notifier:
 
     def settle(self, refund: Refund, state: RefundState) -> Refund:
         """End a refund and owe its notification, if the provider sends one."""
-        settled = self._context.book.settle(refund, state)
         payment = self._context.book.payment(refund.payment_id)
-        channel = self._context.channel_of(payment)
-        wanted = channel.tells_console_refunds if refund.console else bool(refund.notify_url)
-        if state is not RefundState.PENDING and wanted:
-            self.owe(payment, settled)
+        with self._context.store.together():
+            settled = self._context.book.settle(refund, state)
+            if state is not RefundState.PENDING and refund.notify_url:
+                self.owe(payment, settled)
         return settled
 
 

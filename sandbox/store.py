@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,20 @@ class Store:
         sets = ", ".join(f"{name} = ?" for name in values)
         stored = [json.dumps(v, ensure_ascii=False) if isinstance(v, Mapping) else v for v in values.values()]
         self._db.execute(f"UPDATE {table} SET {sets} WHERE id = ?", [*stored, row_id])
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All writes inside happen or none does, also if the process is killed. No awaiting inside."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     # -- accounts
 

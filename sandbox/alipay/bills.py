@@ -47,7 +47,7 @@ class Downloads:
             raise Refused("40004", "isv.INVAILID_ARGUMENTS", "入参不合法")
         try:
             self._check_ready(date)
-            bill = bill_for(self.context.book, account, date, list)
+            bill = bill_for(self.context.book, account, date)
         except ValueError:
             raise Refused("40004", "isv.INVAILID_ARGUMENTS", "入参不合法") from None
         token = self.context.token()
@@ -73,7 +73,7 @@ class Downloads:
         account = self.context.store.account("alipay", known[0]["app_id"])
         if account is None:
             raise web.HTTPNotFound
-        bill = bill_for(self.context.book, account, known[0]["date"], list)
+        bill = bill_for(self.context.book, account, known[0]["date"])
         made = render(account, bill, known[0]["kind"])
         return web.Response(body=made.content, content_type=made.content_type)
 

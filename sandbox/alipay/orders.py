@@ -93,9 +93,8 @@ def _repeated(context: Context, known: Payment, request: str) -> Payment:
 
 
 def _fingerprint(method: str, biz: Mapping[str, Any]) -> str:
-    """Everything but the way of paying: switching from page to app is no other order at Alipay."""
-    content = {k: v for k, v in biz.items() if k not in ("product_code", "qr_pay_mode", "qrcode_width")}
-    return json.dumps({"method": method, **content}, sort_keys=True, ensure_ascii=False)
+    """The same call again says the same; the order of its fields does not matter."""
+    return json.dumps({"method": method, **biz}, sort_keys=True, ensure_ascii=False)
 
 
 def _order_no(biz: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.alipay.envelope import Params, Refused, business
+from sandbox.alipay.envelope import Params, business
 from sandbox.alipay.orders import invalid, take_order
 from sandbox.amounts import parse_yuan, yuan
 from sandbox.book import NotPossible
@@ -74,7 +74,7 @@ class Trades:
             return {**answer, "action": "close"}
         rest = named.paid_amount - self.book.refunded(named)
         if rest > 0:
-            self._move(named, f"cancel{named.order_no}"[:64], rest, "撤销", console=False)
+            self._move(named, f"cancel{named.order_no}"[:64], rest, "撤销")
         return {**answer, "action": "refund"}
 
     # -- refunds
@@ -98,7 +98,7 @@ class Trades:
             self.book.add_refund(payment, refund_no=refund_no, channel_refund_no="", amount=amount,
                                  reason=str(biz.get("refund_reason") or ""), notify_url=payment.notify_url)  # fmt: skip
             return self._refund_answer(payment, moved=False)
-        refund = self._move(payment, refund_no, amount, str(biz.get("refund_reason") or ""), console=False)
+        refund = self._move(payment, refund_no, amount, str(biz.get("refund_reason") or ""))
         return self._refund_answer(payment, moved=True) | {"gmt_refund_pay": wall_clock(refund.created_at)}
 
     def _refund_amount(self, payment: Payment, biz: Biz) -> int:
@@ -128,13 +128,14 @@ class Trades:
             "send_back_fee": total if moved else "0.00", "trade_no": payment.trade_no,
         }  # fmt: skip
 
-    def _move(self, payment: Payment, refund_no: str, amount: int, reason: str, *, console: bool) -> Refund:
-        refund = self.book.add_refund(
-            payment, refund_no=refund_no, channel_refund_no="", amount=amount, reason=reason,
-            notify_url=payment.notify_url, console=console, state=RefundState.SUCCESS,
-        )  # fmt: skip
-        if payment.notify_url:
-            self.context.notifier.owe(payment, refund)
+    def _move(self, payment: Payment, refund_no: str, amount: int, reason: str) -> Refund:
+        with self.context.store.together():
+            refund = self.book.add_refund(
+                payment, refund_no=refund_no, channel_refund_no="", amount=amount, reason=reason,
+                notify_url=payment.notify_url, state=RefundState.SUCCESS,
+            )  # fmt: skip
+            if payment.notify_url:
+                self.context.notifier.owe(payment, refund)
         return refund
 
     def refund_query(self, account: Account, params: Params, biz: Biz, base: str) -> dict[str, Any]:
@@ -183,6 +184,3 @@ def trade_status(context: Context, payment: Payment) -> str:
         return "TRADE_CLOSED"
     over = context.clock() - (payment.paid_at or 0) > REFUND_WINDOW_SECONDS
     return "TRADE_FINISHED" if over else "TRADE_SUCCESS"
-
-
-__all__ = ["Refused", "Trades", "trade_status"]

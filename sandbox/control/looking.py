@@ -60,7 +60,7 @@ class Looking:
         kind = requests.choice(request.query, "kind", ("trade", "fund"), "trade")
         date = _date(request)
         channel = self.context.channels[account.channel]
-        made = channel.render_bill(account, bill_for(self.context.book, account, date, channel.bill_rows), kind)
+        made = channel.render_bill(account, bill_for(self.context.book, account, date), kind)
         disposition = f"attachment; filename*=UTF-8''{quote(made.filename)}"
         return web.Response(body=made.content, content_type=made.content_type,
                             headers={"Content-Disposition": disposition})  # fmt: skip

@@ -31,9 +31,11 @@ class Paying:
         channel = self.context.channel_of(payment)
         if kind is Kind.WRONG_CURRENCY and not channel.states_currency:
             raise ControlError(400, f"a notice of {channel.code} states no currency")
-        payment = self.context.book.pay(self.context.book.scan(payment), amount=amount, payer=channel.payer(payment))
-        if kind is not Kind.NONE:
-            self._owe(payment, kind, None, now=True)
+        with self.context.store.together():
+            scanned = self.context.book.scan(payment)
+            payment = self.context.book.pay(scanned, amount=amount, payer=channel.payer(scanned))
+            if kind is not Kind.NONE:
+                self._owe(payment, kind, None, now=True)
         return web.json_response({
             "attempt_no": payment.attempt_no, "channel": payment.channel, "state": payment.state,
             "amount": payment.total, "channel_trade_no": payment.trade_no, "notify": kind,
@@ -108,14 +110,16 @@ class Paying:
         return self._another_order(payment) if kind is Kind.OTHER_ORDER else {}
 
     def _another_order(self, payment: Payment) -> dict[str, Any]:
-        """The genuine words about another paid order of the same contract, or about one nobody knows."""
+        """What is true of another paid order of this contract (one of the same amount, if there is
+        one, as the hardest to tell apart), or words about an order that nobody knows."""
         channel = self.context.channel_of(payment)
         row = self.context.store.one(
             "SELECT id FROM payment WHERE channel = ? AND account = ? AND state = ? AND id <> ? "
-            "ORDER BY id DESC LIMIT 1",
-            payment.channel, payment.account, PaymentState.PAID, payment.id,
+            "ORDER BY paid_amount = ? DESC, id DESC LIMIT 1",
+            payment.channel, payment.account, PaymentState.PAID, payment.id, payment.total,
         )  # fmt: skip
         if row is not None:
             other = self.context.book.payment(row["id"])
-            return {"order_no": other.order_no, "trade_no": other.trade_no, "amount": payment.total}
+            return {"order_no": other.order_no, "trade_no": other.trade_no,
+                    "amount": other.total, "paid_at": other.paid_at}
         return {"order_no": f"X{payment.order_no[1:]}", "trade_no": channel.new_trade_no()}

@@ -98,9 +98,7 @@ class Wallet:
         channel = self.context.channel_of(payment)
         try:
             if action == "pay":
-                payment = self.context.book.pay(self.context.book.scan(payment), payer=channel.payer(payment))
-                if payment.notify_url:
-                    self.context.notifier.owe(payment)
+                payment = self._pay(payment, channel)
                 return self._leave(payment, language, paid=True)
             if action == "scan":
                 payment = self.context.book.scan(payment)
@@ -108,6 +106,13 @@ class Wallet:
         except NotPossible:
             return self._page(self.context.book.payment(payment.id), language, status=409)
         return self._leave(payment, language, paid=False)
+
+    def _pay(self, payment: Payment, channel: Channel) -> Payment:
+        with self.context.store.together():
+            paid = self.context.book.pay(self.context.book.scan(payment), payer=channel.payer(payment))
+            if paid.notify_url:
+                self.context.notifier.owe(paid)
+        return paid
 
     def _payment(self, request: web.Request) -> Payment:
         channel, code = request.match_info["channel"], request.match_info["code"]

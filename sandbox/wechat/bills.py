@@ -60,7 +60,7 @@ class Bills:
         except ValueError:
             raise parameter_error("bill_date", "格式应为yyyy-MM-dd", "query") from None
         self._check_day(start, end)
-        bill = bill_for(self.context.book, asked.account, date, list)
+        bill = bill_for(self.context.book, asked.account, date)
         if not bill.rows:
             raise Problem(400, "NO_STATEMENT_EXIST", "账单文件不存在")
         content = render(asked.account, bill, kind).content
@@ -98,7 +98,7 @@ class Bills:
         data: dict[str, Any] = known[0]
         if data["mchid"] != account.key:
             raise Problem(403, "NO_AUTH", "商户号无权限下载该账单")
-        bill = bill_for(self.context.book, account, data["date"], list)
+        bill = bill_for(self.context.book, account, data["date"])
         content = render(account, bill, data["kind"]).content
         return gzip.compress(content) if data["gzip"] else content
 

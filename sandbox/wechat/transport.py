@@ -80,8 +80,9 @@ async def exchange(
     def act() -> Reply:
         try:
             account = authenticate(context, request, body, wordy=wordy)
+            asked_serial = _asked_serial(request, account)
             reply = handler(Asked(account, request, _json(request, body)))
-            return Reply(reply.status, reply.body, account, _asked_serial(request, account))
+            return Reply(reply.status, reply.body, account, asked_serial)
         except Problem as problem:
             return Reply(problem.status, problem.body())
 
