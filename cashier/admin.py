@@ -21,8 +21,8 @@ from channels.base.discovery import method_for, methods, provider_code_of
 from merchants.forms import say
 from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Merchant
 from merchants.services import app_update, cashier_methods_set
-from paycenter.admin.display import chip, money
-from paycenter.admin.tenancy import TenantAdmin, actor_of, registered, tenant_of
+from paycenter.staff.display import chip, money
+from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
 from paycenter.errors import ChannelConfigInvalid
 
 

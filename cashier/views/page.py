@@ -72,9 +72,10 @@ def _choose(request: HttpRequest, found: CashierOrder) -> HttpResponse:
         return SeeOther(start(request, found, straight))
     shared = device is Device.PC and one_code_for_all(configured)
     notice = _notice(request, found, choices)
+    drawn = [_drawn(choice, notice) for choice in choices]
     extra: dict[str, Any] = {
-        "choices": [_drawn(choice, notice) for choice in choices],
-        "preselected": _preselected(found.trade, choices),
+        "choices": drawn,
+        "preselected": _preselected(found.trade, drawn),
         "notice": notice,
         "shared_qr": qr_svg(qr_url(found), _("QR code for WeChat and Alipay")) if shared else "",
         "refresh_seconds": RECHECK_SECONDS * 3 if shared else 0,
@@ -94,9 +95,9 @@ def _straight_through(request: HttpRequest, found: CashierOrder, choices: Sequen
     return choices[0]
 
 
-def _preselected(trade: Trade, choices: Sequence[Choice]) -> str:
+def _preselected(trade: Trade, drawn: Sequence[dict[str, Any]]) -> str:
     """The method the payer used last, else the first usable one; '' when none is."""
-    usable = [choice.code for choice in choices if choice.unavailable is None]
+    usable = [str(choice["code"]) for choice in drawn if not choice["unavailable"]]
     last = trade.current_attempt.method if trade.current_attempt is not None else ""
     return last if last in usable else (usable or [""])[0]
 

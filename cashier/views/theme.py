@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotFound
 from django.views.decorators.http import require_safe
 
 from cashier.layout import layout_problems, on_dark
@@ -16,7 +16,7 @@ _CSS = """:root{{--accent:{accent};--accent-text:{accent}}}
 def theme(request: HttpRequest, colour: str) -> HttpResponse:
     accent = f"#{colour.lower()}"
     if layout_problems({"accent": accent}):
-        raise Http404
+        return HttpResponseNotFound("unknown colour", content_type="text/plain")
     css = _CSS.format(accent=accent, light=on_dark(accent))
     response = HttpResponse(css, content_type="text/css; charset=utf-8")
     response.headers["Cache-Control"] = "public, max-age=86400, immutable"

@@ -20,7 +20,7 @@ from tests.cashier.conftest import PC, Cashier, cover_extra_scenes, install_extr
 from tests.conftest import World
 from tests.fakes import fakepay
 
-FAKE_CHANNEL = "https://*.fake.example/**"
+FAKE_CHANNEL = ("https://*.fake.example/**", "https://fake.example/**")
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +39,18 @@ class Shop(Cashier):
     base: str = ""
     contexts: list[Any] | None = None
 
-    def browse(self, *, ua: str = PC, width: int = 1280, height: int = 800, language: str = "en", **options: Any) -> Any:
-        """A page of a fresh browser. The fake channel's addresses answer with a page of their own."""
+    def browse(
+        self, *, ua: str = PC, width: int = 1280, height: int = 800, language: str = "en", stay: bool = False,
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """A page of a fresh browser. The fake channel's addresses answer with a page of their own; with
+        `stay` they answer 204, so that the browser stays on the page that leads there."""
         context = self.chrome.new_context(
             user_agent=ua, viewport={"width": width, "height": height}, locale=language, **options
         )
         context.set_default_timeout(10_000)
-        context.route(FAKE_CHANNEL, _fake_channel)
-        context.route("https://fake.example/**", _fake_channel)
+        for address in FAKE_CHANNEL:
+            context.route(address, _nothing if stay else _fake_channel)
         assert self.contexts is not None
         self.contexts.append(context)
         return context.new_page()
@@ -61,6 +65,10 @@ class Shop(Cashier):
         body = json.dumps(self.world.book.notification(attempt.channel_order_no))
         answer = Client().post(f"/notify/{attempt.method}/{attempt.attempt_no}", body, content_type="application/json")
         assert answer.content == b"fake-ok"
+
+
+def _nothing(route: Any) -> None:
+    route.fulfill(status=204)
 
 
 def _fake_channel(route: Any) -> None:

@@ -16,9 +16,9 @@ from tests.browser.cashier.states import STATES
 from tests.browser.chromium import axe_source
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("dressed")]
+# What Chromium says about an unknown page, and about a channel that is out of reach here.
+_EXPECTED = ("404", "net::ERR_ABORTED")
 SIZES = {"320": (320, 640), "390": (390, 844), "1280": (1280, 800)}
-# How long a page that leaves by itself is kept still, to be looked at.
-_HOLD = "window.__held = true; Location.prototype.replace = () => {}; Location.prototype.assign = () => {};"
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -30,8 +30,9 @@ def test_state_is_readable_by_everybody(shop: Shop, name: str) -> None:
         for size, (width, height) in SIZES.items():
             for language in ("zh-CN", "en"):
                 page = shop.browse(
-                    ua=ua, width=width, height=height, language=language, color_scheme=scheme, reduced_motion="reduce"
-                )
+                    ua=ua, width=width, height=height, language=language, color_scheme=scheme,
+                    reduced_motion="reduce", stay=True,
+                )  # fmt: skip
                 problems += [f"{size} {language} {scheme}: {p}" for p in _look(page, url, source)]
                 _keep(page, f"{name}-{size}-{language}-{scheme}")
                 page.context.close()
@@ -42,14 +43,14 @@ def _look(page: Any, url: str, axe: str) -> list[str]:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.add_init_script(_HOLD)
     page.goto(url)
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         said.append("scrolls sideways")
     page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    said += [f"{v['id']}: {n['html'][:150]} {n['failureSummary'][:300]}" for v in found["violations"] for n in v["nodes"]]
-    return [text for text in said if "404" not in text]
+    for violation in found["violations"]:
+        said += [f"{violation['id']}: {n['html'][:150]} {n['failureSummary'][:300]}" for n in violation["nodes"]]
+    return [text for text in said if not any(expected in text for expected in _EXPECTED)]
 
 
 def _keep(page: Any, name: str) -> None:
