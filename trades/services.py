@@ -36,6 +36,10 @@ from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance, trade_changed, trade_created
 
+_KEPT = (
+    "app_order_no", "business_no", "amount", "currency", "subject", "body", "detail", "attach", "notify_url",
+    "return_url", "client_ip", "funding", "profit_sharing",
+)  # fmt: skip
 _POLL_SECONDS = (0.02, 0.05, 0.1, 0.2)
 # Some minutes more than the contract's 7 days, because the app counts by its own clock.
 _LONGEST_LIFE = timedelta(days=7, minutes=5)
@@ -333,13 +337,11 @@ def _trade_for(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
 def _open(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
     now = timezone.now()
     expire_at = _expiry(order, now)
+    # What the trade keeps under the order's own names.
+    kept = {name: getattr(order, name) for name in _KEPT}
     trade = Trade.objects.create(
-        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant, app_order_no=order.app_order_no,
-        business_no=order.business_no, amount=order.amount, currency=order.currency, subject=order.subject,
-        body=order.body, detail=order.detail, attach=order.attach, notify_url=order.notify_url,
-        return_url=order.return_url, client_ip=order.client_ip, payer=dict(order.payer) or None,
-        phone_tail=_tail(order.payer), funding=order.funding, profit_sharing=order.profit_sharing,
-        created_at=now, expire_at=expire_at, next_close_at=expire_at,
+        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant, payer=dict(order.payer) or None,
+        phone_tail=_tail(order.payer), created_at=now, expire_at=expire_at, next_close_at=expire_at, **kept,
     )  # fmt: skip
     trade_created(trade, actor=f"app:{app.app_id}")
     return trade

@@ -11,8 +11,8 @@ from merchants.api.answers import instant, number, record, text
 from merchants.api.endpoint import Endpoint
 from merchants.api.fields import Rows, Shape, Text
 from merchants.models import App
+from paycenter.times import iso
 from trades.api.orders import ORDER_FIELDS, check_expiry, order_request
-from trades.selectors import iso
 
 MAX_ROWS = 20
 _ROW = Shape(fields={"label": Text(required=True, most=32), "value": Text(required=True, least=0, most=128)})

@@ -10,10 +10,10 @@ from merchants.api.answers import instant, integer, nullable, number, record, te
 from merchants.api.endpoint import Endpoint
 from merchants.api.fields import MethodCode, Shape, Text
 from merchants.models import App
+from paycenter.times import iso
 from trades.api.answers import PAY
 from trades.api.orders import ORDER_FIELDS, check_expiry, order_request
 from trades.models import Attempt
-from trades.selectors import iso
 from trades.services import trade_pay
 
 

@@ -12,8 +12,8 @@ from merchants.api.fields import Integer, Shape, Text
 from merchants.models import App
 from paycenter.models import Event
 from paycenter.sequencer import sequence_events
+from paycenter.times import iso
 from trades.api.cursor import decode_cursor, encode_cursor
-from trades.selectors import iso
 
 EVENT = record({
     "id": integer("The same event always has the same id."),
