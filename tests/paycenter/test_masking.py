@@ -165,7 +165,7 @@ class TestPlanted:
 
 
 class TestPatterns:
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def key(self) -> rsa.RSAPrivateKey:
         return rsa.generate_private_key(65537, 2048)
 

@@ -13,7 +13,7 @@ from django.db import connection, models, transaction
 from paycenter import crypto
 from paycenter.errors import ConfigError
 
-Fields = tuple[models.Field[Any, Any], ...]
+Fields = tuple["models.Field[Any, Any]", ...]
 
 
 def encrypted_models() -> Iterator[tuple[type[models.Model], Fields]]:
