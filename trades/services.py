@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -338,9 +339,10 @@ def _open(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
     now = timezone.now()
     expire_at = _expiry(order, now)
     # What the trade keeps under the order's own names.
-    kept = {name: getattr(order, name) for name in _KEPT}
+    kept: dict[str, Any] = {name: getattr(order, name) for name in _KEPT}
+    kept["payer"] = dict(order.payer) or None
     trade = Trade.objects.create(
-        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant, payer=dict(order.payer) or None,
+        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant,
         phone_tail=_tail(order.payer), created_at=now, expire_at=expire_at, next_close_at=expire_at, **kept,
     )  # fmt: skip
     trade_created(trade, actor=f"app:{app.app_id}")
