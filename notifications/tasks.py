@@ -17,7 +17,7 @@ from notifications.routes import send_due_alerts
 RUN_SECONDS = 20.0
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def deliver_due() -> int:
     """Send what is due to apps; how many messages were started.
 
@@ -32,7 +32,7 @@ def deliver_due() -> int:
     return pump.sent
 
 
-@shared_task  # type: ignore[untyped-decorator]
+@shared_task
 def send_alerts() -> int:
     """Post due alerts to the active routes; how many were claimed."""
     return send_due_alerts()

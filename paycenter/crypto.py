@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -38,7 +38,13 @@ def reencrypt(token: str) -> str:
     return _fernet(tuple(settings.ENCRYPTION_KEYS)).rotate(token.encode("ascii")).decode("ascii")
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField  # not subscriptable at run time
+
+
+class EncryptedTextField(_TextField):
     """Text that is encrypted at rest. Cannot be searched; the empty string stays empty."""
 
     def get_prep_value(self, value: Any) -> Any:
@@ -48,7 +54,7 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]
         return decrypt(value) if value else value
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+class EncryptedJSONField(_TextField):
     """A JSON value that is encrypted at rest. None stays NULL."""
 
     def get_prep_value(self, value: Any) -> Any:

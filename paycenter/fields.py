@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField  # not subscriptable at run time
 
-class ExactJSONField(models.TextField):  # type: ignore[type-arg]
+
+class ExactJSONField(_TextField):
     """JSON kept as text, so that key order and numbers come back as they were given (jsonb keeps neither)."""
 
     def get_prep_value(self, value: Any) -> Any:
