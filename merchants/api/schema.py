@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 
 from merchants.api import errors as rows
 from merchants.api.answers import record, text
@@ -33,7 +34,7 @@ _HEADERS: tuple[tuple[str, dict[str, Any], str], ...] = (
 
 
 class EndpointSchema(AutoSchema):
-    """Describes an Endpoint; nothing is guessed from code."""
+    """Describes an Endpoint; nothing is guessed from code. What calls share is written once."""
 
     def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> Any:
         endpoint: Endpoint = self.view
@@ -41,32 +42,42 @@ class EndpointSchema(AutoSchema):
             "operationId": endpoint.operation,
             "summary": endpoint.about,
             "tags": ["v1"],
-            "parameters": [
-                {"name": name, "in": "header", "required": True, "schema": schema, "description": about}
-                for name, schema, about in _HEADERS
-            ],
+            "parameters": [_header(registry, *header) for header in _HEADERS],
             "requestBody": {
                 "required": True,
                 "content": {"application/json": {"schema": endpoint.takes.schema()}},
             },
-            "responses": _responses(endpoint),
+            "responses": _responses(registry, endpoint),
         }
 
 
-def _responses(endpoint: Endpoint) -> dict[str, Any]:
-    done = _answer("done", {"type": "integer", "enum": [0]}, endpoint.answers)
-    found = {"200": done}
+def _header(registry: Any, name: str, schema: dict[str, Any], about: str) -> dict[str, Any]:
+    found = {"name": name, "in": "header", "required": True, "schema": schema, "description": about}
+    return _shared(registry, ResolvedComponent.PARAMETER, name, found)
+
+
+def _responses(registry: Any, endpoint: Endpoint) -> dict[str, Any]:
+    found = {"200": _answer("done", {"type": "integer", "enum": [0]}, endpoint.answers)}
     declared = (*EVERY_CALL, *endpoint.errors)
     for status in sorted({error.status for error in declared}):
-        found[str(status)] = _error_answer([e for e in declared if e.status == status])
+        classes = [error for error in declared if error.status == status]
+        name = "Errors_" + "_".join(str(error.errno) for error in classes)
+        found[str(status)] = _shared(registry, ResolvedComponent.RESPONSE, name, _error_answer(classes))
     return found
 
 
-def _error_answer(errors: Iterable[type[ApiError]]) -> dict[str, Any]:
-    classes = list(errors)
+def _shared(registry: Any, kind: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
+    """A reference to a component with this content."""
+    component = ResolvedComponent(name, kind, content, object=name)
+    registry.register_on_missing(component)
+    return dict(component.ref)
+
+
+def _error_answer(classes: Sequence[type[ApiError]]) -> dict[str, Any]:
     about = "; ".join(f"{e.errno}: {e.default_msg}" for e in classes)
     variants = [_data_of(e) for e in classes]
-    data = variants[0] if len(variants) == 1 else {"anyOf": variants}
+    different = [v for n, v in enumerate(variants) if v not in variants[:n]]
+    data = different[0] if len(different) == 1 else {"anyOf": different}
     found = _answer(about, {"type": "integer", "enum": [e.errno for e in classes]}, data)
     if classes[0] in (rows.TooManyRequests, rows.ChannelShed):
         found["headers"]["Retry-After"] = {"schema": {"type": "integer"}, "description": "Seconds.", "required": True}
