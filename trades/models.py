@@ -140,6 +140,7 @@ class Attempt(AttemptStates, models.Model):
     channel = models.CharField(_("channel"), max_length=32)
     method = models.CharField(_("pay method"), max_length=32)
     channel_order_no = models.CharField(_("channel order number"), max_length=64)
+    order_day = models.CharField(max_length=8, blank=True, default="")  # where numbers are unique per day only
     amount = models.BigIntegerField(_("amount"))
     currency = models.CharField(_("currency"), max_length=3)
     state = FSMField(
@@ -173,7 +174,9 @@ class Attempt(AttemptStates, models.Model):
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         constraints = [
-            models.UniqueConstraint(fields=["account", "channel_order_no"], name="attempt_channel_order_unique"),
+            models.UniqueConstraint(
+                fields=["account", "order_day", "channel_order_no"], name="attempt_channel_order_unique"
+            ),
             models.UniqueConstraint(
                 fields=["account", "channel_trade_no"], condition=Q(channel_trade_no__isnull=False),
                 name="attempt_channel_trade_unique",
@@ -201,6 +204,17 @@ class Attempt(AttemptStates, models.Model):
 
     def event_fields(self) -> dict[str, Any]:
         return {**self.trade.event_fields(), "attempt_no": self.attempt_no}
+
+
+class ChannelCounter(models.Model):
+    """The last order number given on a day to an account whose channel has a number format of its own."""
+
+    account = models.ForeignKey(PaymentAccount, models.CASCADE)
+    day = models.CharField(max_length=8)
+    last = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "day"], name="channelcounter_unique")]
 
 
 class ChannelSwitch(models.TextChoices):

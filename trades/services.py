@@ -30,6 +30,7 @@ from trades import shedding
 from trades.calling import release_connection
 from trades.closing import attempt_finish
 from trades.models import Attempt, Trade
+from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
 from trades.orders import OrderRequest
 from trades.querying import attempt_query, load_attempt
 from trades.selectors import live_attempts
@@ -149,7 +150,11 @@ class _Step(Enum):
 
 def _pay(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
     with shedding.place_for(wish.account):
-        return _pay_in_place(trade, wish, deadline, order)
+        try:
+            return _pay_in_place(trade, wish, deadline, order)
+        except NumbersUsedUp:
+            used_up_alert(wish.account)
+            raise
 
 
 def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
@@ -206,10 +211,11 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
     now = timezone.now()
     number = new_number(NumberKind.ATTEMPT)
     until = now + timedelta(seconds=IN_FLIGHT_SECONDS)
+    order_no, order_day = channel_order_number(wish.account, number, now)
     attempt = Attempt.objects.create(
         attempt_no=number, trade=trade, account=wish.account, channel=wish.account.channel, method=wish.method,
-        channel_order_no=number, amount=amount, currency=trade.currency, created_at=now, sent_at=now,
-        expire_at=trade.expire_at, in_flight_until=until, next_query_at=until + timedelta(seconds=1),
+        channel_order_no=order_no, order_day=order_day, amount=amount, currency=trade.currency,
+        created_at=now, sent_at=now, expire_at=trade.expire_at, in_flight_until=until, next_query_at=until + timedelta(seconds=1),
         return_to=wish.return_to, funding=wish.funding,
     )  # fmt: skip
     if supersedes is not None:

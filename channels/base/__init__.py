@@ -6,7 +6,7 @@ Pure Python: no Django, no database. A provider is one folder below `channels`; 
 
 from channels.base.fields import Field, FieldKind, Label
 from channels.base.methods import Device, Method, PayerKey
-from channels.base.orders import InboundRequest, OrderRef, PayOrder, Reply
+from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
 from channels.base.provider import Provider
 from channels.base.results import (
     CheckResult,
@@ -31,6 +31,6 @@ from channels.base.results import (
 __all__ = [
     "CheckResult", "CloseOutcome", "CloseResult", "Device", "Field", "FieldKind", "Form",
     "InboundRequest", "Initiated", "Instruction", "Label", "Method", "NoAction", "Notice",
-    "NoticeKind", "OrderRef", "PayOrder", "PayResult", "PayerKey", "PaymentState", "Provider",
+    "NoticeKind", "NumberRule", "OrderRef", "PayOrder", "PayResult", "PayerKey", "PaymentState", "Provider",
     "QrCode", "QueryResult", "Redirect", "Refused", "Reply", "ReturnNotice", "SdkParams",
 ]

@@ -47,6 +47,17 @@ class PayOrder(OrderRef):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NumberRule:
+    """A channel's own format for order numbers: exactly `digits` digits, unique per account and day.
+
+    The day is the calendar day of `sent_at` in `zone`; number and day together name an order there.
+    """
+
+    digits: int
+    zone: str = "Asia/Shanghai"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InboundRequest:
     """A request from a channel or a returning browser, exactly as received.
 

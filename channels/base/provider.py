@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from channels.base.fields import Field, Label
-from channels.base.orders import InboundRequest, OrderRef, PayOrder, Reply
+from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
 from channels.base.results import (
     CheckResult,
     CloseResult,
@@ -62,6 +62,10 @@ class Provider(ABC):
         Returns problems by field name; empty means fine. No network here.
         """
         return {}
+
+    def number_rule(self) -> NumberRule | None:
+        """The order-number format this account's channel insists on; None: it takes our attempt number."""
+        return None
 
     @abstractmethod
     def check(self) -> CheckResult:

@@ -11,9 +11,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from paycenter.admin.display import chip, money, state_chip
-from paycenter.admin.lists import BoundedPaginator, DayFilter
-from paycenter.admin.tenancy import ReadOnlyAdmin
+from paycenter.staff.display import chip, money, state_chip
+from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.tenancy import ReadOnlyAdmin
 from trades.finding import trade_ids
 from trades.models import AbnormalPayment
 from trades.states import AbnormalState

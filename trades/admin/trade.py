@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -20,11 +20,11 @@ from channels.base.discovery import methods, providers
 from merchants.forms import say
 from merchants.models import Merchant, PaymentAccount
 from merchants.states import MerchantState
-from paycenter.admin.display import event_word, money, state_chip
-from paycenter.admin.landing import Card, Panel, contributes
-from paycenter.admin.lists import BoundedPaginator, NumberDayFilter, day_bounds
 from paycenter.admin.records import resolves_numbers
-from paycenter.admin.tenancy import ReadOnlyAdmin, registered, tenant_of
+from paycenter.staff.display import event_word, money, state_chip
+from paycenter.staff.landing import Card, Panel, contributes
+from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds
+from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from trades.finding import trade_ids, trade_nos_of
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, AttemptState, TradeState
@@ -203,8 +203,8 @@ def _paid_today(request: HttpRequest, page: Any) -> list[Card]:
     sums = sums or [{"currency": "CNY", "total": 0, "count": 0}]
     return [
         Card(
-            _g("Paid today"), money(row["total"], row["currency"]), link,
-            _g("%(count)d payments") % {"count": row["count"]}, "good" if row["count"] else "calm", "payments", 10,
+            gettext("Paid today"), money(row["total"], row["currency"]), link,
+            gettext("%(count)d payments") % {"count": row["count"]}, "good" if row["count"] else "calm", "payments", 10,
         )
         for row in sums
     ]  # fmt: skip
@@ -215,7 +215,7 @@ def _open_abnormal(request: HttpRequest, page: Any) -> Card:
     count = page.scope(request.user, AbnormalPayment.objects.filter(state__in=waiting))[:1000].count()
     link = reverse("admin:trades_abnormalpayment_changelist")
     return Card(
-        _g("Open abnormal payments"), str(count), link, tone="bad" if count else "calm", icon="report", order=20
+        gettext("Open abnormal payments"), str(count), link, tone="bad" if count else "calm", icon="report", order=20
     )
 
 
@@ -225,7 +225,7 @@ def _certificates(request: HttpRequest, page: Any) -> Card:
     count = page.scope(request.user, rows).count()
     link = reverse("admin:merchants_paymentaccount_changelist") + "?o=7"
     tone = "warn" if count else "calm"
-    return Card(_g("Certificates expiring"), str(count), link, _g("within 30 days"), tone, "workspace_premium", 45)
+    return Card(gettext("Certificates expiring"), str(count), link, gettext("within 30 days"), tone, "workspace_premium", 45)
 
 
 def _latest(request: HttpRequest, page: Any) -> Panel:
@@ -235,4 +235,4 @@ def _latest(request: HttpRequest, page: Any) -> Panel:
          reverse("admin:trades_trade_change", args=[t.pk]))
         for t in rows
     ]  # fmt: skip
-    return Panel(_g("Latest trades"), lines, _g("Nothing yet."), reverse("admin:trades_trade_changelist"), order=10)
+    return Panel(gettext("Latest trades"), lines, gettext("Nothing yet."), reverse("admin:trades_trade_changelist"), order=10)
