@@ -215,8 +215,8 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
     attempt = Attempt.objects.create(
         attempt_no=number, trade=trade, account=wish.account, channel=wish.account.channel, method=wish.method,
         channel_order_no=order_no, order_day=order_day, amount=amount, currency=trade.currency,
-        created_at=now, sent_at=now, expire_at=trade.expire_at, in_flight_until=until, next_query_at=until + timedelta(seconds=1),
-        return_to=wish.return_to, funding=wish.funding,
+        created_at=now, sent_at=now, expire_at=trade.expire_at, in_flight_until=until,
+        next_query_at=until + timedelta(seconds=1), return_to=wish.return_to, funding=wish.funding,
     )  # fmt: skip
     if supersedes is not None:
         supersedes.superseded_at = now
