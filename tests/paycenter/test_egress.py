@@ -183,10 +183,11 @@ class TestNoPacket:
         assert raw_server.connections == 1
 
     def test_proxies_of_the_environment_are_not_used(
-        self, raw_server: RawServer, monkeypatch: pytest.MonkeyPatch
+        self, raw_server: RawServer, names: Names, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
             monkeypatch.setenv(name, raw_server.url)
+        names.addresses = ["127.0.0.2"]
         with pytest.raises(NotSent):
-            HttpClient().request("GET", "http://10.1.2.3/", limits=LIMITS)
+            HttpClient(EgressPolicy(("127.0.0.2/32",))).request("GET", "http://app.example:1/", limits=LIMITS)
         assert raw_server.connections == 0
