@@ -164,7 +164,10 @@ def _spawn(command: Sequence[str], *, extra: Mapping[str, str], quiet: bool) -> 
 
 
 def _try(command: Sequence[str], *, extra: Mapping[str, str] | None = None) -> bool:
-    return _spawn(command, extra=extra or {}, quiet=True) == 0
+    try:
+        return _spawn(command, extra=extra or {}, quiet=True) == 0
+    except FileNotFoundError:  # the program itself is not there
+        return False
 
 
 def _run(command: Sequence[str], *, why: str) -> None:

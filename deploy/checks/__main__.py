@@ -41,7 +41,7 @@ def _step(name: str, command: Sequence[str], environment: Mapping[str, str] | No
 def _catalogues() -> Result:
     print("\n=== message catalogues are compiled", flush=True)
     began = time.monotonic()
-    problems = catalogues.stale(ROOT / "locale")
+    problems = catalogues.stale(ROOT)
     for problem in problems:
         print(f"{problem}; run: make messages")
     return "message catalogues", not problems, time.monotonic() - began

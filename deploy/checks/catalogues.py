@@ -47,9 +47,9 @@ def _expected(source: str) -> dict[str | tuple[str, int], str]:
 
 
 def stale(root: Path) -> list[str]:
-    """One sentence for every catalogue below `root` that has to be compiled again."""
+    """One sentence for every catalogue of the project or one of its apps that has to be compiled again."""
     problems = []
-    for source in sorted(root.rglob("*.po")):
+    for source in sorted([*root.glob("locale/**/*.po"), *root.glob("*/locale/**/*.po")]):
         compiled = source.with_suffix(".mo")
         if not compiled.exists():
             problems.append(f"{compiled} is missing")
