@@ -43,7 +43,7 @@ def _look(page: Any, url: str, axe: str) -> list[str]:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(url)
+    page.goto(url, wait_until="domcontentloaded")
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         said.append("scrolls sideways")
     page.evaluate(axe)

@@ -102,7 +102,10 @@ def test_rows_for_the_payer_are_kept_in_order(call: Caller, order: dict[str, Any
         ({}, {"display"}),
         ("x", {"display"}),
         ([1], {"display.0"}),
-        ([{"label": "a", "value": "b"}, {"label": "x" * 33, "value": "x" * 129}], {"display.1.label", "display.1.value"}),
+        (
+            [{"label": "a", "value": "b"}, {"label": "x" * 33, "value": "x" * 129}],
+            {"display.1.label", "display.1.value"},
+        ),
         ([{"label": ""}], {"display.0.label", "display.0.value"}),
         ([{"label": "a", "value": 5}], {"display.0.value"}),
         ([{"label": "a", "value": "b", "html": "<b>"}], {"display.0.html"}),
