@@ -42,7 +42,9 @@ def refresh_certificates() -> int:
     """
     asked = 0
     accounts = PaymentAccount.objects.filter(state__in=(MerchantState.ACTIVE, MerchantState.SUSPENDED)).order_by("pk")
-    for account in accounts.select_related("merchant").iterator(chunk_size=100):
+    # Numbers first: no cursor stays open while channels are asked.
+    for pk in list(accounts.values_list("pk", flat=True)):
+        account = PaymentAccount.objects.select_related("merchant").get(pk=pk)
         asked += _refresh(account)
     return asked
 

@@ -21,7 +21,7 @@ class FaultMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         fault = getattr(response, "fault", None) or getattr(request, "fault", None)
-        if fault is not None:
+        if fault is not None and response.status_code >= 500:
             self._tell(request, fault)
         return response
 

@@ -28,14 +28,16 @@ class CashierOrders(Endpoint):
         },
         check=check_expiry,
     )
-    answers = record({
-        "trade_no": number(),
-        "app_order_no": text(),
-        "cashier_url": text("Send the payer's browser here."),
-        "qr_url": text("Content of a QR code that WeChat and Alipay both understand."),
-        "expire_at": instant(),
-        "state": text(),
-    })
+    answers = record(
+        {
+            "trade_no": number(),
+            "app_order_no": text(),
+            "cashier_url": text("Send the payer's browser here."),
+            "qr_url": text("Content of a QR code that WeChat and Alipay both understand."),
+            "expire_at": instant(),
+            "state": text(),
+        }
+    )
     errors = (errors.NotPermitted, errors.AlreadyPaid, errors.OrderClosed, errors.ContentDiffers)
 
     def answer(self, app: App, given: dict[str, Any]) -> Mapping[str, Any]:

@@ -82,7 +82,7 @@ class Endpoint(APIView):
         self.given = body
         return envelope(0, "ok", self.answer(self.app, self.takes.read(body)))
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:
+    def handle_exception(self, exc: Exception) -> Any:
         if isinstance(exc, ApiError):
             return error_response(exc)
         if isinstance(exc, exceptions.MethodNotAllowed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
@@ -37,7 +37,7 @@ class EndpointSchema(AutoSchema):
     """Describes an Endpoint; nothing is guessed from code. What calls share is written once."""
 
     def get_operation(self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any) -> Any:
-        endpoint: Endpoint = self.view
+        endpoint = cast("Endpoint", self.view)
         return {
             "operationId": endpoint.operation,
             "summary": endpoint.about,
@@ -68,7 +68,7 @@ def _responses(registry: Any, endpoint: Endpoint) -> dict[str, Any]:
 
 def _shared(registry: Any, kind: str, name: str, content: dict[str, Any]) -> dict[str, Any]:
     """A reference to a component with this content."""
-    component = ResolvedComponent(name, kind, content, object=name)
+    component = ResolvedComponent(name, kind, content, object=name)  # type: ignore[no-untyped-call]
     registry.register_on_missing(component)
     return dict(component.ref)
 
@@ -96,13 +96,15 @@ def _answer(about: str, errno: dict[str, Any], data: dict[str, Any]) -> dict[str
 
 _NUMBERS = {"trade_no": text(), "attempt_no": text(), "app_order_no": text()}
 _DATA: dict[type[ApiError], dict[str, Any]] = {
-    rows.BadParameter: record({
-        "errors": {
-            "type": "object",
-            "additionalProperties": {"type": "array", "items": {"type": "string"}},
-            "description": "Reasons by dotted path; `_body` for a body that is no JSON object.",
+    rows.BadParameter: record(
+        {
+            "errors": {
+                "type": "object",
+                "additionalProperties": {"type": "array", "items": {"type": "string"}},
+                "description": "Reasons by dotted path; `_body` for a body that is no JSON object.",
+            }
         }
-    }),
+    ),
     rows.ChannelRefused: record({"channel_code": text(), "channel_msg": text(), **_NUMBERS}),
     rows.ChannelUnknown: record(_NUMBERS),
 }
@@ -110,5 +112,3 @@ _DATA: dict[type[ApiError], dict[str, Any]] = {
 
 def _data_of(error: type[ApiError]) -> dict[str, Any]:
     return _DATA.get(error) or {"type": "object", "maxProperties": 0}
-
-

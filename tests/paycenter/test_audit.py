@@ -65,7 +65,8 @@ def test_an_empty_book_holds(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "value"), [("actor", "mallory"), ("data", {"amount": 1}), ("reason", "x"), ("trade_no", "P2"), ("public", True)]
+    ("column", "value"),
+    [("actor", "mallory"), ("data", {"amount": 1}), ("reason", "x"), ("trade_no", "P2"), ("public", True)],
 )
 def test_the_first_altered_event_is_named(chain: list[Event], column: str, value: Any) -> None:
     with without_triggers():

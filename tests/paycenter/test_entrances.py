@@ -118,7 +118,9 @@ def test_a_forwarded_internal_address_is_believed_from_our_proxy_only(enter: Any
     assert client.get("/docs/", **prepended).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["//v1/gopay", "/./admin/", "/%61dmin/", "/ADMIN/", "/v1%2fgopay", "/admin;x/", "/docs//"])
+@pytest.mark.parametrize(
+    "path", ["//v1/gopay", "/./admin/", "/%61dmin/", "/ADMIN/", "/v1%2fgopay", "/admin;x/", "/docs//"]
+)
 def test_other_spellings_open_no_door(enter: Any, settings: Any, path: str) -> None:
     settings.INTERNAL_NETWORKS = ["10.0.0.0/8"]
     found = enter("internal").get(path, REMOTE_ADDR="203.0.113.9")

@@ -24,8 +24,11 @@ def decode_cursor(app_id: str, cursor: str) -> int:
     if not cursor:
         return 0
     body = cursor.removeprefix(_PREFIX)
-    text = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode("ascii")
-    seq = int(text.partition(".")[0])
+    try:
+        text = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)).decode("ascii")
+        seq = int(text.partition(".")[0])
+    except ValueError:
+        seq = -1
     if encode_cursor(app_id, seq) != cursor:
         raise ValueError("not a cursor of this app")
     return seq

@@ -29,18 +29,20 @@ class Gopay(Endpoint):
         },
         check=check_expiry,
     )
-    answers = record({
-        "trade_no": number(),
-        "attempt_no": number(),
-        "channel_order_no": text(),
-        "app_order_no": text(),
-        "channel_trade_no": nullable(text()),
-        "state": text(),
-        "amount": integer(),
-        "currency": text(),
-        "expire_at": instant(),
-        "pay": PAY,
-    })
+    answers = record(
+        {
+            "trade_no": number(),
+            "attempt_no": number(),
+            "channel_order_no": text(),
+            "app_order_no": text(),
+            "channel_trade_no": nullable(text()),
+            "state": text(),
+            "amount": integer(),
+            "currency": text(),
+            "expire_at": instant(),
+            "pay": PAY,
+        }
+    )
     errors = (
         errors.NotPermitted, errors.NotFound, errors.AlreadyPaid, errors.OrderClosed, errors.ContentDiffers,
         errors.ChannelRefused, errors.ChannelShed, errors.ChannelUnknown,
@@ -49,9 +51,7 @@ class Gopay(Endpoint):
     def answer(self, app: App, given: dict[str, Any]) -> Mapping[str, Any]:
         if given["contract_no"] is not None:
             raise errors.NotFound("no such contract for this app")
-        attempt = trade_pay(
-            app=app, order=order_request(given), method=given["method"], payment_no=given["payment_no"]
-        )
+        attempt = trade_pay(app=app, order=order_request(given), method=given["method"], payment_no=given["payment_no"])
         return attempt_data(attempt)
 
 

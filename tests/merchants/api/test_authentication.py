@@ -56,7 +56,7 @@ def test_the_documented_example_by_hand(call: Caller, world: Any) -> None:
     import hashlib
     import hmac
 
-    body = '{"trade_no":"P20261121000000000000ABCDEFG"}'.encode()
+    body = b'{"trade_no":"P20261121000000000000ABCDEFG"}'
     stamp = str(int(time.time()))
     text = b"POST\n/v1/query/trade?trace=a%20b\n" + stamp.encode() + b"\nnonce-0001\n" + body + b"\n"
     signature = base64.b64encode(hmac.new(HMAC_SECRET.encode(), text, hashlib.sha256).digest()).decode()
@@ -64,9 +64,7 @@ def test_the_documented_example_by_hand(call: Caller, world: Any) -> None:
         "X-App-Id": world.app.app_id, "X-Timestamp": stamp, "X-Nonce": "nonce-0001", "X-Sign-Type": "HMAC-SHA256",
         "X-Signature": signature,
     }  # fmt: skip
-    found = call.client.post(
-        "/v1/query/trade?trace=a%20b", data=body, content_type="application/json", headers=headers
-    )
+    found = call.client.post("/v1/query/trade?trace=a%20b", data=body, content_type="application/json", headers=headers)
     assert outcome(found) == SIGNED
 
 
@@ -155,7 +153,8 @@ def test_a_missing_header_is_named(call: Caller, name: str) -> None:
         ("X-App-Id", ""), ("X-App-Id", "A" * 33), ("X-App-Id", "\u7269"), ("X-Timestamp", "now"), ("X-Timestamp", ""),
         ("X-Timestamp", "-5"), ("X-Timestamp", "1.5"), ("X-Timestamp", "9" * 30), ("X-Timestamp", " 1"),
         ("X-Timestamp", "\u0661\u0662"), ("X-Nonce", "short12"), ("X-Nonce", "n" * 65), ("X-Nonce", "has space"),
-        ("X-Nonce", "plus+plus"), ("X-Nonce", "nonce-001\u00e9"), ("X-Sign-Type", "HMAC"), ("X-Sign-Type", "hmac-sha256"),
+        ("X-Nonce", "plus+plus"), ("X-Nonce", "nonce-001\u00e9"), ("X-Sign-Type", "HMAC"),
+        ("X-Sign-Type", "hmac-sha256"),
         ("X-Sign-Type", "RSA"), ("X-Sign-Type", "none"), ("X-Signature", ""), ("X-Signature", "not base64!"),
         ("X-Signature", "QUJD\u00e9"), ("X-Signature", "QUJ"),
     ],
@@ -210,7 +209,9 @@ def test_a_list_that_cannot_be_read_lets_nobody_in(call: Caller, world: Any, sto
 
 
 # ---- timestamp --------------------------------------------------------------------------------
-@pytest.mark.parametrize(("off", "expected"), [(-299, SIGNED), (299, SIGNED), (-302, (401, 40102)), (302, (401, 40102))])
+@pytest.mark.parametrize(
+    ("off", "expected"), [(-299, SIGNED), (299, SIGNED), (-302, (401, 40102)), (302, (401, 40102))]
+)
 def test_the_timestamp_may_be_300_seconds_off(call: Caller, off: int, expected: tuple[int, int]) -> None:
     assert outcome(call(PATH, BODY, timestamp=int(time.time()) + off)) == expected
 

@@ -110,7 +110,8 @@ def test_addresses_that_are_none(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["http://a", "https://app.example/notify?x=1&y=%20", "http://127.0.0.1:8000/", "https://[::1]/a", "HTTPS://A/b"]
+    "value",
+    ["http://a", "https://app.example/notify?x=1&y=%20", "http://127.0.0.1:8000/", "https://[::1]/a", "HTTPS://A/b"],
 )
 def test_addresses(value: str) -> None:
     assert clean(Address(), value) == value

@@ -57,7 +57,7 @@ def answer_of(document: dict[str, Any], path: str, status: str) -> dict[str, Any
 # ---- completeness --------------------------------------------------------------------------------
 def test_every_call_is_described_and_nothing_else(document: dict[str, Any]) -> None:
     assert sorted(document["paths"]) == PATHS
-    assert PATHS == sorted(["/v1/gopay", "/v1/cashier/orders", "/v1/close", "/v1/query/trade", "/v1/sync/events"])
+    assert sorted(["/v1/gopay", "/v1/cashier/orders", "/v1/close", "/v1/query/trade", "/v1/sync/events"]) == PATHS
     assert all(list(verbs) == ["post"] for verbs in document["paths"].values())
 
 
@@ -185,7 +185,9 @@ def test_valid_requests_of_a_known_merchant_are_answered_as_declared(
     if path in ("/v1/close", "/v1/query/trade"):
         known = {"merchant_no": order["merchant_no"], "app_order_no": "ORDER-1"}
         call("/v1/gopay", order)
-    extra = [n for n in ("body", "attach", "business_no", "funding", "profit_sharing", "limit") if n in takes["properties"]]
+    extra = [
+        n for n in ("body", "attach", "business_no", "funding", "profit_sharing", "limit") if n in takes["properties"]
+    ]
     values = {"body": st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=256),
               "attach": st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=256),
               "business_no": st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=64),

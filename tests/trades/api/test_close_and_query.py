@@ -17,11 +17,12 @@ from trades.models import Attempt, Trade
 from trades.querying import attempt_query
 
 BOTH = pytest.mark.parametrize("path", ["/v1/close", "/v1/query/trade"])
-KEYS = set(
-    "trade_no app_order_no business_no merchant_no app_id attempt_no channel_order_no channel_trade_no method channel "
-    "funding amount currency scale paid_amount refunded_amount refunding_amount refundable_amount state subject attach "
-    "detail created_at expire_at paid_at closed_at notify_state notified_at version".split()
-)
+KEYS = {
+    "trade_no", "app_order_no", "business_no", "merchant_no", "app_id", "attempt_no", "channel_order_no",
+    "channel_trade_no", "method", "channel", "funding", "amount", "currency", "scale", "paid_amount", "refunded_amount",
+    "refunding_amount", "refundable_amount", "state", "subject", "attach", "detail", "created_at", "expire_at",
+    "paid_at", "closed_at", "notify_state", "notified_at", "version",
+}  # fmt: skip
 
 
 def outcome(response: Any) -> tuple[int, int]:
@@ -86,7 +87,9 @@ def test_another_apps_trade_looks_exactly_like_none(call: Caller, made: dict[str
 
 
 @BOTH
-def test_an_inactive_merchant_or_account_stops_neither(call: Caller, made: dict[str, Any], world: Any, path: str) -> None:
+def test_an_inactive_merchant_or_account_stops_neither(
+    call: Caller, made: dict[str, Any], world: Any, path: str
+) -> None:
     type(world.merchant).objects.update(state="suspended")
     type(world.account).objects.update(state="suspended")
     assert outcome(call(path, {"trade_no": made["trade_no"]})) == (200, 0)
@@ -136,7 +139,9 @@ def test_query_asks_no_channel(call: Caller, made: dict[str, Any], world: Any) -
 
 
 # ---- close -------------------------------------------------------------------------------------
-def test_close_answers_the_closed_trade_and_closes_at_the_channel(call: Caller, made: dict[str, Any], world: Any) -> None:
+def test_close_answers_the_closed_trade_and_closes_at_the_channel(
+    call: Caller, made: dict[str, Any], world: Any
+) -> None:
     found = call("/v1/close", {"trade_no": made["trade_no"]})
     assert outcome(found) == (200, 0)
     data = found.json()["data"]
@@ -165,7 +170,9 @@ def test_a_payment_that_nobody_told_us_of_wins_over_the_close(call: Caller, made
     assert Trade.objects.get().state == "paid"
 
 
-def test_a_silent_channel_leaves_the_state_and_is_finished_later(call: Caller, made: dict[str, Any], world: Any) -> None:
+def test_a_silent_channel_leaves_the_state_and_is_finished_later(
+    call: Caller, made: dict[str, Any], world: Any
+) -> None:
     world.book.fault("query", *[UnknownOutcome("no answer")] * 3)
     found = call("/v1/close", {"trade_no": made["trade_no"]})
     assert outcome(found) == (200, 0)

@@ -20,13 +20,13 @@ def test_the_empty_cursor_is_the_start() -> None:
 
 
 def test_another_apps_cursor_is_refused() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="cursor"):
         decode_cursor("APP2", encode_cursor("APP1", 7))
 
 
 @given(st.text(min_size=1, max_size=128))
 def test_any_other_text_is_refused_and_never_crashes(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="cursor"):
         decode_cursor("APP1", text)
 
 
@@ -35,5 +35,5 @@ def test_a_mangled_cursor_is_refused(data: st.DataObject) -> None:
     cursor = encode_cursor("APP1", 123456)
     at = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.characters(codec="ascii", exclude_characters=cursor[at]))
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="cursor"):
         decode_cursor("APP1", cursor[:at] + other + cursor[at + 1 :])

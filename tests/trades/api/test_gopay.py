@@ -184,9 +184,7 @@ def test_expiry_counts_on_the_first_call_only(call: Caller, order: dict[str, Any
     assert again == first
 
 
-def test_an_order_that_expired_is_told_so_and_not_that_its_expiry_is_wrong(
-    call: Caller, order: dict[str, Any]
-) -> None:
+def test_an_order_that_expired_is_told_so_and_not_that_its_expiry_is_wrong(call: Caller, order: dict[str, Any]) -> None:
     body = {**order, "expire_at": (timezone.now() + timedelta(seconds=30)).isoformat()}
     call(PATH, body)
     factories.expire(Trade.objects.get())
