@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -21,9 +21,9 @@ from channels.base.discovery import method_for, methods, provider_code_of
 from merchants.forms import say
 from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Merchant
 from merchants.services import app_update, cashier_methods_set
+from paycenter.errors import ChannelConfigInvalid
 from paycenter.staff.display import chip, money
 from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
-from paycenter.errors import ChannelConfigInvalid
 
 
 class LayoutForm(forms.Form):
@@ -108,7 +108,7 @@ class CashierMethodAdmin(TenantAdmin):
         rows = _choices(app, link.merchant)
         if request.method == "POST" and self._save(request, app, link.merchant, rows):
             return HttpResponseRedirect(request.path)
-        title = _g("Cashier of %(app)s for %(merchant)s") % {"app": app.name, "merchant": link.merchant.name}
+        title = gettext("Cashier of %(app)s for %(merchant)s") % {"app": app.name, "merchant": link.merchant.name}
         context = self.page_context(
             request, title=title, app=app, merchant=link.merchant, rows=rows,
             may_change=request.user.has_perm("merchants.change_cashiermethod"),
@@ -124,9 +124,10 @@ class CashierMethodAdmin(TenantAdmin):
         try:
             cashier_methods_set(app=app, merchant=merchant, methods=chosen, actor=actor_of(request.user))
         except ChannelConfigInvalid:
-            messages.error(request, _g("Show each pay method once: two accounts of the merchant have it, choose one."))
+            text = gettext("Show each pay method once: two accounts of the merchant have it, choose one.")
+            messages.error(request, text)
             return False
-        messages.success(request, _g("The cashier shows these methods in this order."))
+        messages.success(request, gettext("The cashier shows these methods in this order."))
         return True
 
     def layout_view(self, request: HttpRequest, app_pk: int) -> HttpResponse:
@@ -136,14 +137,14 @@ class CashierMethodAdmin(TenantAdmin):
         form = LayoutForm(request.POST or None, initial=_layout_initial(app.cashier_layout))
         if request.method == "POST" and form.is_valid():
             app_update(app=app, values={"cashier_layout": form.layout()}, actor=actor_of(request.user))
-            messages.success(request, _g("Saved."))
+            messages.success(request, gettext("Saved."))
             return HttpResponseRedirect(reverse("admin:merchants_app_change", args=[app.pk]))
-        title = _g("Cashier page of %(app)s") % {"app": app.name}
+        title = gettext("Cashier page of %(app)s") % {"app": app.name}
         context = self.page_context(
             request,
             title=title,
             forms=[form],
-            submit=_g("Save"),
+            submit=gettext("Save"),
             cancel=reverse("admin:merchants_app_change", args=[app.pk]),
         )
         return TemplateResponse(request, "admin/pc/form.html", context)

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -18,13 +18,13 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from notifications.acknowledging import alert_acknowledge
 from notifications.models import Alert, AlertRoute, AlertSeverity, Delivery, Notification, NotificationState
 from notifications.services import notification_resend
-from paycenter.admin.display import TONES, chip, copyable, state_chip
-from paycenter.admin.landing import Card, Panel, contributes
-from paycenter.admin.lists import BoundedPaginator, DayFilter
 from paycenter.admin.records import trade_numbers
-from paycenter.admin.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
 from paycenter.errors import EgressRefused
 from paycenter.outbound import client
+from paycenter.staff.display import TONES, chip, copyable, state_chip
+from paycenter.staff.landing import Card, Panel, contributes
+from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
 from paycenter.transitions import record_event
 
 
@@ -79,7 +79,7 @@ class NotificationAdmin(ReadOnlyAdmin):
         notification = self.fetch(request, object_id)
         self.require(request, "notifications.resend_notification")
         notification_resend(notification=notification, actor=actor_of(request.user))
-        messages.success(request, _g("It is on its way again; the outcome appears below."))
+        messages.success(request, gettext("It is on its way again; the outcome appears below."))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[notification.pk]))
 
 
@@ -142,7 +142,7 @@ class AlertAdmin(ReadOnlyAdmin):
         alert = self.fetch(request, object_id)
         self.require(request, "notifications.acknowledge_alert")
         alert_acknowledge(alert=alert, actor=actor_of(request.user), note=request.POST.get("reason", "")[:300])
-        messages.success(request, _g("Acknowledged."))
+        messages.success(request, gettext("Acknowledged."))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
 
 
@@ -202,11 +202,8 @@ def notice_figures(request: HttpRequest) -> list[Card | Panel]:
     if page and page.has_view_permission(request):
         count = page.scope(request.user, Notification.objects.filter(state=NotificationState.GIVEN_UP))[:1000].count()
         link = reverse("admin:notifications_notification_changelist") + "?state__exact=given_up&day_all=1"
-        found.append(
-            Card(
-                _g("Notifications given up"), str(count), link, tone="bad" if count else "calm", icon="outbox", order=30
-            )
-        )
+        tone = "bad" if count else "calm"
+        found.append(Card(gettext("Notifications given up"), str(count), link, tone=tone, icon="outbox", order=30))
     if request.user.has_perm("notifications.view_alert") and tenant_of(request.user) is None:
         found += _alert_figures()
     return found
@@ -228,6 +225,6 @@ def _alert_figures() -> list[Card | Panel]:
     ]
     text = f"{len(recent)}{'+' if len(recent) == 200 else ''}"
     return [
-        Card(_g("Open alerts"), text, link, tone=tone, icon="notifications_active", order=40),
-        Panel(_g("Open alerts"), lines, _g("All quiet."), link, order=20),
+        Card(gettext("Open alerts"), text, link, tone=tone, icon="notifications_active", order=40),
+        Panel(gettext("Open alerts"), lines, gettext("All quiet."), link, order=20),
     ]

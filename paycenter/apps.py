@@ -17,4 +17,4 @@ class StaffSiteConfig(AdminConfig):
     """Django's admin with our own site: roles, entrances, second factor."""
 
     default = False
-    default_site = "paycenter.admin.site.PaycenterAdminSite"
+    default_site = "paycenter.staff.site.PaycenterAdminSite"

@@ -143,6 +143,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 # Who moves money cannot work without a second factor; at the portal nobody can.
 REQUIRE_TOTP = env.bool("PAYCENTER_REQUIRE_TOTP", default=MODE == "production")
+AXES_ENABLE_ADMIN = False
 OTP_TOTP_ISSUER = "Payment Center"
 AXES_CLIENT_IP_CALLABLE = "paycenter.middleware.axes_client_ip"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = MODE == "production"

@@ -62,7 +62,7 @@ UNFOLD: dict[str, Any] = {
             "950": "#052720",
         }
     },
-    "LOGIN": {"form": "paycenter.admin.login.LoginForm"},
+    "LOGIN": {"form": "paycenter.staff.login.LoginForm"},
     "SIDEBAR": {
         "show_search": False,
         "navigation": [

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -30,9 +30,9 @@ from merchants.services import (
     account_update_config,
 )
 from merchants.states import ChangeState
-from paycenter.admin.display import chip, copyable, state_chip
-from paycenter.admin.tenancy import actor_of, registered
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.staff.display import chip, copyable, state_chip
+from paycenter.staff.tenancy import actor_of, registered
 
 CERTIFICATE_WARNING = timedelta(days=30)
 
@@ -119,9 +119,9 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             return self._choose(request, merchants, merchant)
         form = AccountForm(request.POST or None, request.FILES or None, provider=provider)
         if request.method == "POST" and form.is_valid() and (account := self._create(request, form, merchant)):
-            messages.success(request, _g("The account is open as a draft. Check the connection next."))
+            messages.success(request, gettext("The account is open as a draft. Check the connection next."))
             return self._back(account)
-        title = _g("New account: %(channel)s") % {"channel": say(provider.name)}
+        title = gettext("New account: %(channel)s") % {"channel": say(provider.name)}
         return self._render_form(request, form, title=title, merchant=merchant)
 
     def _choose(self, request: HttpRequest, merchants: Any, merchant: Merchant | None) -> HttpResponse:
@@ -129,8 +129,8 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             (code, say(cls.name), [say(m.name) for m in methods_of(code)]) for code, cls in sorted(providers().items())
         ]
         context = self.page_context(
-            request, title=_g("New payment account"), channels=channels, merchants=merchants.order_by("name")[:500],
-            chosen=merchant,
+            request, title=gettext("New payment account"), channels=channels, chosen=merchant,
+            merchants=merchants.order_by("name")[:500],
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/account_choose.html", context)
 
@@ -149,6 +149,7 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             return None
 
     def _render_form(self, request: HttpRequest, form: AccountForm, **extra: Any) -> HttpResponse:
+        extra["channel_name"] = say(form.provider.name)
         context = self.page_context(request, extra.pop("account", None), form=form, **extra)
         response = TemplateResponse(request, "admin/pc/account_form.html", context)
         response.headers["Cache-Control"] = "no-store"
@@ -182,7 +183,7 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         valid = form.is_valid() and (reason is None or reason.is_valid())
         if request.method == "POST" and valid and self._store(request, account, form, reason):
             return self._back(account)
-        title = _g("Parameters of %(account)s") % {"account": account.name}
+        title = gettext("Parameters of %(account)s") % {"account": account.name}
         return self._render_form(request, form, title=title, account=account, merchant=account.merchant, reason=reason)
 
     def _store(
@@ -193,10 +194,10 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             if reason is not None:
                 text = reason.cleaned_data["reason"]
                 account_change_request(account=account, config=config, user=request.user, reason=text)  # type: ignore[arg-type]
-                messages.success(request, _g("Asked for. It takes effect once somebody else confirms it."))
+                messages.success(request, gettext("Asked for. It takes effect once somebody else confirms it."))
             else:
                 account_update_config(account=account, config=config, actor=actor_of(request.user))
-                messages.success(request, _g("The parameters are stored. Check the connection next."))
+                messages.success(request, gettext("The parameters are stored. Check the connection next."))
         except ChannelConfigInvalid as exc:
             form.add_problems(exc)
             return False
@@ -227,7 +228,7 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         except ChannelConfigInvalid as exc:
             messages.error(request, "; ".join(say(r) for reasons in exc.problems.values() for r in reasons))
         else:
-            messages.success(request, _g("Pay methods are set."))
+            messages.success(request, gettext("Pay methods are set."))
         return self._back(account)
 
     def _back(self, account: PaymentAccount) -> HttpResponse:

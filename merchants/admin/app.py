@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -20,10 +20,10 @@ from merchants.forms import AddressesForm, AppForm, ReasonForm, RsaKeyForm, fiel
 from merchants.models import App, AppKey, AppMerchant, ChangeRequest, Merchant
 from merchants.services import app_create, app_merchants_set, app_update
 from merchants.states import ChangeState
-from paycenter.admin.display import chip, copyable
-from paycenter.admin.tenancy import TenantAdmin, actor_of, registered, tenant_of
 from paycenter.crypto import decrypt, encrypt
 from paycenter.errors import TransitionRefused
+from paycenter.staff.display import chip, copyable
+from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
 
 _ONCE = "shown_once"
 
@@ -82,7 +82,7 @@ class AppAdmin(TenantAdmin):
             issued = app_create(actor=actor_of(request.user), **form.cleaned_data)
             secrets = {"HMAC-SHA256": issued.hmac_secret, "Webhook": issued.webhook_secret}
             return self._show_once(request, issued.app, secrets, pending=False)
-        return self._form(request, None, form, title=_g("Register an app"), submit=_g("Register"))
+        return self._form(request, None, form, title=gettext("Register an app"), submit=gettext("Register"))
 
     def _form(
         self, request: HttpRequest, app: App | None, form: Any, *, title: str, submit: str, **extra: Any
@@ -102,7 +102,7 @@ class AppAdmin(TenantAdmin):
         if kept.get("app") != app.pk:
             return self._back(app)
         context = self.page_context(
-            request, app, title=_g("Secrets of %(app)s") % {"app": app.name}, app=app,
+            request, app, title=gettext("Secrets of %(app)s") % {"app": app.name}, app=app,
             secrets=kept["secrets"].items(), pending=kept["pending"],
         )  # fmt: skip
         response = TemplateResponse(request, "admin/pc/shown_once.html", context)
@@ -130,7 +130,7 @@ class AppAdmin(TenantAdmin):
         form = AppDetailsForm(request.POST)
         if form.is_valid():
             app_update(app=app, values=form.cleaned_data, actor=actor_of(request.user))
-            messages.success(request, _g("Saved."))
+            messages.success(request, gettext("Saved."))
         else:
             messages.error(request, " ".join(field_errors(form)))
         return self._back(app)
@@ -139,7 +139,7 @@ class AppAdmin(TenantAdmin):
         app = self._posted(request, object_id)
         chosen = _all_merchants(request).filter(pk__in=[n for n in request.POST.getlist("merchants") if n.isdecimal()])
         app_merchants_set(app=app, merchants=chosen, actor=actor_of(request.user))
-        messages.success(request, _g("Saved."))
+        messages.success(request, gettext("Saved."))
         return self._back(app)
 
     def addresses_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -151,8 +151,8 @@ class AppAdmin(TenantAdmin):
             ask = {"values": form.cleaned_data, "reason": reason.cleaned_data["reason"]}
             if self._ask(request, form, lambda: app_addresses_request(app=app, user=request.user, **ask)):  # type: ignore[arg-type]
                 return self._back(app)
-        return self._form(request, app, form, title=_g("Addresses of %(app)s") % {"app": app.name},
-                          submit=_g("Ask for confirmation"), reason=reason)  # fmt: skip
+        return self._form(request, app, form, title=gettext("Addresses of %(app)s") % {"app": app.name},
+                          submit=gettext("Ask for confirmation"), reason=reason)  # fmt: skip
 
     def rsa_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Another RSA public key: asked for here, confirmed by somebody else."""
@@ -162,8 +162,8 @@ class AppAdmin(TenantAdmin):
             ask = {"public_key": form.cleaned_data["public_key"], "reason": reason.cleaned_data["reason"]}
             if self._ask(request, form, lambda: app_rsa_request(app=app, user=request.user, **ask)):  # type: ignore[arg-type]
                 return self._back(app)
-        return self._form(request, app, form, title=_g("RSA public key of %(app)s") % {"app": app.name},
-                          submit=_g("Ask for confirmation"), reason=reason)  # fmt: skip
+        return self._form(request, app, form, title=gettext("RSA public key of %(app)s") % {"app": app.name},
+                          submit=gettext("Ask for confirmation"), reason=reason)  # fmt: skip
 
     def _ask(self, request: HttpRequest, form: forms.Form, ask: Any) -> bool:
         try:
@@ -171,7 +171,7 @@ class AppAdmin(TenantAdmin):
         except TransitionRefused as exc:
             form.add_error(None, str(exc))
             return False
-        messages.success(request, _g("Asked for. It takes effect once somebody else confirms it."))
+        messages.success(request, gettext("Asked for. It takes effect once somebody else confirms it."))
         return True
 
     def secret_view(self, request: HttpRequest, object_id: str, kind: str) -> HttpResponse:
@@ -181,7 +181,7 @@ class AppAdmin(TenantAdmin):
             raise Http404
         reason = ReasonForm(request.POST)
         if not reason.is_valid():
-            messages.error(request, _g("Please give a reason."))
+            messages.error(request, gettext("Please give a reason."))
             return self._back(app)
         try:
             _request, secret = app_secret_request(

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -17,10 +17,10 @@ from merchants.changes import change_confirm, change_reject, change_withdraw
 from merchants.forms import say
 from merchants.models import ChangeRequest
 from merchants.states import ChangeState
-from paycenter.admin.display import state_chip
-from paycenter.admin.landing import Card, contributes
-from paycenter.admin.tenancy import ReadOnlyAdmin
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.staff.display import state_chip
+from paycenter.staff.landing import Card, contributes
+from paycenter.staff.tenancy import ReadOnlyAdmin
 
 _DECISIONS = {"confirm": change_confirm, "reject": change_reject, "withdraw": change_withdraw}
 _FIELD_WORDS = {
@@ -75,7 +75,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
             raise Http404
         comment = request.POST.get("reason", "").strip()[:300]
         if decision == "reject" and not comment:
-            messages.error(request, _g("Please give a reason."))
+            messages.error(request, gettext("Please give a reason."))
         else:
             self._run(request, change, decision, comment)
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[change.pk]))
@@ -88,7 +88,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         except ChannelConfigInvalid as exc:
             messages.error(request, "; ".join(say(r) for reasons in exc.problems.values() for r in reasons))
         else:
-            messages.success(request, _g("Done."))
+            messages.success(request, gettext("Done."))
 
 
 def _rows(change: ChangeRequest) -> list[tuple[str, str, str]]:
@@ -114,5 +114,5 @@ def waiting_changes(request: HttpRequest) -> list[Card]:
     count = ChangeRequest.objects.filter(state=ChangeState.PENDING).count()
     link = reverse("admin:merchants_changerequest_changelist") + "?state__exact=pending"
     return [
-        Card(str(_g("Changes to confirm")), str(count), link, tone="warn" if count else "calm", icon="rule", order=50)
+        Card(gettext("Changes to confirm"), str(count), link, tone="warn" if count else "calm", icon="rule")
     ]

@@ -13,8 +13,8 @@ from unfold.decorators import display
 from merchants.admin.states import StateButtonsAdmin
 from merchants.models import AppMerchant, Merchant, PaymentAccount
 from merchants.services import merchant_advance, merchant_create, merchant_update
-from paycenter.admin.display import copyable, state_chip
-from paycenter.admin.tenancy import actor_of
+from paycenter.staff.display import copyable, state_chip
+from paycenter.staff.tenancy import actor_of
 
 _PLAIN = ("name", "short_name", "timezone", "contact_name", "contact_phone", "contact_email", "note")
 

@@ -11,19 +11,24 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_otp import user_has_device
+from django_otp.plugins.otp_static.admin import StaticDevice
+from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from merchants.models import Role, User
-from paycenter.admin.display import chip
-from paycenter.admin.security import forget_devices
-from paycenter.admin.tenancy import TenantAdmin, actor_of
+from paycenter.staff.display import chip
+from paycenter.staff.security import forget_devices
+from paycenter.staff.tenancy import TenantAdmin, actor_of
 from paycenter.transitions import record_event
 
-admin.site.unregister(Group)
+# Groups play no part; the devices' pages would show their keys.
+for hidden in (Group, StaticDevice, TOTPDevice):
+    if admin.site.is_registered(hidden):
+        admin.site.unregister(hidden)
 
 
 class _TenantMatchesRole:
@@ -114,5 +119,5 @@ class StaffAdmin(UserAdmin, TenantAdmin):
             raise PermissionDenied
         forget_devices(user)
         record_event(user, "user.second_factor_reset", actor=actor_of(request.user), detail={"username": user.username})
-        messages.success(request, _g("The second factor is reset; it is set up anew at the next sign-in."))
+        messages.success(request, gettext("The second factor is reset; it is set up anew at the next sign-in."))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[user.pk]))

@@ -8,16 +8,16 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _g
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_fsm import can_proceed
 
 from merchants.forms import ReasonForm, field_errors
 from merchants.states import MerchantState
-from paycenter.admin.display import event_word
-from paycenter.admin.tenancy import TenantAdmin, actor_of
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
+from paycenter.staff.display import event_word
+from paycenter.staff.tenancy import TenantAdmin, actor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class StateButtonsAdmin(TenantAdmin):
             raise Http404
         form = ReasonForm(request.POST)
         if button.needs_reason and not form.is_valid():
-            messages.error(request, _g("Please give a reason.") + " " + " ".join(field_errors(form)))
+            messages.error(request, gettext("Please give a reason.") + " " + " ".join(field_errors(form)))
         else:
             reason = request.POST.get("reason", "").strip()[:300]
             self._run(request, record, transition, reason)
@@ -112,4 +112,4 @@ class StateButtonsAdmin(TenantAdmin):
         except TransitionRefused as exc:
             messages.error(request, str(exc))
         else:
-            messages.success(request, _g("Done."))
+            messages.success(request, gettext("Done."))

@@ -1,4 +1,4 @@
-"""The staff site and the pages about events, exchanges and schedules."""
+"""Pages about events, exchanges and retry schedules."""
 
 from paycenter.admin import records, schedules
 

@@ -12,10 +12,10 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from paycenter.admin.display import chip, copyable, event_word
-from paycenter.admin.lists import BoundedPaginator, DayFilter
-from paycenter.admin.tenancy import ReadOnlyAdmin
 from paycenter.models import Event, Exchange
+from paycenter.staff.display import chip, copyable, event_word
+from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.tenancy import ReadOnlyAdmin
 
 Resolver = Callable[[str], set[str]]
 _resolvers: list[Resolver] = []

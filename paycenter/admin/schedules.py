@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from paycenter.admin.tenancy import TenantAdmin, actor_of
 from paycenter.models import RetrySchedule
 from paycenter.schedules import DEFAULTS
+from paycenter.staff.tenancy import TenantAdmin, actor_of
 from paycenter.transitions import record_event
 
 MAX_DELAYS = 50

@@ -225,7 +225,8 @@ def _certificates(request: HttpRequest, page: Any) -> Card:
     count = page.scope(request.user, rows).count()
     link = reverse("admin:merchants_paymentaccount_changelist") + "?o=7"
     tone = "warn" if count else "calm"
-    return Card(gettext("Certificates expiring"), str(count), link, gettext("within 30 days"), tone, "workspace_premium", 45)
+    note = gettext("within 30 days")
+    return Card(gettext("Certificates expiring"), str(count), link, note, tone, "workspace_premium", 45)
 
 
 def _latest(request: HttpRequest, page: Any) -> Panel:
@@ -235,4 +236,5 @@ def _latest(request: HttpRequest, page: Any) -> Panel:
          reverse("admin:trades_trade_change", args=[t.pk]))
         for t in rows
     ]  # fmt: skip
-    return Panel(gettext("Latest trades"), lines, gettext("Nothing yet."), reverse("admin:trades_trade_changelist"), order=10)
+    link = reverse("admin:trades_trade_changelist")
+    return Panel(gettext("Latest trades"), lines, gettext("Nothing yet."), link, order=10)

@@ -11,7 +11,7 @@ from django_otp import match_token, user_has_device
 from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
-from paycenter.admin import security
+from paycenter.staff import security
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]

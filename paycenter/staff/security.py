@@ -20,7 +20,7 @@ from django_otp import match_token, user_has_device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from paycenter.admin.tenancy import TENANT_ROLES, actor_of
+from paycenter.staff.tenancy import TENANT_ROLES, actor_of
 from paycenter.transitions import record_event
 
 # Who can move money or open doors; the others may set up a second factor if they like.
@@ -45,6 +45,11 @@ def is_satisfied(user: Any) -> bool:
     if user.is_verified():
         return True
     return not is_required(user) and not user_has_device(user)
+
+
+def admits(user: Any) -> bool:
+    """Whether this person, signed in this way, may use the staff pages at this entrance."""
+    return bool(user.is_active and user.is_staff and entrance_admits(user) and is_satisfied(user))
 
 
 def must_enrol(user: Any) -> bool:

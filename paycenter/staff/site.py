@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
 from unfold.sites import UnfoldAdminSite
 
-from paycenter.admin import security
-from paycenter.admin.landing import landing_context
-from paycenter.admin.login import LoginForm
+from paycenter.staff import security
+from paycenter.staff.landing import landing_context
+from paycenter.staff.login import LoginForm
 
 
 class PaycenterAdminSite(UnfoldAdminSite):
@@ -29,13 +29,13 @@ class PaycenterAdminSite(UnfoldAdminSite):
         super().__init__(name)
 
     def has_permission(self, request: HttpRequest) -> bool:
+        """Asked several times while one page is made; the answer is kept with the request."""
         user = request.user
-        return bool(
-            user.is_active
-            and user.is_staff  # type: ignore[union-attr]
-            and security.entrance_admits(user)
-            and security.is_satisfied(user)
-        )
+        kept = getattr(request, "_staff_admitted", None)
+        if kept is None or kept[0] != user.pk:
+            kept = (user.pk, security.admits(user))
+            request._staff_admitted = kept  # type: ignore[attr-defined]
+        return bool(kept[1])
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The login page; who still has to set up a second factor is sent there first."""
