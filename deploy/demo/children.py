@@ -23,10 +23,11 @@ STEADY = 60.0  # seconds alive after which a program's past deaths are forgotten
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to run. `stop` is the signal that asks it to end."""
+    """What to run. `environment` adds to everybody's; `stop` is the signal that asks it to end."""
 
     name: str
     command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
     stop: signal.Signals = signal.SIGTERM
 
 
@@ -92,10 +93,11 @@ class Child:
 
     def start(self) -> None:
         """Raises OSError where the program cannot be executed."""
+        environment = {**self.program.environment, **self.environment}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self.program.command, cwd=ROOT, env=dict(self.environment), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                self.program.command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.guard.tell("+", self._process.pid)
         self._started, self._restart_at = time.monotonic(), None

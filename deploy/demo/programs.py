@@ -13,6 +13,9 @@ BIN = Path(sys.executable).parent
 # silent channel would also stop notifications and the cashier's polling.
 WEB_THREADS = 64
 WORKER_THREADS = 8
+# Celery reports every task, and the sweeps run every second: only what is out of the ordinary is kept,
+# unless PAYCENTER_LOG_LEVEL asks for more.
+QUIET = {"PAYCENTER_LOG_LEVEL": "WARNING"}
 # The channels' retry schedules span a day; the stand-in runs them sixty times as fast.
 LADDER_SPEED = 60
 
@@ -30,13 +33,13 @@ def worker() -> Program:
     """Threads, not processes: the tasks wait for the database and for channels."""
     command = [
         *_celery("worker"), "--pool", "threads", "--concurrency", str(WORKER_THREADS), "--without-mingle",
-        "--without-gossip", "--loglevel", "INFO",
+        "--without-gossip",
     ]  # fmt: skip
-    return Program("worker", command)
+    return Program("worker", command, QUIET)
 
 
 def beat() -> Program:
-    return Program("beat", [*_celery("beat"), "--pidfile=", "--loglevel", "WARNING"])
+    return Program("beat", [*_celery("beat"), "--pidfile="], QUIET)
 
 
 def _celery(role: str) -> list[str]:

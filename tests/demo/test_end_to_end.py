@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from deploy.demo.client import CallFailed, Client
 from deploy.demo.layout import ROOT
+from tests.docs.pages import blocks
 
 pytestmark = [pytest.mark.demo, pytest.mark.timeout(300)]
 START_LIMIT = 120.0  # seconds, for a machine busy with other tests
@@ -128,6 +129,7 @@ def test_one_life(demo):
     """First start, what it promises, a second demo beside it, the end, a second start with the data kept."""
     first = demo.started()
     _promises(demo, first)
+    _the_readme_works(demo)
     _busy_directory(demo)
     _busy_port(demo, first)
 
@@ -203,6 +205,20 @@ def _a_paid_example(demo, document):
     assert sent["pay"]["type"] == "qrcode"
     with pytest.raises(CallFailed, match="40302"):
         second.call("/v1/gopay", merchant_no=document["merchants"][0]["merchant_no"], **order)
+
+
+def _the_readme_works(demo):
+    """Its example is saved beside `var` and run, as it says."""
+    (program,) = blocks("README.md", "python")
+    path = demo.var.with_name("pay.py")
+    path.write_text(program)
+    done = subprocess.run(
+        [sys.executable, path.name], cwd=path.parent, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    first, last = done.stdout.splitlines()
+    assert re.fullmatch(r"scan this: \S+", first)
+    assert re.fullmatch(r"paid: ORDER-[0-9a-f]{12} [0-9A-Z]{16,32} \S+", last)
 
 
 def _refused(demo, ports, var):
