@@ -78,7 +78,10 @@ def configure(level: str) -> dict[str, Any]:
             "axes": {"level": "WARNING"},
             "asyncio": {"level": "WARNING"},
             "aiohttp": {"level": "WARNING"},
-            "kombu": {"level": "WARNING"},
+            "kombu": {"level": "ERROR"},
+            # Two lines per sweep and second otherwise.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
             "amqp": {"level": "WARNING"},
         },
     }

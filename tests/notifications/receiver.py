@@ -137,3 +137,10 @@ def verified(got: Got, secret: str) -> bool:
     fresh = abs(time.time() - int(got.headers["webhook-timestamp"])) < 300
     offered = got.headers["webhook-signature"].split(" ")
     return fresh and any(hmac.compare_digest(f"v1,{wanted}", one) for one in offered)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.01)

@@ -17,6 +17,7 @@ from notifications import selectors, services
 from notifications.models import Notification
 from notifications.services import host_of, notification_create
 from paycenter import wakeup
+from tests.notifications.receiver import wait_for
 
 Capture = Callable[..., object]
 NOW = datetime(2026, 3, 1, 4, 5, 6, 789000, tzinfo=UTC)
@@ -177,13 +178,6 @@ class TestWaker:
         wait_for(lambda: bool(options))
         assert options[0]["expires"] == wakeup.MESSAGE_EXPIRES
         assert options[0]["retry"] is False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_times_carry_the_centers_offset(app: App) -> None:

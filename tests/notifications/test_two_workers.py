@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connections, transaction
@@ -18,7 +22,7 @@ from notifications import deliveries, tasks
 from notifications.deliveries import Pump
 from notifications.models import Delivery, Notification, NotificationState
 from tests.notifications.conftest import make_app
-from tests.notifications.receiver import Receiver, Say
+from tests.notifications.receiver import Receiver, Say, wait_for
 
 Tell = Callable[..., Notification]
 InThreads = Callable[..., list[Any]]
@@ -95,6 +99,44 @@ def test_a_worker_killed_while_sending_leaves_its_rows_to_the_next(app: App, rec
     made.refresh_from_db()
     assert made.state == NotificationState.DELIVERED
     assert len(receiver.got) == 1
+
+
+def test_a_process_killed_with_messages_on_the_wire(app: App, receiver: Receiver, tell: Tell, settings: Any) -> None:
+    receiver.answers["/told"] = Say(hang=True)
+    made = {tell(app).webhook_id for _ in range(5)}
+    worker = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import django; django.setup(); from notifications.deliveries import Pump; Pump().run(60)",
+        ],
+        env={**os.environ, "PAYCENTER_VAR": str(settings.VAR_DIR), "DATABASE_URL": database_url()},
+    )
+    try:
+        wait_for(lambda: len(receiver.got) == 5)
+    finally:
+        worker.kill()
+        worker.wait(10)
+    left = Notification.objects.values_list("state", "tries", "next_delivery_at")
+    assert {(state, tries) for state, tries, _due in left} == {("pending", 0)}
+    assert all(timezone.now() < due < timezone.now() + timedelta(seconds=60) for _state, _tries, due in left)
+
+    receiver.answers["/told"] = Say()
+    assert run_pump() == 0
+    Notification.objects.update(next_delivery_at=timezone.now())  # the lease is over
+    assert run_pump() == 5
+    assert Counter(one.headers["webhook-id"] for one in receiver.got) == dict.fromkeys(made, 2)
+    assert len({one.body for one in receiver.got}) == 5
+    assert Notification.objects.filter(state=NotificationState.DELIVERED).count() == 5
+
+
+def database_url() -> str:
+    """The test database, for another process."""
+    found = connections["default"].settings_dict
+    if connections["default"].vendor == "sqlite":
+        return f"sqlite:///{found['NAME']}"
+    place = f"{found['HOST'] or '127.0.0.1'}:{found['PORT'] or 5432}"
+    return f"postgres://{quote(found['USER'])}:{quote(found['PASSWORD'])}@{place}/{found['NAME']}"
 
 
 def test_a_notification_is_not_seen_before_its_change_is_committed(app: App, receiver: Receiver, tell: Tell) -> None:
