@@ -49,6 +49,9 @@ _NOT_CLOSABLE = frozenset({
     "ACQ.TRADE_HAS_CLOSE",
 })  # fmt: skip
 _NOT_FOUND = "ACQ.TRADE_NOT_EXIST"
+# Apps' words for a funding source; any other word is Alipay's own name of a channel (balance, moneyFund …).
+# https://opendocs.alipay.com/open/common/wifww7
+_FUNDING = {"credit": "credit_group", "huabei": "pcredit,pcreditpayInstallment"}
 # Not allowed in a subject; their full-width twins read the same.
 _SUBJECT_SIGNS = str.maketrans({"/": "／", "=": "＝", "&": "＆"})
 _USER_ID = re.compile(r"2088[0-9]{12}")
@@ -123,6 +126,8 @@ class AlipayProvider(Provider):
             "body": clean_text(order.body, BODY_LENGTH),
             **more,
         }
+        if order.funding:
+            found["enable_pay_channels"] = _FUNDING.get(order.funding, order.funding)
         if order.profit_sharing:
             found["extend_params"] = {"royalty_freeze": "true"}
         return {name: value for name, value in found.items() if value}

@@ -109,6 +109,22 @@ def test_long_or_empty_text_keeps_within_limits(provider: AlipayProvider, order:
     assert "body" not in provider.content(order, "X")
 
 
+@pytest.mark.parametrize(
+    ("funding", "channels"),
+    [
+        (None, None),
+        ("", None),
+        ("credit", "credit_group"),
+        ("huabei", "pcredit,pcreditpayInstallment"),
+        ("balance",) * 2,
+    ],
+)
+def test_funding_restricts_what_the_payer_may_use(
+    provider: AlipayProvider, order: PayOrder, funding: str | None, channels: str | None
+) -> None:
+    assert provider.content(replace(order, funding=funding), "X").get("enable_pay_channels") == channels
+
+
 def test_profit_sharing_freezes_the_money(provider: AlipayProvider, order: PayOrder) -> None:
     assert "extend_params" not in provider.content(order, "X")
     content = provider.content(replace(order, profit_sharing=True), "X")
