@@ -12,7 +12,7 @@ from merchants.api.endpoint import Endpoint
 from merchants.api.fields import Rows, Shape, Text
 from merchants.models import App
 from paycenter.times import iso
-from trades.api.orders import ORDER_FIELDS, check_expiry, order_request
+from trades.api.orders import ORDER_EXAMPLE, ORDER_FIELDS, check_expiry, order_request
 
 MAX_ROWS = 20
 _ROW = Shape(fields={"label": Text(required=True, most=32), "value": Text(required=True, least=0, most=128)})
@@ -28,6 +28,7 @@ class CashierOrders(Endpoint):
         },
         check=check_expiry,
     )
+    example = {**ORDER_EXAMPLE, "display": [{"label": "房号", "value": "3-1201"}]}
     answers = record(
         {
             "trade_no": number(),

@@ -49,9 +49,9 @@ def error_response(error: ApiError) -> HttpResponse:
 class Endpoint(APIView):
     """One `/v1` call. Subclasses declare what it takes and answers, and implement `answer`.
 
-    `takes` is checked before `answer` is called, `answers` are the keys of `data` (a test holds them
-    to it), `errors` the contract's error rows beyond those every call has. `answer` holds no rules: it
-    calls a service or selector, whose ApiErrors become the envelope.
+    `takes` is checked before `answer` is called (`example` is a body it takes), `answers` are the keys of
+    `data`, `errors` the contract's error rows beyond those every call has; tests hold them to it. `answer`
+    holds no rules: it calls a service or selector, whose ApiErrors become the envelope.
     """
 
     http_method_names = ["post"]
@@ -59,6 +59,7 @@ class Endpoint(APIView):
     operation: ClassVar[str]
     about: ClassVar[str]
     takes: ClassVar[Shape]
+    example: ClassVar[Mapping[str, Any]]
     answers: ClassVar[Schema]
     errors: ClassVar[tuple[type[ApiError], ...]] = ()
 

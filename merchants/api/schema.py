@@ -29,7 +29,7 @@ _HEADERS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("X-Timestamp", {"type": "string", "pattern": "^[0-9]{1,11}$"}, "Unix seconds, at most 300 off."),
     ("X-Nonce", {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$"}, "Never used twice by the app."),
     ("X-Sign-Type", {"type": "string", "enum": ["HMAC-SHA256", "RSA2"]}, "How the request is signed."),
-    ("X-Signature", {"type": "string", "format": "byte"}, SIGNING),
+    ("X-Signature", {"type": "string", "pattern": "^[A-Za-z0-9+/]+={0,2}$"}, SIGNING),
 )
 
 
@@ -45,7 +45,7 @@ class EndpointSchema(AutoSchema):
             "parameters": [_header(registry, *header) for header in _HEADERS],
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": endpoint.takes.schema()}},
+                "content": {"application/json": {"schema": endpoint.takes.schema(), "example": endpoint.example}},
             },
             "responses": _responses(registry, endpoint),
         }

@@ -9,7 +9,7 @@ from merchants.api import errors
 from merchants.api.endpoint import Endpoint
 from merchants.models import App
 from trades.api.answers import TRADE
-from trades.api.naming import TRADE_NAME
+from trades.api.naming import NAME_EXAMPLE, TRADE_NAME
 from trades.closing import trade_close
 from trades.selectors import trade_data, trade_get
 
@@ -18,6 +18,7 @@ class Close(Endpoint):
     operation = "close"
     about = "Close an unpaid trade. A channel that is silent leaves the state unchanged; it is finished later."
     takes = TRADE_NAME
+    example = NAME_EXAMPLE
     answers = TRADE
     errors = (errors.NotFound, errors.AlreadyPaid)
 

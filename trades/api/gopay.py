@@ -12,7 +12,7 @@ from merchants.api.fields import MethodCode, Shape, Text
 from merchants.models import App
 from paycenter.times import iso
 from trades.api.answers import PAY
-from trades.api.orders import ORDER_FIELDS, check_expiry, order_request
+from trades.api.orders import ORDER_EXAMPLE, ORDER_FIELDS, check_expiry, order_request
 from trades.models import Attempt
 from trades.services import trade_pay
 
@@ -29,6 +29,7 @@ class Gopay(Endpoint):
         },
         check=check_expiry,
     )
+    example = {**ORDER_EXAMPLE, "method": "wechat_native"}
     answers = record(
         {
             "trade_no": number(),

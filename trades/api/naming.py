@@ -29,3 +29,5 @@ TRADE_NAME = Shape(
     check=_one_way,
     any_of=(("trade_no",), ("app_order_no", "merchant_no")),
 )
+
+NAME_EXAMPLE = {"merchant_no": "M0000000001", "app_order_no": "ORDER-20261121-1"}

@@ -59,6 +59,17 @@ ORDER_FIELDS: Mapping[str, Param] = {
     "profit_sharing": Boolean(default=False),
 }
 
+ORDER_EXAMPLE = {
+    "merchant_no": "M0000000001",
+    "app_order_no": "ORDER-20261121-1",
+    "amount": 12345,
+    "currency": "CNY",
+    "subject": "物业费 2026-11",
+    "expire_in": 1800,
+    "notify_url": "https://app.example/pay/notify",
+    "return_url": "https://app.example/pay/done",
+}
+
 
 def check_expiry(given: Mapping[str, Any], errors: Errors) -> None:
     """At most one of the two ways to say when the order expires."""

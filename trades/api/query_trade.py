@@ -9,7 +9,7 @@ from merchants.api import errors
 from merchants.api.endpoint import Endpoint
 from merchants.models import App
 from trades.api.answers import TRADE
-from trades.api.naming import TRADE_NAME
+from trades.api.naming import NAME_EXAMPLE, TRADE_NAME
 from trades.selectors import trade_data, trade_get
 
 
@@ -17,6 +17,7 @@ class QueryTrade(Endpoint):
     operation = "query_trade"
     about = "Ask for a trade."
     takes = TRADE_NAME
+    example = NAME_EXAMPLE
     answers = TRADE
     errors = (errors.NotFound,)
 

@@ -35,6 +35,7 @@ class SyncEvents(Endpoint):
             "limit": Integer(least=1, most=1000, default=100),
         }
     )
+    example = {"cursor": "", "limit": 100}
     answers = record({"events": rows(EVENT), "next_cursor": text(), "has_more": boolean()})
 
     def answer(self, app: App, given: dict[str, Any]) -> Mapping[str, Any]:

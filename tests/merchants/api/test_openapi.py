@@ -79,6 +79,12 @@ def test_every_request_field_is_there_with_its_bounds(document: dict[str, Any], 
     assert body["additionalProperties"] is False
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_the_example_is_a_body_the_call_takes(document: dict[str, Any], path: str) -> None:
+    content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    assert endpoints()[path].takes.read(content["example"])
+
+
 def test_bounds_are_the_contracts(document: dict[str, Any]) -> None:
     body = document["paths"]["/v1/gopay"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     fields = body["properties"]
