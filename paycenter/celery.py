@@ -26,7 +26,8 @@ def _transport_options(url: str) -> dict[str, object]:
         }  # fmt: skip
     if url.startswith(("redis", "unix", "rediss")):
         # A task in flight at a crash returns within half a minute.
-        return {"visibility_timeout": 300, "unacked_restore_interval": 5, "unacked_restore_throttle": 1}
+        return {"visibility_timeout": 300, "unacked_restore_interval": 5, "unacked_restore_throttle": 1,
+                "socket_connect_timeout": 3}  # fmt: skip
     return {}
 
 

@@ -225,7 +225,7 @@ class TestSlowReceivers:
         hanging = Receiver()
         try:
             hanging.answers["/told"] = Say(hang=True)
-            for _ in range(120):
+            for _ in range(200):
                 tell(app, url=hanging.url("/told"))
             last = tell(app, "/quick")  # due after all the others
             started = time.monotonic()
