@@ -15,9 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from channels.base import keys
+from channels.base.keys import parse_public_key, public_key_pem
 from channels.base.config import MASK, clean_config, masked_config
 from channels.base.discovery import provider_for
+from merchants.keys import app_key_rotate, webhook_secret_rotate
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from merchants.onboarding import merged_config
 from merchants.services import account_update_config, new_hmac_secret, new_webhook_secret, refuse_identity_change
@@ -82,9 +83,11 @@ def app_secret_request(*, app: App, kind: str, user: User, reason: str) -> tuple
 @transaction.atomic
 def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: str) -> ChangeRequest:
     """Ask for another RSA public key of the app. Raises KeyProblem for one that cannot be used."""
-    pem = keys.public_key_pem(keys.parse_public_key(public_key))
+    pem = public_key_pem(parse_public_key(public_key))
     locked = lock(App, pk=app.pk)
     present = AppKey.objects.filter(app=locked, kind=AppKey.Kind.RSA, slot=AppKey.Slot.CURRENT).first()
+    if present is not None and present.value == pem:
+        raise TransitionRefused(_("Nothing was changed."))
     return _request(
         Kind.APP_RSA, locked, user=user, reason=reason, payload={"public_key": pem},
         before={"public_key": fingerprint(present.value) if present else ""}, after={"public_key": fingerprint(pem)},
@@ -160,6 +163,8 @@ def change_withdraw(*, change: ChangeRequest, user: User, comment: str = "") -> 
 
 def _decidable(change: ChangeRequest, user: User) -> ChangeRequest:
     locked = lock(ChangeRequest, pk=change.pk)
+    if locked.state != ChangeState.PENDING:
+        raise TransitionRefused(_("This change has been decided already."), state=str(locked.state))
     if locked.requested_by_id == user.pk:
         raise TransitionRefused(_("Somebody else has to confirm what you asked for."))
     if not user.has_perm("merchants.confirm_changerequest"):
@@ -193,26 +198,16 @@ def _apply_addresses(app: App, payload: Mapping[str, Any], actor: str) -> None:
     record_event(app, "app.addresses_changed", actor=actor, detail={"changed": sorted(payload)})
 
 
-def _rotate_key(app: App, kind: str, value: str, actor: str) -> None:
-    """The new key becomes the current one, the current the previous one; an older one is forgotten."""
-    rows = AppKey.objects.filter(app=app, kind=kind)
-    if rows.filter(slot=AppKey.Slot.CURRENT).exists():
-        rows.filter(slot=AppKey.Slot.PREVIOUS).delete()
-        rows.filter(slot=AppKey.Slot.CURRENT).update(slot=AppKey.Slot.PREVIOUS)
-    AppKey.objects.create(app=app, kind=kind, value=value)
-    record_event(app, "app.key_rotated", actor=actor, detail={"kind": kind})
-
-
-def _apply_webhook(app: App, payload: Mapping[str, Any], actor: str) -> None:
-    app.webhook_secret_previous, app.webhook_secret = app.webhook_secret, payload["secret"]
-    app.save(update_fields=["webhook_secret", "webhook_secret_previous"])
-    record_event(app, "app.key_rotated", actor=actor, detail={"kind": "webhook"})
-
-
 _APPLY: Mapping[str, Callable[[Any, Mapping[str, Any], str], None]] = {
     Kind.ACCOUNT_CONFIG: _apply_account,
     Kind.APP_ADDRESSES: _apply_addresses,
-    Kind.APP_HMAC: lambda app, payload, actor: _rotate_key(app, AppKey.Kind.HMAC, payload["secret"], actor),
-    Kind.APP_RSA: lambda app, payload, actor: _rotate_key(app, AppKey.Kind.RSA, payload["public_key"], actor),
-    Kind.APP_WEBHOOK: _apply_webhook,
+    Kind.APP_HMAC: lambda app, payload, actor: app_key_rotate(
+        app=app, kind=AppKey.Kind.HMAC, value=payload["secret"], actor=actor
+    ),
+    Kind.APP_RSA: lambda app, payload, actor: app_key_rotate(
+        app=app, kind=AppKey.Kind.RSA, value=payload["public_key"], actor=actor
+    ),
+    Kind.APP_WEBHOOK: lambda app, payload, actor: webhook_secret_rotate(
+        app=app, secret=payload["secret"], actor=actor
+    ),
 }

@@ -4,4 +4,4 @@ from django.utils.translation import gettext_lazy as _
 
 class TradesConfig(AppConfig):
     name = "trades"
-    verbose_name = _("Trades")
+    verbose_name = _("Money")
