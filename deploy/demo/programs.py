@@ -9,9 +9,9 @@ from deploy.demo.children import Program
 from deploy.demo.layout import HOST, Layout
 
 BIN = Path(sys.executable).parent
-# Calls that wait for a channel (up to 11 s each) hold a thread but no processor; with too few of them a
-# silent channel would also stop notifications and the cashier's polling.
-WEB_THREADS = 64
+# Per web process. A call that waits for a channel (up to 11 s) holds a thread but no processor; 64 calls may
+# wait for one provider at a time, so that two silent ones still leave threads for everything else.
+WEB_THREADS = 192
 WORKER_THREADS = 8
 # Celery reports every task, and the sweeps run every second: only what is out of the ordinary is kept,
 # unless PAYCENTER_LOG_LEVEL asks for more.
