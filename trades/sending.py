@@ -17,7 +17,7 @@ from channels.base import Form, Initiated, Instruction, NoAction, PayResult, QrC
 from merchants.api.errors import AlreadyPaid, ChannelRefused, ChannelUnknown, OrderClosed
 from paycenter.errors import ApiError, NotSent, UnknownOutcome
 from paycenter.http import time_limit
-from paycenter.transitions import advance
+from paycenter.transitions import advance, record_event
 from trades.calling import call_channel, pay_order
 from trades.confirm import lock_attempt
 from trades.form_page import form_html
@@ -81,7 +81,9 @@ def _count_up(trade: Trade) -> None:
 def _refused(attempt: Attempt, refusal: Refused, actor: str) -> Attempt:
     with transaction.atomic():
         trade, locked = lock_attempt(attempt.pk)
-        if locked.state in LIVE_ATTEMPT_STATES:
+        if locked.state == AttemptState.UNKNOWN:
+            _refused_again(locked, refusal, actor)
+        elif locked.state in LIVE_ATTEMPT_STATES:
             locked.error_code, locked.error_message = refusal.code[:64], refusal.message[:256]
             locked.in_flight_until = locked.next_query_at = locked.next_close_at = None
             advance(
@@ -95,6 +97,21 @@ def _refused(attempt: Attempt, refusal: Refused, actor: str) -> Attempt:
             else:
                 trade_without_attempts(trade, actor=actor, reason=refusal.message)
     return _answerable(trade, locked)
+
+
+def _refused_again(locked: Attempt, refusal: Refused, actor: str) -> None:
+    """A re-send was refused, which says nothing of the first send: that one is closed at the channel, and
+    watched until it is over."""
+    now = timezone.now()
+    locked.error_code, locked.error_message = refusal.code[:64], refusal.message[:256]
+    locked.in_flight_until, locked.superseded_at = None, locked.superseded_at or now
+    locked.next_query_at = locked.next_close_at = now
+    locked.save(
+        update_fields=[
+            "error_code", "error_message", "in_flight_until", "superseded_at", "next_query_at", "next_close_at",
+        ]
+    )  # fmt: skip
+    record_event(locked, "attempt.refused_again", actor=actor, reason=f"{refusal.code} {refusal.message}")
 
 
 def _lost_sight(attempt: Attempt, cause: Exception, actor: str) -> Attempt:
@@ -128,7 +145,8 @@ def outcome_error(trade: Trade, attempt: Attempt) -> ApiError | None:
     }  # fmt: skip
     if trade.state == TradeState.PAID:
         return AlreadyPaid()
-    if attempt.state == AttemptState.FAILED:
+    refused_again = attempt.state == AttemptState.UNKNOWN and attempt.error_code
+    if attempt.state == AttemptState.FAILED or refused_again:
         words = {"channel_code": attempt.error_code, "channel_msg": attempt.error_message}
         return ChannelRefused(data={**words, **numbers})
     if attempt.state == AttemptState.SUBMITTED and attempt.pay is not None:

@@ -187,7 +187,7 @@ def _decide(trade_id: int, wish: _Wish, order: OrderRequest | None) -> tuple[_St
             current.trade = trade
         if current is None or current.state not in LIVE_ATTEMPT_STATES:
             return _Step.SEND, _new_attempt(trade, wish, amount, None), None
-        if wish.same_as(current, amount):
+        if current.superseded_at is None and wish.same_as(current, amount):
             step = _same_again(current)
             if step is not None:
                 return step, current, None

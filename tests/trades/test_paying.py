@@ -252,6 +252,37 @@ def test_a_payment_found_by_the_query_before_resending_is_not_sent_again(world: 
     assert world.book.calls["pay"] == 1
 
 
+def test_a_refused_resend_says_nothing_of_the_first_send(world: World) -> None:
+    """The channel took the first one (its answer was lost) and refuses the second: the first is closed."""
+    order = world.order()
+    world.book.fault("pay", "lost", Refused(code="OUT_TRADE_NO_USED", message="used"))
+    with pytest.raises(ChannelUnknown):
+        pay(world, order)
+    with pytest.raises(ChannelRefused):
+        pay(world, order)
+    first = Attempt.objects.get()
+    assert first.state == "unknown", "it may still be paid, so it stays watched"
+
+    second = pay(world, order)
+
+    assert second.attempt_no != first.attempt_no
+    assert factories.fresh(first).state == "closed"
+    assert world.book.payments[first.attempt_no].state == PaymentState.CLOSED
+
+
+def test_money_on_the_first_send_after_a_refused_resend_pays(world: World) -> None:
+    order = world.order()
+    world.book.fault("pay", "lost", Refused(code="OUT_TRADE_NO_USED", message="used"))
+    for expected in (ChannelUnknown, ChannelRefused):
+        with pytest.raises(expected):
+            pay(world, order)
+    from trades.sweeps import query_due
+
+    world.book.pay(Attempt.objects.get().attempt_no)
+    query_due()
+    assert Trade.objects.get().state == "paid"
+
+
 def test_still_unknown_is_answered_unknown_again(world: World) -> None:
     order = world.order()
     world.book.fault("pay", UnknownOutcome("x"))
