@@ -21,6 +21,7 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from merchants.models import App
 from notifications.alerts import alert
@@ -212,10 +213,10 @@ def _give_up(row: Notification, outcome: Outcome) -> None:
         detail={"webhook_id": row.webhook_id, "type": row.type, "tries": row.tries},
     )  # fmt: skip
     alert(
-        kind="give_up", key=f"give_up:{row.app_id}:{row.host}", severity="critical",
-        title=f"An app does not acknowledge notifications: {row.host}",
-        text=f"{row.type} {row.webhook_id} was given up after {row.tries} tries. Last: {reason}",
-        trade_no=row.trade_no,
+        kind="give_up", key=f"give_up:{row.app_id}:{row.host}", severity="critical", trade_no=row.trade_no,
+        title=_("An app does not acknowledge notifications: %(host)s") % {"host": row.host},
+        text=_("%(type)s %(id)s was given up after %(tries)d tries. Last: %(reason)s")
+        % {"type": row.type, "id": row.webhook_id, "tries": row.tries, "reason": reason},
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from merchants.models import App
 from notifications import deliveries
@@ -469,3 +469,14 @@ def test_json_stays_readable_on_the_wire(app: App, receiver: Receiver, tell: Tel
     got: Got = receiver.got[0]
     assert "物业费".encode() in got.body
     assert json.loads(got.body)["data"]["subject"] == "物业费"
+
+
+def test_people_are_told_in_their_language(app: App, receiver: Receiver, tell: Tell) -> None:
+    RetrySchedule.objects.create(name="delivery", delays=[0])
+    receiver.answers["/told"] = Say(503)
+    made = tell(app)
+    with translation.override("zh-hans"):
+        pump()
+    raised = Alert.objects.get()
+    assert raised.title == f"应用未确认通知：127.0.0.1:{receiver.port}"
+    assert f"{made.webhook_id} 尝试 1 次后放弃" in raised.text
