@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import structlog
 from django.db import connection
@@ -36,21 +37,34 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when database and broker answer, else 503 naming the one that does not."""
-    global _last
-    with _lock:
-        if time.monotonic() - _last[0] > _KEEP_SECONDS or not _last[1]:
-            found = {"database": _ask(_ask_database), "broker": _ask(_ask_broker)}
-            _last = (time.monotonic(), found)
-        found = _last[1]
+    found = _readiness()
     ready = all(word == "ok" for word in found.values())
     return JsonResponse({"status": "ok" if ready else "unavailable", **found}, status=200 if ready else 503)
 
 
-def _ask(question: object) -> str:
+def _readiness() -> dict[str, str]:
+    """What was found a moment ago, else asked now. One thread asks; while it waits for a broker that is
+    silent, the others answer with what was found last."""
+    global _last
+    age, found = time.monotonic() - _last[0], _last[1]
+    if found and age <= _KEEP_SECONDS:
+        return found
+    if not _lock.acquire(blocking=not found):
+        return found
     try:
-        question()  # type: ignore[operator]
+        if time.monotonic() - _last[0] > _KEEP_SECONDS or not _last[1]:
+            found = {"database": _ask("database", _ask_database), "broker": _ask("broker", _ask_broker)}
+            _last = (time.monotonic(), found)
+        return _last[1]
+    finally:
+        _lock.release()
+
+
+def _ask(name: str, question: Callable[[], None]) -> str:
+    try:
+        question()
     except Exception as exc:
-        log.warning("not ready", what=getattr(question, "__name__", ""), error=type(exc).__name__)
+        log.warning("not ready", what=name, error=type(exc).__name__)
         return "failed"
     return "ok"
 

@@ -56,7 +56,7 @@ def authenticate(request: HttpRequest, body: bytes) -> App:
     if app is None:
         raise NotAuthenticated("unknown app")
     _check_address(app, client_ip(request))
-    if abs(time.time() - signed.timestamp) > WINDOW:
+    if abs(int(time.time()) - signed.timestamp) > WINDOW:
         raise TimestampOutside
     text = signed_text(request, signed.timestamp_text, signed.nonce, body)
     found = AppKey.objects.filter(app=app, kind=signed.kind).values_list("value", flat=True)

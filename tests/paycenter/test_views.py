@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -64,6 +65,28 @@ def test_asking_often_costs_the_database_nothing(client: Client, db: None, djang
     client.get("/readyz")
     with django_assert_num_queries(0):
         client.get("/readyz")
+
+
+def test_a_silent_broker_holds_up_one_asker_only(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody else gets what was found last, at once: nobody can occupy all threads by asking."""
+    monkeypatch.setattr(views, "_last", (time.monotonic() - 60, {"database": "ok", "broker": "failed"}))
+    asking, go_on = threading.Event(), threading.Event()
+
+    def silent() -> None:
+        asking.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr(views, "_ask_broker", silent)
+    monkeypatch.setattr(views, "_ask_database", lambda: None)
+    first = threading.Thread(target=views._readiness)
+    first.start()
+    assert asking.wait(20)
+    started = time.monotonic()
+    assert views._readiness() == {"database": "ok", "broker": "failed"}
+    assert time.monotonic() - started < 1
+    go_on.set()
+    first.join(20)
+    assert views._readiness() == {"database": "ok", "broker": "ok"}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+from django.db import OperationalError
+
 from merchants.api.answers import boolean, free, instant, integer, nullable, record, rows, text
 from merchants.api.endpoint import Endpoint
 from merchants.api.errors import BadParameter
@@ -15,6 +18,7 @@ from paycenter.sequencer import sequence_events
 from paycenter.times import iso
 from trades.api.cursor import decode_cursor, encode_cursor
 
+log = structlog.get_logger(__name__)
 EVENT = record({
     "id": integer("The same event always has the same id."),
     "seq": integer("Grows; not without gaps, as other apps' events lie between."),
@@ -44,7 +48,7 @@ class SyncEvents(Endpoint):
             after = decode_cursor(app.app_id, cursor)
         except ValueError:
             raise BadParameter({"cursor": ["not a cursor that this app was given"]}) from None
-        sequence_events(batches=1)  # so that events are in time also where no worker runs
+        self._sequence()
         found = list(Event.objects.filter(app_id=app.app_id, public=True, seq__gt=after).order_by("seq")[: limit + 1])
         events = found[:limit]
         return {
@@ -52,6 +56,16 @@ class SyncEvents(Endpoint):
             "next_cursor": encode_cursor(app.app_id, int(events[-1].seq or 0)) if events else cursor,
             "has_more": len(found) > limit,
         }
+
+    def _sequence(self) -> None:
+        """Number what is new, so that events are in time also where no worker runs.
+
+        A database too busy to write can still be read: what is numbered already is answered.
+        """
+        try:
+            sequence_events(batches=1)
+        except OperationalError as exc:
+            log.warning("events not numbered", error=type(exc).__name__)
 
 
 def _event_data(event: Event) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
 
 from paycenter.models import Event
@@ -132,6 +132,20 @@ def test_reading_with_nothing_new_takes_no_write_lock(
     cursor = read(call)["next_cursor"]
     with django_assert_num_queries(6):
         read(call, cursor)
+
+
+def test_a_database_too_busy_to_number_is_still_read(call: Caller, world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.trade_open(app=world.app, order=world.order())
+    first = read(call)
+    factories.trade_open(app=world.app, order=world.order())
+
+    def busy(**_given: Any) -> int:
+        raise OperationalError("database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trades.api.sync_events.sequence_events", busy)
+        assert read(call) == first
+    assert len(read(call, first["next_cursor"])["events"]) == 1
 
 
 # ---- overlapping transactions ------------------------------------------------------------------------
