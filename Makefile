@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint messages requirements screenshots diagrams clean
+.PHONY: help demo test lint figures messages requirements screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
 
@@ -9,6 +9,7 @@ help:
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
 	@echo "make messages      compile the translations (needs gettext)"
+	@echo "make figures       statements of the hot paths, lines of scenes and providers"
 	@echo "make diagrams      draw the state diagrams in docs/architecture.md from the code"
 	@echo "make screenshots   pictures for the README, from a running make demo"
 	@echo "make requirements  pin the packages of requirements*.in with hashes (needs uv)"
@@ -25,6 +26,9 @@ lint:
 
 messages:
 	@.venv/bin/python manage.py compilemessages -v 1 --ignore=.venv
+
+figures:
+	@$(RUN) dev pytest tests/figures -q -s -p no:xdist
 
 diagrams:
 	@.venv/bin/python manage.py state_diagrams --write
