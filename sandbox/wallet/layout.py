@@ -35,10 +35,12 @@ textarea{font:inherit;width:100%;min-height:5.5rem;border:1px solid var(--line);
 label{color:var(--soft)}
 ul{list-style:none;margin:0;padding:0}
 li+li{border-top:1px solid var(--line)}
+.card>ul,.card>.lead{margin-bottom:.75rem}
 li a{display:flex;justify-content:space-between;gap:1rem;padding:.75rem 0;color:inherit;text-decoration:none}
 li span{overflow-wrap:anywhere}li small{display:block;color:var(--soft)}
 .badge{display:inline-block;color:#fff;border-radius:6px;padding:0 .4rem;font-size:.8rem;margin-right:.4rem}
-.mark{font-size:3rem;text-align:center;line-height:1;color:var(--brand)}
+.card>p:first-child{margin-top:0}
+.mark{font-size:3rem;text-align:center;line-height:1;color:var(--brand);margin:0 0 .5rem}
 h1{font-size:1.05rem;margin:0}h2{font-size:1rem;margin:0 0 .5rem}
 footer{text-align:center;color:var(--soft);font-size:.85rem;padding:0 1rem 1.5rem}
 """

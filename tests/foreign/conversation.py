@@ -28,7 +28,8 @@ class Client:
 
     def ask(self, action: str, **arguments: Any) -> Any:
         """The action's result; ForeignError where the client threw."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": action, **arguments}) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -40,7 +41,8 @@ class Client:
         return answer["result"]
 
     def stop(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()
