@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 
 from deploy.demo import private
 from deploy.demo.client import Client
@@ -17,7 +17,7 @@ from tests.browser import screenshots as staff
 
 OUT = ROOT / "docs" / "img"
 LANGUAGES = {"zh": "zh-CN", "en": "en-US"}
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1200, "height": 880}
+PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1200, height=880)
 ORDER = {
     "zh": ("物业费 2026年11月", [("房屋", "安居苑 3 栋 1201"), ("周期", "2026-11-01 至 2026-11-30")]),
     "en": ("Management fee, November 2026", [("Home", "Building 3, 1201"), ("Period", "1 to 30 November 2026")]),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from deploy.demo import broker, document, programs
+from deploy.demo import broker, document, prepared, programs
 from deploy.demo.children import Child, Guard, Program, end_all
 from deploy.demo.client import answers
 from deploy.demo.layout import Layout, Trouble, say, surroundings
@@ -61,18 +61,26 @@ class Supervisor:
         if self.broker.server is not None:
             self._launch(self.broker.server)
         self._launch(programs.sandbox(self.layout))
-        if not self.layout.seeded.exists():
-            say("Preparing the database (the first time takes a little longer) ...")
         self._wait_for("redis", self.broker.answers)
-        self._step("prepare", "deploy.demo.prepare")  # waits for the sandbox where it needs it
         self.layout.heartbeat.unlink(missing_ok=True)
-        for program in (programs.web(self.layout), programs.worker(), programs.beat()):
-            self._launch(program)
+        known = prepared.is_current(self.layout)
+        if known:  # nothing about the schema changed: no program has to wait for the others
+            self._launch_center()
+        else:
+            say("Preparing the database (the first time takes a little longer) ...")
+        self._step("prepare", "deploy.demo.prepare")  # waits for the sandbox where it needs it
+        prepared.remember(self.layout)
+        if not known:
+            self._launch_center()
         self._wait_for("sandbox", lambda: answers(f"{self.layout.sandbox_url}/healthz"))
         self._wait_for("web", lambda: answers(f"{self.layout.base_url}/readyz"))
         self._wait_for("worker and beat", self.layout.heartbeat.exists)
         self._step("payment", "deploy.demo.payment")
         document.write(self.layout, os.getpid())
+
+    def _launch_center(self) -> None:
+        for program in (programs.web(self.layout), programs.worker(), programs.beat()):
+            self._launch(program)
 
     def _launch(self, program: Program) -> None:
         child = Child(program, self.environment, self.layout.logs, self.guard)
