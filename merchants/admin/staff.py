@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django_otp import user_has_device
 from django_otp.plugins.otp_static.admin import StaticDevice
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.decorators import display
@@ -21,7 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from merchants.models import Role, User
 from paycenter.staff.display import chip
-from paycenter.staff.security import forget_devices
+from paycenter.staff.security import forget_devices, has_device
 from paycenter.staff.tenancy import TenantAdmin, actor_of
 from paycenter.transitions import record_event
 
@@ -96,7 +95,7 @@ class StaffAdmin(UserAdmin, TenantAdmin):
 
     @display(description=_("two-step verification"), boolean=True)
     def factor_label(self, obj: User) -> bool:
-        return user_has_device(obj)
+        return has_device(obj)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         if not change:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from django_otp import login as otp_login
-from django_otp import match_token, user_has_device
+from django_otp import match_token
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
@@ -40,11 +40,16 @@ def is_required(user: Any) -> bool:
     return bool(settings.REQUIRE_TOTP and (user.is_superuser or user.role in MONEY_ROLES))
 
 
+def has_device(user: Any) -> bool:
+    """Whether this person has set up a second factor. Recovery codes exist only beside one."""
+    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
+
+
 def is_satisfied(user: Any) -> bool:
     """Whether the session's second factor is good enough for this person."""
     if user.is_verified():
         return True
-    return not is_required(user) and not user_has_device(user)
+    return not is_required(user) and not has_device(user)
 
 
 def admits(user: Any) -> bool:
@@ -56,7 +61,7 @@ def must_enrol(user: Any) -> bool:
     """Signed in, needs a second factor and has none yet."""
     return bool(
         user.is_authenticated and user.is_staff and entrance_admits(user)
-        and is_required(user) and not user_has_device(user)
+        and is_required(user) and not has_device(user)
     )  # fmt: skip
 
 
@@ -65,7 +70,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     """The signed-in person's own second factor."""
     codes = StaticToken.objects.filter(device__user=request.user).count()  # type: ignore[misc]
     context = {
-        "title": _("Two-step verification"), "has_device": user_has_device(request.user),
+        "title": _("Two-step verification"), "has_device": has_device(request.user),
         "required": is_required(request.user), "codes_left": codes,
     }  # fmt: skip
     return _page(request, "admin/security/overview.html", context)
@@ -80,7 +85,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     user = request.user
     if not (user.is_authenticated and user.is_staff and entrance_admits(user)):
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-    if user_has_device(user):
+    if has_device(user):
         return HttpResponseRedirect(reverse("admin:security"))
     device, _made = TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})
     error = ""

@@ -48,7 +48,7 @@ def test_a_request_changes_nothing_until_somebody_else_confirms(
     assert (done.state, done.decided_by, done.comment) == ("confirmed", second, "checked by phone")
 
 
-def test_nobody_confirms_their_own_request_not_even_a_superuser(world: World, change: ChangeRequest, asker: User) -> None:
+def test_not_even_a_superuser_confirms_their_own_request(world: World, change: ChangeRequest, asker: User) -> None:
     User.objects.filter(pk=asker.pk).update(is_superuser=True)
     boss = User.objects.get(pk=asker.pk)
     for decide in (changes.change_confirm, changes.change_reject):

@@ -76,8 +76,8 @@ def tenants(world: World) -> Tenants:
     factories.make_account(other)
     route = AlertRoute.objects.create(name=MARK, url="https://robot.example/", secret="SEC")
     found = [
-        route, world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery, alert,
-        exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
+        route, world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
+        alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
     ]  # fmt: skip
     return Tenants(
@@ -166,8 +166,9 @@ def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) 
     for url in sorted(set(addresses(tenants))):
         if model_of(url) is None and url not in ("/admin/search/", "/admin/autocomplete/"):
             continue
-        data = {"reason": "because", "shown": f"{tenants.records[PaymentAccount].pk}-fake_qr", "action": "delete_selected",
-                "_selected_action": "1", "methods": "", "title": "x", "merchant": tenants.records[Merchant].pk,
+        data = {"reason": "because", "shown": f"{tenants.records[PaymentAccount].pk}-fake_qr",
+                "action": "delete_selected", "_selected_action": "1", "methods": "", "title": "x",
+                "merchant": tenants.records[Merchant].pk,
                 "app": tenants.records[App].pk, "currency": "CNY", "name": "x"}  # fmt: skip
         assert client.post(url, data).status_code in (200, 302, 403, 404, 405), url
     assert snapshot() == before
@@ -200,7 +201,8 @@ def test_filters_never_offer_another_tenants_names(tenants: Tenants) -> None:
 
 def test_a_lookup_in_the_address_cannot_probe_another_tenant(tenants: Tenants) -> None:
     client = signed_in(tenants.merchant_b)
-    for query in ("merchant__name__startswith=ALPHA", "app__webhook_secret__startswith=g", "merchant__user__password__gte=a"):
+    probes = ("merchant__name__startswith=A", "app__webhook_secret__startswith=g", "merchant__user__password__gte=a")
+    for query in probes:
         answer = client.get(f"/admin/trades/trade/?{query}")
         assert answer.status_code in (302, 400)
 

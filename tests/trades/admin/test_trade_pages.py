@@ -1,0 +1,187 @@
+"""Finding a payment and seeing everything that happened to it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from notifications.models import Delivery, Notification
+from paycenter.models import Exchange
+from tests import factories
+from tests.conftest import World
+from tests.fakes.staff import make_staff, signed_in
+from trades.finding import trade_ids, trade_nos_of
+from trades.models import AbnormalPayment, Attempt, Trade
+from trades.timeline import timeline
+
+LIST = "/admin/trades/trade/"
+
+
+@pytest.fixture
+def service(db: None) -> Client:
+    return signed_in(make_staff("service"))
+
+
+@pytest.fixture
+def attempt(world: World) -> Attempt:
+    order = world.order(app_order_no="ORD-1", business_no="BIZ-9", subject="Fee of house 7")
+    attempt = factories.trade_pay(app=world.app, order=order, method="fake_qr")
+    Attempt.objects.filter(pk=attempt.pk).update(channel_trade_no="CH-77")
+    Trade.objects.filter(pk=attempt.trade_id).update(phone_tail="4321")
+    factories.trade_pay(app=world.app, order=world.order(subject="Another fee"), method="fake_qr")
+    return Attempt.objects.select_related("trade").get(pk=attempt.pk)
+
+
+def numbers(attempt: Attempt) -> list[str]:
+    return [attempt.trade.trade_no, attempt.attempt_no, attempt.channel_order_no, "CH-77", "ORD-1", "BIZ-9", "4321"]
+
+
+def shown(page: str) -> set[str]:
+    return set(re.findall(r"P\d{20}[0-9A-Z]{7}", page))
+
+
+def test_any_number_finds_the_payment_and_only_it(service: Client, attempt: Attempt) -> None:
+    for number in numbers(attempt):
+        page = service.get(LIST, {"q": f" {number} "}).content.decode()
+        assert shown(page) == {attempt.trade.trade_no}, number
+
+
+@pytest.mark.parametrize("term", ["ORD", "ord-1", "H-77", "%", "", "' OR 1=1 --", "x" * 65, "432"])
+def test_parts_of_a_number_find_nothing(attempt: Attempt, term: str) -> None:
+    assert trade_ids(term) == set()
+
+
+def test_an_empty_search_lists_everything(service: Client, attempt: Attempt) -> None:
+    assert len(shown(service.get(LIST, {"q": ""}).content.decode())) == 2
+
+
+def test_a_number_leads_to_its_trade_number(attempt: Attempt) -> None:
+    assert trade_nos_of("CH-77") == {attempt.trade.trade_no}
+    assert trade_nos_of("nothing") == set()
+
+
+def test_searching_uses_indexes_only(service: Client, attempt: Attempt) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        trade_ids("4321")
+    for query in queries:
+        assert "LIKE" not in query["sql"].upper()
+        with connection.cursor() as cursor:
+            prefix = "EXPLAIN QUERY PLAN " if connection.vendor == "sqlite" else "EXPLAIN "
+            if connection.vendor == "sqlite":
+                cursor.execute(prefix + query["sql"].replace("%", "%%"))
+                plan = str(cursor.fetchall())
+                assert "SCAN" not in plan, plan
+
+
+def test_a_list_costs_the_same_however_many_rows(service: Client, world: World, attempt: Attempt) -> None:
+    service.get(LIST)
+    with CaptureQueriesContext(connection) as few:
+        service.get(LIST)
+    for _number in range(8):
+        factories.trade_pay(app=world.app, order=world.order(), method="fake_qr")
+    with CaptureQueriesContext(connection) as many:
+        service.get(LIST)
+    assert len(many) == len(few)
+    assert not any("COUNT(*)" in q["sql"] and "LIMIT" not in q["sql"] for q in many if "trades_trade" in q["sql"])
+
+
+def test_filters_by_state_method_merchant_and_day(service: Client, world: World, attempt: Attempt) -> None:
+    today, tomorrow = timezone.localdate(), timezone.localdate() + timedelta(days=1)
+    for query, found in (
+        ("state__exact=paying", 2), ("state__exact=paid", 0), ("method=fake_qr", 2), ("method=fake_page", 0),
+        (f"merchant={world.merchant.merchant_no}", 2), ("merchant=M0", 0), (f"day_from={today}&day_to={today}", 2),
+        (f"day_from={tomorrow}", 0), (f"day_to={today - timedelta(days=1)}", 0), ("day_all=1", 2),
+        ("day_from=nonsense", 2),
+    ):  # fmt: skip
+        assert len(shown(service.get(f"{LIST}?{query}").content.decode())) == found, query
+
+
+def test_the_last_day_is_included_to_its_last_moment_and_no_further(service: Client, attempt: Attempt) -> None:
+    # 2026-03-01 in Shanghai ends at 16:00 UTC.
+    for number, inside in (("P20260301155959999999AAAAAAA", True), ("P20260301160000000000AAAAAAA", False)):
+        Trade.objects.filter(pk=attempt.trade_id).update(trade_no=number)
+        page = service.get(f"{LIST}?day_from=2026-03-01&day_to=2026-03-01").content.decode()
+        assert (number in page) is inside
+
+
+def test_the_page_shows_one_line_of_time(service: Client, world: World, attempt: Attempt) -> None:
+    now = timezone.now()
+    Exchange.objects.create(
+        created_at=now, direction="out", peer="channel:fakepay", operation="pay", method="POST",
+        url="https://channel.example/pay", status=200, request="the-request", response="the-answer",
+        trade_no=attempt.trade.trade_no,
+    )  # fmt: skip
+    note = Notification.objects.create(
+        webhook_id="msg_1", app=world.app, type="trade.paid", url="https://shop.example/n", body="{}",
+        trade_no=attempt.trade.trade_no, created_at=now,
+    )  # fmt: skip
+    Delivery.objects.create(notification=note, number=1, started_at=now, status=500, response="oops")
+    AbnormalPayment.objects.create(
+        trade=attempt.trade, attempt=attempt, account=world.account, kind="late", state="open", amount=1234,
+        currency="CNY", created_at=now,
+    )  # fmt: skip
+    page = service.get(f"{LIST}{attempt.trade_id}/change/").content.decode()
+    for text in ("12.34 CNY", "Order created", "Sent to the channel", "the-request", "the-answer", "oops", "CH-77",
+                 "paid after closing", "does not settle this trade", f'data-copy="{attempt.attempt_no}"'):  # fmt: skip
+        assert text in page, text
+    kinds = [entry.kind for entry in timeline(Trade.objects.select_related("app").get(pk=attempt.trade_id))]
+    assert set(kinds) == {"event", "exchange", "delivery"}
+
+
+def test_the_line_of_time_is_in_order_and_takes_three_queries(attempt: Attempt, django_assert_num_queries: Any) -> None:
+    trade = Trade.objects.select_related("app").get(pk=attempt.trade_id)
+    with django_assert_num_queries(3):
+        entries = timeline(trade)
+    assert [e.at for e in entries] == sorted(e.at for e in entries)
+    assert len(entries) >= 3
+
+
+def test_another_apps_exchange_with_the_same_order_number_stays_out(world: World, attempt: Attempt) -> None:
+    for peer in ("app:OTHER", f"app:{world.app.app_id}"):
+        Exchange.objects.create(
+            created_at=timezone.now(), direction="in", peer=peer, operation="gopay", method="POST", url="/v1/gopay",
+            app_order_no="ORD-1",
+        )  # fmt: skip
+    trade = Trade.objects.select_related("app").get(pk=attempt.trade_id)
+    peers = [e.title for e in timeline(trade) if e.title.startswith("app:")]
+    assert peers == [f"app:{world.app.app_id} · gopay"]
+
+
+@pytest.mark.parametrize("role", ["operator", "finance", "service", "auditor"])
+def test_nothing_about_money_can_be_edited(attempt: Attempt, role: str) -> None:
+    client = signed_in(make_staff(role, is_superuser=role == "operator"))
+    before = Trade.objects.filter(pk=attempt.trade_id).values().get()
+    for url in (f"{LIST}{attempt.trade_id}/change/", f"{LIST}{attempt.trade_id}/delete/", f"{LIST}add/"):
+        client.post(url, {"state": "paid", "paid_amount": "1234", "amount": "1", "post": "yes"})
+    assert Trade.objects.filter(pk=attempt.trade_id).values().get() == before
+
+
+def test_payers_phone_is_on_no_page(service: Client, world: World) -> None:
+    order = world.order(payer={"phone": "13812345678", "openid": "o-payer"})
+    trade = factories.trade_pay(app=world.app, order=order, method="fake_qr").trade
+    assert "13812345678" not in service.get(f"{LIST}{trade.pk}/change/").content.decode()
+
+
+def test_abnormal_payments_show_what_is_unresolved_first(service: Client, world: World, attempt: Attempt) -> None:
+    values = {"trade": attempt.trade, "account": world.account, "currency": "CNY", "created_at": timezone.now()}
+    AbnormalPayment.objects.create(attempt=attempt, kind="late", state="open", amount=777, **values)
+    AbnormalPayment.objects.create(attempt=attempt, kind="duplicate", state="void", amount=888, **values)
+    page = service.get("/admin/trades/abnormalpayment/").content.decode()
+    assert "7.77 CNY" in page
+    assert "8.88 CNY" not in page
+    assert "8.88 CNY" in service.get("/admin/trades/abnormalpayment/?state=all").content.decode()
+    assert "7.77 CNY" in service.get("/admin/trades/abnormalpayment/?q=CH-77").content.decode()
+
+
+def test_amounts_follow_the_currency(service: Client, world: World, attempt: Attempt) -> None:
+    Trade.objects.filter(pk=attempt.trade_id).update(currency="JPY", amount=1234)
+    assert "1,234 JPY" in service.get(LIST).content.decode()
+    Trade.objects.filter(pk=attempt.trade_id).update(currency="KWD", amount=1234)
+    assert "1.234 KWD" in service.get(LIST).content.decode()
