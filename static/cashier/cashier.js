@@ -15,9 +15,18 @@
     if (live && text) live.textContent = text;
   };
 
-  /* ---- countdown: by the monotonic clock, so that a wrong or changed clock of the phone does not matter */
-  const startedAt = performance.now();
-  const secondsLeft = () => Number(page.left) - (performance.now() - startedAt) / 1000;
+  /* ---- countdown: by the monotonic clock and the server's, so that a wrong clock of the phone does not
+     matter; a machine that slept (its monotonic clock stood still) is put right by the next answer */
+  let since = { left: Number(page.left), at: performance.now() };
+  let expireAt = 0;
+  const secondsLeft = () => since.left - (performance.now() - since.at) / 1000;
+
+  function putRight(response) {
+    const now = Date.parse(response.headers.get("Date") ?? "");
+    if (!now || !expireAt) return;
+    const left = (expireAt - now) / 1000;
+    if (Math.abs(left - secondsLeft()) > 2) since = { left, at: performance.now() };
+  }
 
   function clockText(seconds) {
     const two = (n) => String(n).padStart(2, "0");
@@ -42,7 +51,7 @@
           say(text);
         }
       }
-      if (left > 0) return setTimeout(tick, 1000 - ((performance.now() - startedAt) % 1000));
+      if (left > 0) return setTimeout(tick, 1000 - ((performance.now() - since.at) % 1000));
       return setTimeout(watch.now, 600);
     };
     tick();
@@ -69,13 +78,16 @@
         if (offline) say(words.online);
         offline = false;
         if (response.status === 404) over = true;
+        if (response.status === 304) putRight(response);
         if (response.status === 200) {
           etag = response.headers.get("ETag") ?? "";
           const found = await response.json();
+          expireAt = Date.parse(found.expire_at);
           if (changed(found)) {
             over = true;
             return void location.replace(page.pageUrl);
           }
+          putRight(response);
         }
       } catch {
         if (!offline) say(words.offline);
@@ -100,6 +112,7 @@
     }
 
     document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : now()));
+    addEventListener("pageshow", (event) => event.persisted && now());
     return { start: schedule, now };
   })();
 

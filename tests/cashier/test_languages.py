@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext
 
 BASE = Path(settings.BASE_DIR)
-_PYTHON = re.compile(r"""\b_\(\s*"((?:[^"\\]|\\.)*)"\s*\)""")
+_PYTHON = re.compile(r"""\b(?:_|gettext)\(\s*"((?:[^"\\]|\\.)*)"\s*\)""")
 _TEMPLATE = re.compile(r'{%\s*translate\s+"([^"]*)"')
 _BLOCK = re.compile(r"{%\s*blocktranslate[^%]*%}(.*?){%\s*endblocktranslate", re.DOTALL)
 
@@ -19,8 +19,9 @@ _BLOCK = re.compile(r"{%\s*blocktranslate[^%]*%}(.*?){%\s*endblocktranslate", re
 def messages() -> list[str]:
     """Every text of the payer's pages, as the catalogue names it."""
     found: set[str] = set()
-    for name in ("amounts", "layout", *(f"views/{p.stem}" for p in (BASE / "cashier" / "views").glob("*.py"))):
-        found.update(_PYTHON.findall((BASE / "cashier" / f"{name}.py").read_text()))
+    code = BASE / "cashier"
+    for path in (*(code / f"{name}.py" for name in ("amounts", "layout", "selectors")), *(code / "views").glob("*.py")):
+        found.update(_PYTHON.findall(path.read_text()))
     for path in (BASE / "templates" / "cashier").rglob("*.html"):
         text = path.read_text()
         found.update(_TEMPLATE.findall(text))

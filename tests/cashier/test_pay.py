@@ -177,7 +177,10 @@ def test_foreign_site_cannot_press_the_button(cashier: Cashier) -> None:
     cashier.offer("fake_qr")
     page = cashier.open()
     strict = Client(enforce_csrf_checks=True)
-    assert strict.post(f"/c/{page.token}/pay", {"method": "fake_qr"}).status_code == 403
+    answer = strict.post(f"/c/{page.token}/pay", {"method": "fake_qr"})
+    assert answer.status_code == 403
+    assert "页面已过期" in answer.content.decode()
+    assert "nothing was charged" in answer.content.decode()
     assert not Attempt.objects.exists()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +22,11 @@ from tests.fakes import fakepay
 FAKE_CHANNEL = ("https://*.fake.example/**", "https://fake.example/**")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chrome() -> Iterator[Any]:
     # Playwright's loop runs in this thread; Django would take every query here for one inside a coroutine.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with chromium.browser() as started:
+    with pytest.MonkeyPatch.context() as patch, chromium.browser() as started:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield started
 
 
