@@ -84,12 +84,19 @@ def recording() -> Iterator[list[HttpCall]]:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Bound every call of this thread inside the block to `seconds` in total, whatever the client allows."""
+    """Bound every call of this thread inside the block to `seconds` in total, or less if the client says less."""
     token = _limits.set(TimeLimits(connect=seconds, total=max(seconds, 0.05)))
     try:
         yield
     finally:
         _limits.reset(token)
+
+
+def _tighter(own: TimeLimits, around: TimeLimits | None) -> TimeLimits:
+    """The client's own limits, cut down to what is left of the block's."""
+    if around is None:
+        return own
+    return TimeLimits(connect=min(own.connect, around.connect), total=min(own.total, around.total))
 
 
 class _Loop:
@@ -154,7 +161,7 @@ class HttpClient:
         `url` is sent byte for byte as given (already percent-encoded). Raises NotSent when no
         connection was made or the address is refused, UnknownOutcome for everything after that.
         """
-        limits = _limits.get() or limits or TimeLimits()
+        limits = _tighter(limits or TimeLimits(), _limits.get())
         call = HttpCall(method, url, dict(headers or {}), body, operation)
         calls = _recorder.get()
         if calls is not None:

@@ -168,7 +168,7 @@ def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderReques
                 return finished
             continue
         if step is _Step.RESEND:
-            if not _resolve_unknown(attempt, wish.actor):
+            if not _resolve_unknown(attempt, deadline, wish.actor):
                 continue
         elif not _begin(attempt, older, deadline, wish):
             raise AlreadyPaid
@@ -270,10 +270,11 @@ def _give_up_unsent(attempt: Attempt, actor: str) -> None:
                     event="attempt.failed")  # fmt: skip
 
 
-def _resolve_unknown(attempt: Attempt, actor: str) -> bool:
+def _resolve_unknown(attempt: Attempt, deadline: float, actor: str) -> bool:
     """Query an attempt of unknown outcome that we hold. True: it is unpaid, send it again under its
     number. False: the answer changed it, decide afresh. Raises ChannelUnknown when still unknown."""
-    answer = attempt_query(attempt_id=attempt.pk, actor=actor)
+    with time_limit(max(deadline - time.monotonic(), 0.1) / 2):  # the rest is for sending
+        answer = attempt_query(attempt_id=attempt.pk, actor=actor)
     fresh = load_attempt(attempt.pk)
     if answer is None and fresh.state in LIVE_ATTEMPT_STATES:
         Attempt.objects.filter(pk=fresh.pk).update(in_flight_until=None)
