@@ -286,7 +286,7 @@ def test_strangers_cannot_use_up_an_apps_budget(call: Caller, world: Any) -> Non
 
 def test_one_apps_budget_is_not_anothers(call: Caller, world: Any) -> None:
     App.objects.filter(pk=world.app.pk).update(requests_per_second=1)
-    other = factories.make_app(world.merchant)
+    other = factories.make_app(world.merchant, requests_per_second=1)
     for _ in range(10):
         call(PATH, BODY)
     assert errno(signed_post(call.client, PATH, BODY, other.app_id, HMAC_SECRET)) == 40401

@@ -1,0 +1,74 @@
+"""Platform certificates of WeChat Pay, renewed end to end: asked for, verified, stored, used."""
+
+# The imported fixtures are arguments of tests.
+# ruff: noqa: F811
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from channels.base import NoticeKind
+from merchants.channels import provider_of
+from merchants.models import PaymentAccount
+from merchants.services import account_create
+from merchants.tasks import refresh_certificates
+from paycenter.errors import BadSignature
+from tests import factories
+from tests.channels.wechat.conftest import (  # noqa: F401
+    channel,
+    http,
+    make_provider,
+    notifies,
+    raw_config,
+    says,
+    server,
+    transaction,
+    wx_keys,
+)
+from tests.channels.wechat.test_checking import listing
+
+
+@pytest.fixture
+def account(db: None, raw_config: dict[str, Any]) -> PaymentAccount:
+    """An active account in platform-certificate mode that has no certificate yet."""
+    raw = {name: value for name, value in raw_config.items() if not name.startswith("wechatpay_public")}
+    made = account_create(
+        merchant=factories.make_merchant(), channel="wechat", name="Account", actor="test",
+        config={**raw, "verify_mode": "platform_certificate"},
+    )  # fmt: skip
+    PaymentAccount.objects.filter(pk=made.pk).update(state="active")
+    return PaymentAccount.objects.select_related("merchant").get(pk=made.pk)
+
+
+def test_what_the_channel_lists_is_stored_and_verifies_the_next_notification(
+    account: PaymentAccount,
+    says: Any,
+    notifies: Any,
+    wx_keys: Any,
+) -> None:
+    request = notifies(transaction(), sign=wx_keys.by_certificate)
+    with pytest.raises(BadSignature):
+        provider_of(account).parse_notify(request)
+    says(200, listing(wx_keys.platform_certificate), sign=wx_keys.by_certificate)
+    assert refresh_certificates() == 1
+    renewed = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
+    assert renewed.config_version == account.config_version + 1
+    assert provider_of(renewed).parse_notify(request).kind is NoticeKind.PAYMENT
+    secrets = ("merchant_private_key", "api_v3_key", "app_secret")
+    assert {n: renewed.config[n] for n in secrets} == {n: account.config[n] for n in secrets}
+
+
+def test_certificates_signed_by_a_stranger_change_nothing(
+    account: PaymentAccount,
+    says: Any,
+    wx_keys: Any,
+) -> None:
+    from tests.channels.wechat.standin import Signer, hex_serial
+
+    forger = Signer(wx_keys.stranger, hex_serial(wx_keys.platform_certificate))
+    says(200, listing(wx_keys.platform_certificate), sign=forger)
+    assert refresh_certificates() == 1
+    kept = PaymentAccount.objects.get(pk=account.pk)
+    assert (kept.config, kept.config_version) == (account.config, account.config_version)
