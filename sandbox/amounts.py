@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_DECIMAL = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,2}))?")
+_DECIMAL = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,2}))?", re.ASCII)
 
 
 def yuan(fen: int) -> str:

@@ -11,8 +11,11 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+
+from tests.sandbox.clients import AlipayMerchant
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,3 +88,28 @@ def test_a_busy_port_is_a_sentence(program: Program, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert port in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_killed_sandbox_knows_everything_afterwards(tmp_path: Path) -> None:
+    out, state = tmp_path / "contract.json", tmp_path / "state"
+    first = Program(state)
+    subprocess.run([sys.executable, "-m", "sandbox", "issue", "--state", str(state), "--channel", "alipay",
+                    "--name", "x", "--out", str(out)], check=True, cwd=ROOT)  # fmt: skip
+    config = json.loads(out.read_text())
+    order = urlencode(AlipayMerchant(None, config).params("alipay.trade.precreate", {  # type: ignore[arg-type]
+        "out_trade_no": "KILL1", "total_amount": "1.00", "subject": "x",
+    }))  # fmt: skip
+    assert b'"10000"' in first.get(f"/gateway.do?{order}")
+    fault = {"channel": "wechat", "operation": "query", "fault": "reset", "times": 3}
+    for path, data in (("pay", {"attempt_no": "KILL1"}), ("faults", fault)):
+        urllib.request.urlopen(urllib.request.Request(
+            f"{first.url}/control/{path}", json.dumps(data).encode(), {"Content-Type": "application/json"}
+        ), timeout=5).close()  # fmt: skip
+    assert first.end(signal.SIGKILL) == -signal.SIGKILL
+    second = Program(state)
+    try:
+        book = json.loads(second.get("/control/payments/KILL1"))
+        assert (book["state"], book["amount"], book["calls"]) == ("paid", 100, {"pay": 1})
+        assert json.loads(second.get("/control/faults"))["faults"][0]["times"] == 3
+    finally:
+        second.end()
