@@ -1,0 +1,170 @@
+"""UnionPay's gateway on the wire, version 5.1.0 with RSA certificates (signMethod 01). Knows no trade.
+
+Signing and parsing follow UnionPay's own development kit ("acp_sdk"), which signs the lower-case
+hexadecimal text of the SHA-256 digest, once more with SHA-256:
+https://open.unionpay.com/tjweb/acproduct/list?apiservId=448
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl, quote_plus, urlencode
+
+from channels.base import keys
+from channels.base.provider import Clock
+from channels.unionpay.certificates import Chain, Untrusted
+from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
+from paycenter.http import HttpClient, TimeLimits
+
+# UnionPay's clock has no zone and no summer time: always Beijing, wherever this process runs.
+BEIJING = timezone(timedelta(hours=8), "Beijing")
+VERSION, RSA_CERTIFICATE = "5.1.0", "01"
+_MAX_FIELDS = 100
+# A value may hold groups in braces or brackets, within which `&` and `=` separate nothing.
+_FIELD = re.compile(r"([^&=]++)=((?:[^&{\[]++|\{[^}]*+\}|\[[^\]]*+\])*+)(?:&|\Z)")
+
+
+def beijing(moment: datetime) -> str:
+    """An aware moment as UnionPay writes it: `yyyyMMddHHmmss` in Beijing."""
+    return moment.astimezone(BEIJING).strftime("%Y%m%d%H%M%S")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A genuine answer; `code` is about the call itself, never about the payment that was asked for."""
+
+    code: str
+    message: str
+    data: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.code, self.message)))
+
+
+class Gateway:
+    """One merchant's signer and verifier at one gateway; keys and certificates are parsed once, here."""
+
+    def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._url: str = config["base_url"].rstrip("/")
+        self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
+        self._key = keys.load_private_key(config["sign_private_key"])
+        self._mer_id: str = config["mer_id"]
+        self._cert_id = str(keys.parse_certificates(config["sign_cert"])[0].serial_number)
+        self._chain = Chain(
+            keys.parse_certificates(config["root_cert"]), keys.parse_certificates(config["middle_cert"]),
+            check_name=config["check_cn"],
+        )  # fmt: skip
+
+    def address(self, action: str) -> str:
+        """Where a transaction is posted, `action` being the last part of the path."""
+        return f"{self._url}/{action}"
+
+    def signed(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """All fields of a request, signature included. Empty ones are neither signed nor sent."""
+        found = {
+            "version": VERSION, "encoding": "UTF-8", "signMethod": RSA_CERTIFICATE, "certId": self._cert_id,
+            "accessType": "0", "merId": self._mer_id, **fields,
+        }  # fmt: skip
+        found = {name: value for name, value in found.items() if value}
+        found["signature"] = keys.sign_sha256(self._key, signing_digest(found))
+        return found
+
+    def call(self, action: str, fields: Mapping[str, str], *, operation: str) -> Answer:
+        """Ask UnionPay about one order. Raises NotSent, or UnknownOutcome for a status other than 200, an
+        answer that is unreadable or not provably UnionPay's, and one about another merchant or order."""
+        parameters = self.signed(fields)
+        response = self._http.request(
+            "POST", self.address(action),
+            headers={"content-type": "application/x-www-form-urlencoded; charset=UTF-8"},
+            body=urlencode(parameters, quote_via=quote_plus).encode("ascii"), limits=self._limits,
+            operation=operation,
+        )  # fmt: skip
+        if response.status != 200:
+            raise UnknownOutcome(f"UnionPay answered HTTP {response.status}")
+        found = _answer_fields(response.body)
+        code, message = found.get("respCode", ""), found.get("respMsg", "")
+        try:
+            self._verify(found)
+        except Untrusted as exc:
+            raise UnknownOutcome(f"UnionPay's answer cannot be trusted ({exc}): {code} {message}") from exc
+        for name in ("merId", "orderId", "txnTime"):
+            if found.get(name) != parameters[name]:
+                raise UnknownOutcome(f"UnionPay's answer is about another order ({name}): {code} {message}")
+        return Answer(code, message, found)
+
+    def verify_inbound(self, body: bytes) -> dict[str, str]:
+        """Fields of a notification or return, once proved to be UnionPay's.
+
+        Raises MalformedInbound, or BadSignature for anything but a valid SHA-256 signature by a
+        certificate of UnionPay's.
+        """
+        fields = decode_form(body)
+        try:
+            self._verify(fields)
+        except Untrusted as exc:
+            raise BadSignature(str(exc)) from exc
+        return fields
+
+    def _verify(self, fields: Mapping[str, str]) -> None:
+        signature, certificate = fields.get("signature"), fields.get("signPubKeyCert")
+        if not signature or not certificate:
+            raise Untrusted("not signed")
+        # Other versions and methods sign with SHA-1 or a shared key; accepting them would be a way down.
+        if (fields.get("version"), fields.get("signMethod")) != (VERSION, RSA_CERTIFICATE):
+            raise Untrusted("only version 5.1.0 with signMethod 01 is accepted")
+        key = self._chain.signer(certificate, self._clock())
+        if not keys.verify_sha256(key, signature, signing_digest(fields)):
+            raise Untrusted("the signature is wrong")
+
+
+def signing_digest(fields: Mapping[str, str]) -> bytes:
+    """What is signed: the lower-case hexadecimal SHA-256 of all fields, as text and not as 32 bytes."""
+    text = "&".join(
+        f"{name}={fields[name]}" for name in sorted(fields) if name != "signature" and fields[name] != ""
+    )
+    return hashlib.sha256(text.encode("utf-8")).hexdigest().encode("ascii")
+
+
+def parse_answer(text: str) -> dict[str, str]:
+    """Fields of a synchronous answer, which is joined as `k=v&k=v` and not encoded at all.
+
+    Values keep every byte (`+`, `=`, CRLF). Raises ValueError for anything else, and for a field that
+    comes twice.
+    """
+    fields: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        match = _FIELD.match(text, at)
+        if match is None or match[1] in fields or len(fields) >= _MAX_FIELDS:
+            raise ValueError("not fields of an answer")
+        fields[match[1]] = match[2]
+        at = match.end()
+    return fields
+
+
+def _answer_fields(body: bytes) -> dict[str, str]:
+    try:
+        return parse_answer(body.decode("utf-8"))
+    except ValueError as exc:
+        raise UnknownOutcome("UnionPay's answer is not readable") from exc
+
+
+def decode_form(body: bytes) -> dict[str, str]:
+    """Fields of a form body, decoded once. Raises MalformedInbound, also for a field that comes twice."""
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS
+        )
+    except ValueError as exc:
+        raise MalformedInbound("not a form") from exc
+    fields = dict(pairs)
+    if not fields or len(fields) != len(pairs):
+        raise MalformedInbound("not a form, or a field comes twice")
+    return fields
