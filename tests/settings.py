@@ -3,10 +3,15 @@
 import os
 import tempfile
 
-os.environ.setdefault("PAYCENTER_VAR", tempfile.mkdtemp(prefix="paycenter-test-"))
+# Workers of a parallel run (pytest-xdist) share nothing: each has a directory and a Redis database of its own.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+if _worker or "PAYCENTER_VAR" not in os.environ:
+    os.environ["PAYCENTER_VAR"] = tempfile.mkdtemp(prefix="paycenter-test-")
+if _worker and os.environ.get("REDIS_URL"):
+    os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{1 + int(_worker)}"
 os.environ.setdefault("PAYCENTER_EGRESS_ALLOWED", "127.0.0.0/8,::1/128")
 
-from paycenter.settings import *  # noqa: E402, F403
+from paycenter.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 CELERY_TASK_ALWAYS_EAGER = True

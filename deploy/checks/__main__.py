@@ -61,7 +61,8 @@ def lint() -> list[Result]:
 
 
 def pytest(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Result:
-    return _step(name, [str(BIN / "pytest"), "-q", *arguments], environment)
+    # Two at a time: much of the suite waits for clocks, sockets and browsers.
+    return _step(name, [str(BIN / "pytest"), "-q", "-n", "2", "--dist", "worksteal", *arguments], environment)
 
 
 def _real_servers(arguments: Sequence[str]) -> Result:

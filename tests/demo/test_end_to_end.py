@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import socket
 import stat
@@ -15,6 +16,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -46,16 +48,17 @@ def command(pid: int) -> str:
 class Demo:
     var: Path
     ports: tuple[int, int] = field(default_factory=free_ports)
+    servers: dict[str, str] = field(default_factory=dict)  # DATABASE_URL and REDIS_URL, or nothing
     process: subprocess.Popen[str] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        # Settings of the test run itself must not leak in; the database of the run is used where it is a server.
+        # Settings of the test run itself must not leak in.
         dropped = ("PAYCENTER_", "DJANGO_", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         return kept | {
             "PAYCENTER_VAR": str(self.var), "PAYCENTER_PORT": str(self.ports[0]),
-            "PAYCENTER_SANDBOX_PORT": str(self.ports[1]),
+            "PAYCENTER_SANDBOX_PORT": str(self.ports[1]), **self.servers,
         }  # fmt: skip
 
     def start(self) -> subprocess.Popen[str]:
@@ -111,8 +114,25 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path):
-    made = Demo(tmp_path / "var")
+def servers():
+    """An empty database of the PostgreSQL server that the tests run on, and its Redis; nothing on SQLite."""
+    url = os.environ.get("DATABASE_URL", "").replace("postgres://", "postgresql://")
+    if not url.startswith("postgresql://"):
+        yield {}
+        return
+    name = f"demo_{secrets.token_hex(6)}"
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute(f'CREATE DATABASE "{name}"')
+        found = {"DATABASE_URL": f"{url.rpartition('/')[0]}/{name}"}
+        if os.environ.get("REDIS_URL"):
+            found["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{9 + secrets.randbelow(7)}"
+        yield found
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def demo(tmp_path, servers):
+    made = Demo(tmp_path / "var", servers=servers)
     yield made
     if made.process is not None and made.process.poll() is None:
         made.process.kill()
