@@ -62,7 +62,7 @@ def take_order(
     if known is not None and known.state is not PaymentState.UNSCANNED:
         return _repeated(context, known, request)
     if known is not None and known.request == request:
-        return known
+        return _with_live_code(context, known)
     if expires_at <= context.clock():
         raise business("NOW_TIME_AFTER_EXPIRE_TIME_ERROR", "当前时间已超过允许支付的时间")
     return context.book.add(NewPayment(
@@ -87,6 +87,11 @@ def _repeated(context: Context, known: Payment, request: str) -> Payment:
         raise business("TRADE_HAS_CLOSE", "交易已经关闭")
     if known.request != request:
         raise business("CONTEXT_INCONSISTENT", "交易信息被篡改")
+    return _with_live_code(context, known)
+
+
+def _with_live_code(context: Context, known: Payment) -> Payment:
+    """A code dies after two hours; asking again gets a new one."""
     if context.clock() < known.code_expires_at:
         return known
     return context.book.change(known, code=new_code(), code_expires_at=context.clock() + CODE_SECONDS)

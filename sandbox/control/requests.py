@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from sandbox.channel import DeviceRefused
 from sandbox.context import Context
 from sandbox.records import Account, Payment
 
+log = logging.getLogger("sandbox.control")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -40,6 +42,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return _error(400, str(exc))
     except web.HTTPException as exc:
         return _error(exc.status, exc.reason)
+    except Exception as exc:
+        log.exception("%s %s", request.method, request.path)
+        return _error(500, f"the sandbox itself failed: {type(exc).__name__}")
 
 
 def _error(status: int, reason: str) -> web.Response:

@@ -74,6 +74,8 @@ class Wallet:
             payment = self._opened(pasted)
         except DeviceRefused as refused:
             return self._desk(language, f"{text('refused', language)}: {refused}", 400)
+        except NotPossible:
+            return self._desk(language, text("expired", language), 409)
         if payment is None:
             return self._desk(language, text("unknown_code", language), 404)
         raise web.HTTPSeeOther(f"/wallet/{payment.channel}/{payment.code}?lang={language}")

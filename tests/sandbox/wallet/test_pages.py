@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
+from sandbox.context import Settings
 from tests.sandbox.clients import AlipayMerchant, WeChatMerchant
 from tests.sandbox.running import Answer, Merchant, Running
 
@@ -102,6 +105,30 @@ def test_what_the_phone_refuses_is_said_on_the_page(sandbox: Running, alipay: Al
     answer = open_pasted(sandbox, bad)
     assert answer.status == 400
     assert "isv.invalid-signature" in answer.text
+
+
+def test_a_page_past_its_expiry_is_said_to_be_and_cannot_be_paid(
+    state: Path, contracts: dict[str, dict[str, str]]
+) -> None:
+    shift = [0.0]
+    sandbox = Running(state, Settings(), clock=lambda: time.time() + shift[0])
+    try:
+        biz = {"out_trade_no": "P1", "total_amount": "1.00", "subject": "x", "timeout_express": "3h",
+               "product_code": "FAST_INSTANT_TRADE_PAY"}  # fmt: skip
+        alipay = AlipayMerchant(sandbox, contracts["alipay"])
+        url = f"/gateway.do?{urlencode(alipay.params('alipay.trade.page.pay', biz))}"
+        first = sandbox.request("GET", url).headers["location"]
+        shift[0] = 2 * 3600 + 1
+        assert "订单已过期" in sandbox.request("GET", first).text, "a code lives two hours"
+        again = sandbox.request("GET", url).headers["location"]
+        assert "确认付款" in sandbox.request("GET", again).text, "opened again it has a new one"
+        shift[0] = 3 * 3600 + 1
+        assert open_pasted(sandbox, sandbox.url + url).status == 409
+        assert act(sandbox, again, "pay").status == 409
+        pay = {"type": "redirect", "url": sandbox.url + url}
+        assert sandbox.control("POST", "/pay", {"attempt_no": "P1", "pay": pay}).status == 409
+    finally:
+        sandbox.stop()
 
 
 @pytest.mark.parametrize(
