@@ -209,7 +209,7 @@ class PrintedCodeAdmin(TenantAdmin):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         tenant = tenant_of(request.user)
         if db_field.name == "merchant" and tenant is not None and tenant.kind == "app":
-            linked = AppMerchant.objects.filter(app_id=tenant.pk, is_active=True)
+            linked = AppMerchant.objects.filter(app=tenant.pk, is_active=True)
             kwargs["queryset"] = Merchant.objects.filter(pk__in=linked.values("merchant_id"))
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 

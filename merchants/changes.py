@@ -15,9 +15,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from channels.base.keys import parse_public_key, public_key_pem
 from channels.base.config import MASK, clean_config, masked_config
 from channels.base.discovery import provider_for
+from channels.base.keys import parse_public_key, public_key_pem
 from merchants.keys import app_key_rotate, webhook_secret_rotate
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from merchants.onboarding import merged_config

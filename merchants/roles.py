@@ -30,6 +30,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.OPERATOR: frozenset(
         _perms("view add change", _CONFIGURATION)
         | _perms("view", (*_MONEY, *_NOTICES, *_RECORDS))
+        | _perms("view change", ("trades.channelhealth",))
         | _perms("view add change", ("notifications.alertroute", "paycenter.retryschedule"))
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
@@ -43,13 +44,14 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     ),
     Role.SERVICE: frozenset(
         _perms("view", ("merchants.merchant", "merchants.app", *_MONEY, *_NOTICES, *_RECORDS))
+        | _perms("view", ("trades.channelhealth",))
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
     ),
     Role.AUDITOR: frozenset(
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
-        | _perms("view", ("merchants.changerequest", "merchants.user"))
+        | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
     ),
     Role.MERCHANT: frozenset(_perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY))),
     Role.APP: frozenset(

@@ -24,6 +24,8 @@ from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMet
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
 from merchants.states import MerchantState
 from paycenter.errors import ChannelConfigInvalid, ChannelError, TransitionRefused
+from paycenter.exchange import record_channel_calls
+from paycenter.http import recording
 from paycenter.numbers import new_short_number
 from paycenter.transitions import advance, lock, record_event, save_changed
 
@@ -300,11 +302,17 @@ def account_check(*, account: PaymentAccount, actor: str) -> CheckResult:
 
 
 def _ask(account: PaymentAccount) -> CheckResult:
+    provider = provider_of(account)
     try:
-        return provider_of(account).check()
+        with recording() as calls:
+            return provider.check()
     except ChannelError as exc:
         label = Label(f"没有得到渠道的有效应答：{exc}", f"no usable answer from the channel: {exc}")
         return CheckResult(ok=False, message=label)
+    finally:
+        record_channel_calls(
+            calls, channel=account.channel, merchant_no=account.merchant.merchant_no, masked_keys=provider.masked_keys
+        )
 
 
 @transaction.atomic

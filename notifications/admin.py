@@ -146,7 +146,7 @@ class AlertAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
 
 
-class AlertRouteForm(forms.ModelForm):
+class AlertRouteForm(forms.ModelForm):  # type: ignore[type-arg]
     """Address and secret are credentials: stored encrypted, never shown again; blank keeps them."""
 
     url = forms.CharField(

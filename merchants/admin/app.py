@@ -17,6 +17,7 @@ from unfold.decorators import display
 from merchants.admin.states import history_of
 from merchants.changes import app_addresses_request, app_rsa_request, app_secret_request, fingerprint
 from merchants.forms import AddressesForm, AppForm, ReasonForm, RsaKeyForm, field_errors
+from merchants.keys import app_key_forget_previous, webhook_secret_forget_previous
 from merchants.models import App, AppKey, AppMerchant, ChangeRequest, Merchant
 from merchants.services import app_create, app_merchants_set, app_update
 from merchants.states import ChangeState
@@ -71,6 +72,7 @@ class AppAdmin(TenantAdmin):
             path("<path:object_id>/addresses/", wrap(self.addresses_view), name=self.view_name("addresses")),
             path("<path:object_id>/rsa/", wrap(self.rsa_view), name=self.view_name("rsa")),
             path("<path:object_id>/secret/<slug:kind>/", wrap(self.secret_view), name=self.view_name("secret")),
+            path("<path:object_id>/forget/<slug:kind>/", wrap(self.forget_view), name=self.view_name("forget")),
             path("<path:object_id>/shown-once/", wrap(self.once_view), name=self.view_name("once")),
         ]
         return [*own, *super().get_urls()]
@@ -187,14 +189,26 @@ class AppAdmin(TenantAdmin):
             _request, secret = app_secret_request(
                 app=app,
                 kind=kind,
-                user=request.user,
-                reason=reason.cleaned_data["reason"],  # type: ignore[arg-type]
+                user=request.user,  # type: ignore[arg-type]
+                reason=reason.cleaned_data["reason"],
             )
         except TransitionRefused as exc:
             messages.error(request, str(exc))
             return self._back(app)
         name = "HMAC-SHA256" if kind == ChangeRequest.Kind.APP_HMAC else "Webhook"
         return self._show_once(request, app, {name: secret}, pending=True)
+
+    def forget_view(self, request: HttpRequest, object_id: str, kind: str) -> HttpResponse:
+        """Stop accepting a previous key: closes a door, so one person may. POST only."""
+        app = self._posted(request, object_id)
+        if kind == "webhook":
+            webhook_secret_forget_previous(app=app, actor=actor_of(request.user))
+        elif kind in AppKey.Kind.values:
+            app_key_forget_previous(app=app, kind=kind, actor=actor_of(request.user))
+        else:
+            raise Http404
+        messages.success(request, gettext("The previous key is not accepted any more."))
+        return self._back(app)
 
     def _posted(self, request: HttpRequest, object_id: str) -> App:
         app: App = self.fetch(request, object_id, change=True)
@@ -218,6 +232,7 @@ def _keys(app: App) -> list[dict[str, Any]]:
     return [
         {
             "kind": row.get_kind_display(), "slot": row.get_slot_display(), "at": row.created_at,
+            "forget": row.kind if row.slot == AppKey.Slot.PREVIOUS else "",
             "shown": fingerprint(row.value) if row.kind == AppKey.Kind.RSA else "••••••",
         }
         for row in rows

@@ -82,7 +82,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
 
     def _run(self, request: HttpRequest, change: ChangeRequest, decision: str, comment: str) -> None:
         try:
-            _DECISIONS[decision](change=change, user=request.user, comment=comment)  # type: ignore[operator]
+            _DECISIONS[decision](change=change, user=request.user, comment=comment)  # type: ignore[arg-type]
         except TransitionRefused as exc:
             messages.error(request, str(exc))
         except ChannelConfigInvalid as exc:

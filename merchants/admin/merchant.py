@@ -25,6 +25,7 @@ class MerchantAdmin(StateButtonsAdmin):
     can_add = can_change = True
     list_display = ["name", "number", "state_label", "account_count", "contact_name", "created_at"]
     list_filter = ["state"]
+    ordering = ["-id"]
     search_fields = ["name", "short_name", "merchant_no"]
     search_help_text = _("Name or merchant number")
     fieldsets = [

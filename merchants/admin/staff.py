@@ -44,13 +44,13 @@ class _TenantMatchesRole:
         return cleaned
 
 
-class StaffCreationForm(_TenantMatchesRole, UserCreationForm):  # type: ignore[misc]
+class StaffCreationForm(_TenantMatchesRole, UserCreationForm):
     class Meta:
         model = User
         fields = ("username", "role", "merchant", "app")
 
 
-class StaffChangeForm(_TenantMatchesRole, UserChangeForm):  # type: ignore[misc]
+class StaffChangeForm(_TenantMatchesRole, UserChangeForm):
     class Meta:
         model = User
         fields = "__all__"
@@ -58,7 +58,7 @@ class StaffChangeForm(_TenantMatchesRole, UserChangeForm):  # type: ignore[misc]
 
 
 @admin.register(User)
-class StaffAdmin(UserAdmin, TenantAdmin):
+class StaffAdmin(UserAdmin, TenantAdmin):  # type: ignore[type-arg]
     form = StaffChangeForm
     add_form = StaffCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -67,7 +67,7 @@ class StaffAdmin(UserAdmin, TenantAdmin):
     list_filter = ["role", "is_active"]
     search_fields = ["username", "first_name", "last_name", "email"]
     readonly_fields = ["last_login", "date_joined"]
-    filter_horizontal: Any = ()
+    filter_horizontal = ()
     fieldsets = [
         (None, {"fields": ["username", "password", "role", "merchant", "app"]}),
         (_("Person"), {"fields": ["last_name", "first_name", "email"]}),

@@ -40,7 +40,7 @@ class DelaysField(forms.CharField):
         return delays
 
 
-class RetryScheduleForm(forms.ModelForm):
+class RetryScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     delays = DelaysField(
         label=_("delays (seconds)"), widget=UnfoldAdminTextareaWidget({"rows": 3}),
         help_text=_("In this order, for example 5, 10, 30, 60."),

@@ -31,7 +31,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
             raise self.get_invalid_login_error()
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        cleaned: dict[str, Any] = super().clean()
         user = self.get_user()
         if user is not None and security.has_device(user):
             token = (self.cleaned_data.get("otp_token") or "").replace(" ", "")

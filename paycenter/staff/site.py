@@ -16,11 +16,11 @@ from paycenter.staff.landing import landing_context
 from paycenter.staff.login import LoginForm
 
 
-class PaycenterAdminSite(UnfoldAdminSite):
+class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
     """Admits staff whose role fits the entrance and whose second factor is verified where it is needed."""
 
-    site_url = None  # type: ignore[assignment]
-    index_title = _("Overview")  # type: ignore[assignment]
+    site_url = None
+    index_title = _("Overview")
     index_template = "admin/landing.html"
     enable_nav_sidebar = True
 
@@ -41,7 +41,8 @@ class PaycenterAdminSite(UnfoldAdminSite):
         """The login page; who still has to set up a second factor is sent there first."""
         if request.method == "GET" and security.must_enrol(request.user):
             return HttpResponseRedirect(reverse("admin:security_enrol"))
-        return super().login(request, extra_context)
+        answer: HttpResponse = super().login(request, extra_context)
+        return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return super().index(request, {**landing_context(request), **(extra_context or {})})

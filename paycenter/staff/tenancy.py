@@ -66,7 +66,7 @@ class TenantScope:
         return rows.none()
 
 
-class TenantAdmin(TenantScope, ModelAdmin):
+class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     """Base of every admin page. Nothing can be added, changed or deleted unless the page says so."""
 
     list_fullwidth = True
@@ -107,7 +107,8 @@ class TenantAdmin(TenantScope, ModelAdmin):
         model = db_field.remote_field.model
         page = self.admin_site._registry.get(model)
         if page is not None:
-            return page.get_queryset(request)
+            scoped: QuerySet[Any] = page.get_queryset(request)
+            return scoped
         rows: QuerySet[Any] = model._default_manager.all()
         return rows if tenant_of(request.user) is None else rows.none()
 

@@ -19,7 +19,8 @@ from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMet
 from merchants.onboarding import certificate_expiry, merged_config
 from merchants.states import MerchantState
 from paycenter.errors import ChannelConfigInvalid, NotSent, TransitionRefused
-from paycenter.models import Event
+from paycenter.http import HttpCall, _recorder
+from paycenter.models import Event, Exchange
 from tests import factories
 from tests.conftest import World
 from tests.factories import fresh
@@ -325,3 +326,19 @@ def test_the_first_certificate_to_end_counts_and_authorities_do_not() -> None:
 def test_merchants_are_never_deleted_with_their_accounts(world: World) -> None:
     with pytest.raises(Exception, match="protected"):
         Merchant.objects.get(pk=world.merchant.pk).delete()
+
+
+def test_the_check_is_in_the_exchange_log_with_its_secrets_masked(draft: PaymentAccount, monkeypatch: Any) -> None:
+    call = HttpCall("POST", "https://channel.example/check", {}, b'{"secret": "s3cret-of-the-channel"}', "check")
+
+    def say_something(_self: Any) -> CheckResult:
+        calls = _recorder.get()
+        assert calls is not None
+        calls.append(call)
+        return CheckResult(ok=True, message=Label("好", "fine"))
+
+    monkeypatch.setattr(fakepay.FakeProvider, "check", say_something)
+    services.account_check(account=draft, actor=BOSS)
+    row = Exchange.objects.get(operation="check")
+    assert row.merchant_no == draft.merchant.merchant_no
+    assert CONFIG["secret"] not in row.request

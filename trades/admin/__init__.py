@@ -1,5 +1,5 @@
 """Trades, their attempts and timeline, and abnormal payments: all read-only."""
 
-from trades.admin import abnormal, trade
+from trades.admin import abnormal, health, trade
 
-__all__ = ["abnormal", "trade"]
+__all__ = ["abnormal", "health", "trade"]

@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -204,7 +204,8 @@ def _paid_today(request: HttpRequest, page: Any) -> list[Card]:
     return [
         Card(
             gettext("Paid today"), money(row["total"], row["currency"]), link,
-            gettext("%(count)d payments") % {"count": row["count"]}, "good" if row["count"] else "calm", "payments", 10,
+            ngettext("%(count)d payment", "%(count)d payments", row["count"]) % {"count": row["count"]},
+            "good" if row["count"] else "calm", "payments", 10,
         )
         for row in sums
     ]  # fmt: skip

@@ -319,3 +319,12 @@ def test_nothing_in_the_admin_can_be_deleted(world: World) -> None:
             url = f"/admin/{model._meta.app_label}/{model._meta.model_name}/{record.pk}/delete/"
             assert boss.post(url, {"post": "yes"}).status_code == 403, url
             assert model._default_manager.filter(pk=record.pk).exists()
+
+
+def test_a_previous_key_is_forgotten_by_one_person(operator: Client, world: World) -> None:
+    AppKey.objects.create(app=world.app, kind="hmac", slot="previous", value="old")
+    url = f"/admin/merchants/app/{world.app.pk}/forget/hmac/"
+    assert operator.get(url).status_code == 404
+    operator.post(url)
+    assert list(AppKey.objects.filter(app=world.app).values_list("slot", flat=True)) == ["current"]
+    assert operator.post(f"/admin/merchants/app/{world.app.pk}/forget/nonsense/").status_code == 404

@@ -1,0 +1,1 @@
+"""How dates look: the same unambiguous way in every language."""

@@ -1,0 +1,59 @@
+"""Channel health (渠道健康): which accounts are shed just now, and the switch by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from paycenter.staff.display import chip
+from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of
+from trades.models import ChannelHealth, ChannelSwitch
+from trades.shedding import switch_set
+
+
+class SwitchForm(forms.Form):
+    """By hand, with a reason that is kept."""
+
+    switch = forms.ChoiceField(label=_("switch"), choices=ChannelSwitch.choices)
+    reason = forms.CharField(label=_("Reason"), min_length=2, max_length=300)
+
+
+@admin.register(ChannelHealth)
+class ChannelHealthAdmin(ReadOnlyAdmin):
+    list_display = ["account", "health_label", "switch", "failures", "opened_at", "next_probe_at", "last_error"]
+    list_filter = ["switch"]
+    ordering = ["-opened_at", "id"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("account__merchant").defer("account__config")
+
+    @display(description=_("state"))
+    def health_label(self, obj: ChannelHealth) -> str:
+        if obj.switch == ChannelSwitch.ALWAYS_OFF:
+            return chip(_("out of use"), "bad")
+        shed = obj.opened_at is not None and obj.switch != ChannelSwitch.ALWAYS_ON
+        return chip(_("shed"), "bad") if shed else chip(_("in use"), "good")
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """The switch. What it was changed to takes effect in every process within seconds."""
+        health = self.fetch(request, object_id)
+        if request.method == "POST":
+            self.require(request, "trades.change_channelhealth")
+        form = SwitchForm(request.POST or None, initial={"switch": health.switch})
+        if request.method == "POST" and form.is_valid():
+            switch_set(account=health.account, actor=actor_of(request.user), **form.cleaned_data)
+            messages.success(request, gettext("Saved."))
+            return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
+        context = self.page_context(
+            request, health, title=str(health.account), forms=[form], submit=gettext("Save"), cancel="../../",
+            intro=health.last_error,
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/form.html", context)
