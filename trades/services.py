@@ -279,7 +279,9 @@ def _resolve_unknown(attempt: Attempt, deadline: float, actor: str) -> bool:
     if answer is None and fresh.state in LIVE_ATTEMPT_STATES:
         Attempt.objects.filter(pk=fresh.pk).update(in_flight_until=None)
         error = outcome_error(fresh.trade, fresh)
-        raise error if error is not None else ChannelUnknown
+        if error is not None:
+            raise error
+        return False
     return bool(fresh.state == AttemptState.UNKNOWN)
 
 
