@@ -9,6 +9,7 @@ from __future__ import annotations
 import structlog
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base import InboundRequest, Notice, NoticeKind, PaymentState, Provider, Reply
 from merchants.channels import provider_of
@@ -23,6 +24,11 @@ from trades.states import LIVE_ATTEMPT_STATES, TradeState
 from trades.telling import trade_advance
 
 log = structlog.get_logger(__name__)
+_TITLES = {
+    "bad signature": gettext_noop("A notification was refused: its signature is wrong"),
+    "not for this order": gettext_noop("A notification was refused: it is not for this order"),
+    "not understood": gettext_noop("A notification was refused: it was not understood"),
+}
 QUERY_TASK = "trades.tasks.query_due"
 
 
@@ -37,7 +43,8 @@ def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
     provider = provider_of(attempt.account)
     try:
         notice = _parsed(provider, request)
-        if notice.order_no != attempt.channel_order_no:
+        # Where a channel's numbers begin anew each day, yesterday's genuine notice is about another order.
+        if (notice.order_no, notice.order_day) != (attempt.channel_order_no, attempt.order_day):
             raise IdentityMismatch("it names another order than its address")
     except InboundRefused as exc:
         _refuse(attempt, exc)
@@ -98,7 +105,9 @@ def _record_refund_notice(attempt: Attempt, notice: Notice, actor: str) -> None:
         record_event(locked, "attempt.refund_notice", actor=actor, detail=detail)
         alert(
             kind="refund", key=f"refund-notice:{attempt.attempt_no}:{notice.refund_no}",
-            title="The channel reports a refund", text=f"Attempt {attempt.attempt_no}: {detail}",
+            title=gettext_noop("The channel reports a refund"),
+            text=gettext_noop("Attempt %(attempt_no)s: %(word)s"),
+            context={"attempt_no": attempt.attempt_no, "word": detail},
             merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
         )  # fmt: skip
 
@@ -107,8 +116,9 @@ def _refuse(attempt: Attempt, exc: InboundRefused) -> None:
     alert(
         kind="security", key=f"inbound:{type(exc).__name__}:{attempt.attempt_no}",
         severity="warning" if isinstance(exc, MalformedInbound) else "critical",
-        title=f"A notification was refused: {_reason(exc)}",
-        text=f"Attempt {attempt.attempt_no} ({attempt.method}): {exc}",
+        title=_TITLES[_reason(exc)],
+        text=gettext_noop("Attempt %(attempt_no)s (%(method)s): %(word)s"),
+        context={"attempt_no": attempt.attempt_no, "method": attempt.method, "word": exc},
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip
 
@@ -137,5 +147,5 @@ def return_receive(*, attempt: Attempt, request: InboundRequest) -> None:
     with transaction.atomic():
         trade, locked = lock_attempt(attempt.pk)
         if trade.state == TradeState.PAYING and trade.current_attempt_id == locked.pk:
-            trade_advance(trade, "confirm_return", actor="payer", reason="the browser came back")
+            trade_advance(trade, "confirm_return", actor="payer", reason=gettext_noop("the browser came back"))
         query_now(locked)

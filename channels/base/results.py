@@ -127,10 +127,12 @@ class NoticeKind(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
     """A notification in the one internal form. Signature, app id and merchant id were checked by the
-    provider; order number, amount and currency are for the core to compare."""
+    provider; order number, amount and currency are for the core to compare, and `order_day` (`YYYYMMDD`)
+    where the channel's numbers repeat on other days (see `NumberRule`)."""
 
     kind: NoticeKind
     order_no: str
+    order_day: str = ""
     state: PaymentState | None = None
     amount: Money | None = None
     channel_trade_no: str | None = None

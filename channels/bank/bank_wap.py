@@ -1,0 +1,20 @@
+"""Mobile browser: the browser posts the signed order to the bank's own page."""
+
+from __future__ import annotations
+
+from channels.bank.provider import BankProvider
+from channels.base import Device, Form, Initiated, Label, Method, PayOrder, PayResult
+
+
+class BankWap(Method):
+    """docs/channels/bank.md; number and date follow https://openhome.cmbchina.com/pay/Default.aspx"""
+
+    code = "bank_wap"
+    name = Label("银行（手机网页）", "Bank (mobile web)")
+    instruction = "form"
+    devices = frozenset({Device.MOBILE})
+    own_cashier = True
+
+    def pay(self, provider: BankProvider, order: PayOrder) -> PayResult:
+        fields = provider.order_fields(order, "WAP")
+        return Initiated(instruction=Form(provider.gateway.address("/pay"), fields))

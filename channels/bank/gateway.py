@@ -1,0 +1,160 @@
+"""The bank on the wire: signed forms out, verified forms back. Knows no order.
+
+Specified in docs/channels/bank.md; numbers and dates follow China Merchants Bank's older gateway.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
+
+from channels.base import keys
+from channels.base.provider import Clock
+from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, UnknownOutcome
+from paycenter.http import HttpClient, TimeLimits
+
+# The bank's clock has no zone and no summer time: always Beijing, wherever this process runs.
+BEIJING = timezone(timedelta(hours=8), "Beijing")
+SUCCESS = "SUC0000"
+_TIME = "%Y%m%d%H%M%S"
+_MAX_FIELDS = 100
+_FORBIDDEN = re.compile(r"[&\x00-\x1f\x7f-\x9f]")
+
+
+def beijing(moment: datetime) -> str:
+    """An aware moment as the bank writes it: `YYYYMMDDhhmmss` in Beijing."""
+    return moment.astimezone(BEIJING).strftime(_TIME)
+
+
+def beijing_day(moment: datetime) -> str:
+    """The `YYYYMMDD` that, with the number, names an order made at this moment."""
+    return beijing(moment)[:8]
+
+
+def from_beijing(text: str) -> datetime | None:
+    """The aware moment of the bank's `YYYYMMDDhhmmss`; None where it is no time."""
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=BEIJING) if len(text) == 14 else None
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A gateway answer. `signed` is False only for an error, never for a success."""
+
+    code: str
+    message: str
+    data: Mapping[str, str]
+    signed: bool
+
+    @property
+    def ok(self) -> bool:
+        """The call itself succeeded, which says nothing about the order."""
+        return self.code == SUCCESS
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.code, self.message)))
+
+
+class Gateway:
+    """One merchant's signer and verifier at one gateway address; keys are parsed once, here."""
+
+    def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._url: str = config["gateway_url"].rstrip("/")
+        self._identity = {"BranchID": config["branch_id"], "CoNo": config["co_no"]}
+        self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
+        self._key = keys.load_private_key(config["merchant_private_key"])
+        self._bank_key = keys.parse_public_key(config["bank_public_key"])
+
+    def address(self, path: str) -> str:
+        """Where a call goes, or a browser posts its form."""
+        return f"{self._url}{path}"
+
+    def signed(self, kind: str, content: Mapping[str, str]) -> dict[str, str]:
+        """All fields of a message, signature included; the same content always gives the same."""
+        fields = {"Version": "1.0", "MsgType": kind, "SignType": "RSA2", **self._identity, **content}
+        fields["Signature"] = keys.sign_sha256(self._key, signing_text(fields).encode("utf-8"))
+        return fields
+
+    def call(self, path: str, kind: str, content: Mapping[str, str], *, operation: str) -> Answer:
+        """Ask the bank. Raises NotSent, or UnknownOutcome for a status other than 200, an unreadable
+        answer, a wrong signature, a success without one, and words about another merchant."""
+        fields = self.signed(kind, {**content, "Timestamp": beijing(self._clock())})
+        response = self._http.request(
+            "POST", self.address(path), headers={"content-type": "application/x-www-form-urlencoded"},
+            body=urlencode(fields, quote_via=quote, safe="").encode("ascii"), limits=self._limits,
+            operation=operation,
+        )  # fmt: skip
+        if response.status != 200:
+            raise UnknownOutcome(f"the bank answered HTTP {response.status}")
+        try:
+            return self._answer(kind, decode_form(response.body))
+        except MalformedInbound as exc:
+            raise UnknownOutcome("the bank's answer is not readable") from exc
+
+    def _answer(self, kind: str, fields: Mapping[str, str]) -> Answer:
+        code, message = fields.get("RspCode", ""), fields.get("RspMsg", "")
+        if not fields.get("Signature"):
+            if code in ("", SUCCESS):
+                raise UnknownOutcome("the bank's answer is not signed")
+            return Answer(code, message, fields, signed=False)
+        try:
+            self._check(fields, {f"{kind}.answer"})
+        except (BadSignature, IdentityMismatch) as exc:
+            raise UnknownOutcome(f"the bank's answer cannot be trusted: {exc}") from exc
+        return Answer(code, message, fields, signed=True)
+
+    def verify_inbound(self, raw: bytes, kinds: set[str]) -> dict[str, str]:
+        """Fields of a genuine notice or return of one of these kinds, for this very merchant.
+
+        Raises MalformedInbound, BadSignature or IdentityMismatch.
+        """
+        fields = decode_form(raw)
+        self._check(fields, kinds)
+        return fields
+
+    def _check(self, fields: Mapping[str, str], kinds: set[str]) -> None:
+        """The signature first: what an unknown sender says is not looked at."""
+        if fields.get("SignType") != "RSA2":
+            raise BadSignature("only RSA2 signatures are accepted")
+        text = signing_text(fields).encode("utf-8")
+        if not keys.verify_sha256(self._bank_key, fields.get("Signature", ""), text):
+            raise BadSignature("the signature is absent or wrong")
+        if fields.get("MsgType") not in kinds:
+            raise BadSignature("signed for another purpose")
+        for name, own in self._identity.items():
+            if fields.get(name) != own:
+                raise IdentityMismatch(f"{name} is not this account's")
+
+
+def signing_text(fields: Mapping[str, str]) -> str:
+    """Everything except `Signature`, sorted by name, raw values joined as `k=v&k=v`."""
+    return "&".join(f"{name}={fields[name]}" for name in sorted(fields) if name != "Signature")
+
+
+def decode_form(raw: bytes) -> dict[str, str]:
+    """Fields of a form body or query string, decoded once.
+
+    Raises MalformedInbound for bytes that are no form, a field that comes twice, and a name or value
+    with a character that would let the signed text be read in two ways.
+    """
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )  # fmt: skip
+    except ValueError as exc:
+        raise MalformedInbound("not a form") from exc
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise MalformedInbound("a field comes twice")
+    if any("=" in name or _FORBIDDEN.search(name + value) or not value for name, value in pairs):
+        raise MalformedInbound("a field is empty or holds a forbidden character")
+    return fields

@@ -1,0 +1,212 @@
+"""The bank for one merchant: orders signed, asked for, closed and reported, in the center's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from channels.bank.fields import FIELDS, check_fields
+from channels.bank.gateway import Answer, Gateway, beijing, beijing_day, from_beijing
+from channels.base import (
+    CheckResult,
+    CloseOutcome,
+    CloseResult,
+    InboundRequest,
+    Label,
+    Notice,
+    NoticeKind,
+    NumberRule,
+    OrderRef,
+    PaymentState,
+    PayOrder,
+    Provider,
+    QueryResult,
+    Reply,
+    ReturnNotice,
+)
+from channels.base.provider import Clock, utc_now
+from paycenter.errors import IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
+from paycenter.http import HttpClient
+from paycenter.money import Money
+
+SUBJECT_LENGTH = 64
+_NOT_FOUND, _PAID_ALREADY, _OVER_ALREADY = "ORD0001", "ORD0002", "ORD0003"
+_STATES = {
+    "UNPAID": PaymentState.UNPAID, "PAID": PaymentState.PAID,
+    "CLOSED": PaymentState.CLOSED, "EXPIRED": PaymentState.CLOSED,
+}  # fmt: skip
+# Apps' words for a funding source; a bank knows no others.
+_CARD_TYPES = {"credit": "CREDIT", "debit": "DEBIT"}
+_PAYMENT, _REFUND = "notice.payment", "notice.refund"
+_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})\.[0-9]{2}", re.ASCII)
+_DAY = re.compile(r"[0-9]{8}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+_CHECK_HINTS = {
+    "AUT0001": Label("银行没有这个分行号和商户号", "the bank does not know this branch and merchant number"),
+    "AUT0002": Label("银行不接受我们的签名：交给银行的公钥与这里的商户私钥不是一对",
+                     "the bank does not accept our signature: the public key it was given does not belong to "
+                     "this private key"),
+    "AUT0003": Label("服务器时钟不准", "the clock of this server is wrong"),
+}  # fmt: skip
+
+
+class BankProvider(Provider):
+    """Specified in docs/channels/bank.md. An order is named by its number and the Beijing day it was made."""
+
+    code = "bank"
+    name = Label("银行网关", "Bank gateway")
+    fields = FIELDS
+    masked_keys = frozenset({"PayerAccount", "Signature"})
+
+    def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock = utc_now) -> None:
+        super().__init__(config, http=http, clock=clock)
+        self.gateway = Gateway(config, http=http, clock=clock)
+
+    @classmethod
+    def check_config(cls, config: Mapping[str, Any], now: datetime) -> dict[str, list[Label]]:
+        return check_fields(config, now)
+
+    def number_rule(self) -> NumberRule:
+        return NumberRule(digits=int(self.config["order_no_digits"]))
+
+    def check(self) -> CheckResult:
+        """Ask for number 0, which is never given out: only a signed "no such order" proves both keys."""
+        number = "0" * self.number_rule().digits
+        content = {"BillNo": number, "Date": beijing_day(self.clock())}
+        try:
+            answer = self.gateway.call("/query", "query", content, operation="check")
+        except NotSent as exc:
+            words = Label(f"无法连接银行：{exc}", f"cannot reach the bank: {exc}")
+            return CheckResult(ok=False, message=words)
+        except UnknownOutcome as exc:
+            words = Label(f"银行的应答无法确认，请核对银行公钥与网关地址：{exc}",
+                          "the bank's answer cannot be trusted; check the bank's public key and the gateway "
+                          f"address: {exc}")  # fmt: skip
+            return CheckResult(ok=False, message=words)
+        if answer.signed and answer.code == _NOT_FOUND:
+            return CheckResult(ok=True, message=Label("连接正常，双方签名均已验证",
+                                                      "connected; both signatures verified"))  # fmt: skip
+        words = Label(f"银行拒绝：{answer}", f"the bank refused: {answer}")
+        hint = _CHECK_HINTS.get(answer.code, words)
+        return CheckResult(ok=False, message=hint, detail={"answer": str(answer)})
+
+    def order_fields(self, order: PayOrder, scene: str) -> dict[str, str]:
+        """Signed fields that a browser or the bank's SDK carries to the bank; it knows no order before.
+
+        The same order always gives the same fields, so sending it twice makes one order.
+        """
+        content = {
+            **self._name(order),
+            "Amount": order.amount.major,
+            "ExpireTime": beijing(order.expire_at),
+            "Subject": clean_text(order.subject, SUBJECT_LENGTH) or order.order_no,
+            "Scene": scene,
+            "NoticeUrl": order.notify_url,
+        }
+        if scene != "APP":
+            content["ReturnUrl"] = order.return_url
+        card_type = _CARD_TYPES.get(order.funding or "")
+        return self.gateway.signed("pay", {**content, "CardType": card_type} if card_type else content)
+
+    def query(self, order: OrderRef) -> QueryResult:
+        answer = self._ask("/query", "query", order)
+        if answer.code == _NOT_FOUND:
+            return QueryResult(state=PaymentState.NOT_FOUND, order_no=order.order_no,
+                               channel_state=answer.code, message=answer.message)  # fmt: skip
+        if not answer.ok:
+            raise UnknownOutcome(f"the bank answered {answer}")
+        word, data = answer.data.get("OrderStatus", ""), answer.data
+        state, amount = _STATES.get(word), parse_amount(data.get("Amount", ""))
+        if state is None:
+            raise UnknownOutcome(f"unknown order status {word!r}")
+        paid, serial = state is PaymentState.PAID, data.get("BankSerialNo")
+        if paid and (amount is None or serial is None):
+            raise UnknownOutcome("paid, but without amount or serial number")
+        return QueryResult(
+            state=state, order_no=order.order_no, amount=amount, channel_trade_no=serial if paid else None,
+            paid_at=from_beijing(data.get("PaidTime", "")) if paid else None,
+            refunded=parse_amount(data.get("RefundedAmount", "")) if paid else None,
+            payer_id=data.get("PayerAccount"), funding=data.get("CardType") if paid else None, channel_state=word,
+        )  # fmt: skip
+
+    def close(self, order: OrderRef) -> CloseResult:
+        answer = self._ask("/close", "close", order)
+        if answer.ok and answer.data.get("OrderStatus") == "CLOSED":
+            outcome = CloseOutcome.CLOSED
+        elif answer.code == _NOT_FOUND:
+            outcome = CloseOutcome.NOT_FOUND
+        elif answer.code in (_PAID_ALREADY, _OVER_ALREADY):
+            outcome = CloseOutcome.REFUSED
+        else:
+            raise UnknownOutcome(f"the bank answered {answer}")
+        return CloseResult(outcome=outcome, code=answer.code, message=answer.message)
+
+    def parse_notify(self, request: InboundRequest) -> Notice:
+        if request.method != "POST":
+            raise MalformedInbound("a notice is posted")
+        found = self.gateway.verify_inbound(request.body, {_PAYMENT, _REFUND})
+        number, day = _named(found)
+        word, serial = found.get("OrderStatus", ""), found.get("BankSerialNo")
+        state, amount = _STATES.get(word), parse_amount(found.get("Amount", ""))
+        if state is PaymentState.PAID and (amount is None or serial is None):
+            raise MalformedInbound("paid, but without amount or serial number")
+        kind = NoticeKind.HINT if state is None else NoticeKind.PAYMENT
+        return Notice(
+            kind=NoticeKind.REFUND if found["MsgType"] == _REFUND else kind, order_no=number, order_day=day,
+            state=state, amount=amount, channel_trade_no=serial,
+            paid_at=from_beijing(found.get("PaidTime", "")), payer_id=found.get("PayerAccount"),
+            funding=found.get("CardType"), channel_state=word, refund_no=found.get("RefundNo"),
+            notice_id=found.get("NoticeNo", ""),
+        )  # fmt: skip
+
+    def ack(self, notice: Notice) -> Reply:
+        return Reply(status=200, body=b"SUCCESS")
+
+    def nack(self, reason: str) -> Reply:
+        return Reply(status=200, body=b"FAIL")
+
+    def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
+        """A signed return names the order and no state; a payer who turned back brings no signature.
+
+        Raises IdentityMismatch for the same number of another day, which is another order.
+        """
+        if "Signature=" not in request.query:
+            return ReturnNotice(verified=False)
+        found = self.gateway.verify_inbound(request.query.encode("utf-8"), {"return"})
+        number, day = _named(found)
+        if day != beijing_day(order.sent_at):
+            raise IdentityMismatch("it names an order of another day")
+        return ReturnNotice(verified=True, order_no=number)
+
+    def _ask(self, path: str, kind: str, order: OrderRef) -> Answer:
+        """Signed words about this very order; raises UnknownOutcome for all others."""
+        name = self._name(order)
+        answer = self.gateway.call(path, kind, name, operation=kind)
+        if not answer.signed or any(answer.data.get(part) != value for part, value in name.items()):
+            raise UnknownOutcome(f"the bank's words are unsigned or about another order: {answer}")
+        return answer
+
+    def _name(self, order: OrderRef) -> dict[str, str]:
+        return {"BillNo": order.order_no, "Date": beijing_day(order.sent_at)}
+
+
+def _named(found: Mapping[str, str]) -> tuple[str, str]:
+    """Number and day of the order that a genuine message is about."""
+    number, day = found.get("BillNo", ""), found.get("Date", "")
+    if not number or not _DAY.fullmatch(day):
+        raise MalformedInbound("no order number or day")
+    return number, day
+
+
+def parse_amount(text: str) -> Money | None:
+    """Yuan with exactly two decimals; None for anything else."""
+    return Money.from_major(text) if _AMOUNT.fullmatch(text) else None
+
+
+def clean_text(text: str, length: int) -> str:
+    """Without control characters, `&` and lone surrogates; at most `length` characters."""
+    plain = _CONTROL.sub(" ", text).replace("&", "＆").encode("utf-8", errors="ignore").decode("utf-8")
+    return plain[:length].strip()
