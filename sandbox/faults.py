@@ -94,7 +94,8 @@ class Call:
 
 
 def count(context: Context, call: Call) -> None:
-    for number in {call.order_no, call.refund_no} - {""}:
+    # What is no readable text (half a character, say) names nothing.
+    for number in {n for n in (call.order_no, call.refund_no) if n and n.isprintable()}:
         context.store.count_call(call.channel, number[:64], call.operation)
 
 

@@ -138,6 +138,7 @@ def _check_signature(account: Account, params: Params) -> None:
 def biz_content(params: Params) -> dict[str, Any]:
     try:
         content = json.loads(params.get("biz_content") or "{}")
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except ValueError:
         content = None
     if not isinstance(content, dict):

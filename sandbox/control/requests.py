@@ -74,8 +74,8 @@ async def any_json(request: web.Request) -> Any:
 
 def text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
-    if not isinstance(value, str) or not value:
-        raise ControlError(400, f"{name} must be a non-empty text")
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ControlError(400, f"{name} must be a non-empty, printable text")
     return value
 
 

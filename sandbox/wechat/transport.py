@@ -129,6 +129,7 @@ def _json(request: web.Request, body: bytes) -> dict[str, Any]:
         raise Problem(400, "PARAM_ERROR", "Http头Content-Type应为application/json")
     try:
         data = json.loads(body)
+        json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except ValueError:
         data = None
     if not isinstance(data, dict):

@@ -75,7 +75,8 @@ def test_404_for_what_no_channel_has_seen_409_for_closed_and_paid(sandbox: Runni
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({}, "attempt_no"), ({"attempt_no": 7}, "attempt_no"), ({"attempt_no": "PAY001", "amount": 0}, "amount"),
+        ({}, "attempt_no"), ({"attempt_no": 7}, "attempt_no"), ({"attempt_no": "\ud800"}, "attempt_no"),
+        ({"attempt_no": "PAY001", "amount": 0}, "amount"),
         ({"attempt_no": "PAY001", "amount": 1.5}, "amount"), ({"attempt_no": "PAY001", "notify": "x"}, "notify"),
         ({"attempt_no": "PAY001", "color": 1}, "color"), ({"attempt_no": "PAY001", "pay": "x"}, "pay"),
         ({"attempt_no": "PAY001", "pay": {"type": "none"}}, "pay"), ([], "object"), (None, "object"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -49,6 +50,14 @@ def test_a_wrong_create_is_refused(wechat: WeChatMerchant, changed: dict[str, An
     assert (answer.status, answer.json["code"]) == (status, code)
     if code == "PARAM_ERROR":
         assert answer.json["detail"]["location"] == "body"
+
+
+def test_half_a_character_is_refused_and_breaks_nothing(sandbox: Running, wechat: WeChatMerchant) -> None:
+    body = json.dumps(wechat.order("W00001") | {"description": "\ud800"}).encode()
+    headers = wechat.headers("POST", "/v3/pay/transactions/native", body)
+    answer = sandbox.request("POST", "/v3/pay/transactions/native", body, headers)
+    assert (answer.status, answer.json["code"]) == (400, "PARAM_ERROR")
+    assert wechat.native("W00001").status == 200
 
 
 def test_repeating_a_create(sandbox: Running, wechat: WeChatMerchant) -> None:
