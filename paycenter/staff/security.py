@@ -44,7 +44,7 @@ def is_required(user: Any) -> bool:
 
 def has_device(user: Any) -> bool:
     """Whether this person has set up a second factor. Recovery codes exist only beside one."""
-    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
+    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
 def is_satisfied(user: Any) -> bool:
