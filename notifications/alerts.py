@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import F
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from notifications.models import Alert
 from paycenter.masking import mask_text
@@ -25,13 +28,19 @@ def alert(
     severity: str = "warning",
     merchant_no: str = "",
     trade_no: str = "",
+    context: Mapping[str, object] | None = None,
 ) -> None:
     """Raise an alert, or count it up when the same `key` was raised within ten minutes.
 
     Safe inside a transaction (it becomes visible with the commit, and its own failure is logged and
     does not spoil the caller's work) and outside one. It never waits for another transaction.
+
+    `title` and `text` are message ids (mark them with `gettext_noop`), told in the installation's language
+    whatever the present request speaks; `context` fills their `%(name)s` places.
     """
     now = timezone.now()
+    with translation.override(settings.LANGUAGE_CODE):
+        title, text = _told(title, context), _told(text, context)
     title, text, key = mask_text(title)[:160], mask_text(text), key[:160]
     try:
         with transaction.atomic():
@@ -42,6 +51,12 @@ def alert(
                 )  # fmt: skip
     except (DatabaseError, ValueError) as exc:
         log.error("alert not recorded", kind=kind, key=key, title=title, error=type(exc).__name__)
+
+
+def _told(message: str, context: Mapping[str, object] | None) -> str:
+    if not message:
+        return ""
+    return gettext(message) % context if context is not None else gettext(message)
 
 
 def _counted_up(key: str, now: datetime) -> bool:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base import CloseOutcome, PaymentState, Provider
 from channels.base.results import CloseResult
@@ -98,13 +99,14 @@ def _close_at_channel(attempt: Attempt, seen: PaymentState, actor: str) -> bool:
         _close_later(attempt)
         return False
     if result.outcome == CloseOutcome.CLOSED:
-        attempt_end(attempt_id=attempt.pk, failed=False, actor=actor, reason="closed at the channel")
+        attempt_end(attempt_id=attempt.pk, failed=False, actor=actor, reason=gettext_noop("closed at the channel"))
         return True
     if result.outcome == CloseOutcome.REFUSED:
         # Often because it was paid a moment ago: the channel's answer to a query decides.
         attempt_query(attempt_id=attempt.pk, actor=actor)
     elif _unpayable_by_time(attempt) and seen in (PaymentState.UNPAID, PaymentState.NOT_FOUND):
-        attempt_end(attempt_id=attempt.pk, failed=False, actor=actor, reason="unpaid after its own expiry")
+        reason = gettext_noop("unpaid after its own expiry")
+        attempt_end(attempt_id=attempt.pk, failed=False, actor=actor, reason=reason)
         return True
     attempt = load_attempt(attempt.pk)
     if attempt.state not in LIVE_ATTEMPT_STATES:
@@ -144,4 +146,6 @@ def _backoff(tries: int) -> timedelta:
 
 
 def _reason(trade: Trade) -> str:
-    return "closing was asked for" if trade.close_requested_at is not None else "unpaid at its expiry"
+    if trade.close_requested_at is not None:
+        return gettext_noop("closing was asked for")
+    return gettext_noop("unpaid at its expiry")

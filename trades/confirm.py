@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base import Notice, QueryResult
 from notifications.alerts import alert
@@ -43,6 +44,14 @@ class MoneyArrived:
             amount=word.amount, channel_trade_no=word.channel_trade_no, paid_at=word.paid_at,
             payer_id=word.payer_id, funding=word.funding, channel_state=word.channel_state,
         )  # fmt: skip
+
+
+_ALERT_TITLES = {
+    AbnormalKind.DUPLICATE: gettext_noop("Money arrived: the order was paid twice"),
+    AbnormalKind.LATE: gettext_noop("Money arrived after the order was closed"),
+    AbnormalKind.WRONG_AMOUNT: gettext_noop("Money arrived in another amount than was asked for"),
+    AbnormalKind.WRONG_CURRENCY: gettext_noop("Money arrived in another currency than was asked for"),
+}
 
 
 class Booked(StrEnum):
@@ -167,8 +176,9 @@ def _open_abnormal(
     abnormal_opened(abnormal, actor=actor)
     alert(
         kind="abnormal_payment", key=f"abnormal:{attempt.attempt_no}", severity="critical",
-        title=f"Money that settles no trade: {kind.value}",
-        text=f"{money.amount} arrived for trade {trade.trade_no} ({kind.value}).",
+        title=_ALERT_TITLES[kind],
+        text=gettext_noop("%(money)s arrived for trade %(trade_no)s and does not settle it."),
+        context={"money": money.amount, "trade_no": trade.trade_no},
         merchant_no=trade.merchant.merchant_no, trade_no=trade.trade_no,
     )  # fmt: skip
 
@@ -203,9 +213,12 @@ def _record_unverified(abnormal: AbnormalPayment, attempt: Attempt, actor: str) 
                  detail={"amount": abnormal.amount, "currency": abnormal.currency})  # fmt: skip
     alert(
         kind="security", key=f"unverified:{attempt.attempt_no}", severity="critical",
-        title="A notification names another amount than was asked for",
-        text=f"Attempt {attempt.attempt_no}: asked {attempt.money}, told {abnormal.currency} {abnormal.amount}"
-        " (minor units). The channel is being queried.",
+        title=gettext_noop("A notification names another amount than was asked for"),
+        text=gettext_noop(
+            "Attempt %(attempt_no)s: asked %(asked)s, told %(told)s. The channel is being queried."
+        ),
+        context={"attempt_no": attempt.attempt_no, "asked": attempt.money,
+                 "told": Money(abnormal.amount, abnormal.currency)},
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip
 
@@ -216,7 +229,7 @@ def _void_unverified(attempt: Attempt, actor: str) -> None:
         abnormal.attempt = attempt
         abnormal.resolved_at = timezone.now()
         advance(abnormal, "void", actor=actor, fields=("resolved_at",), event="abnormal.voided",
-                reason="the channel's own answer knows no such money")  # fmt: skip
+                reason=gettext_noop("the channel's own answer knows no such money"))  # fmt: skip
 
 
 def unverified_void(*, attempt_id: int, actor: str) -> None:
@@ -231,6 +244,8 @@ def unverified_void(*, attempt_id: int, actor: str) -> None:
 def _alert_contradiction(attempt: Attempt, text: str) -> None:
     alert(
         kind="security", key=f"contradiction:{attempt.attempt_no}", severity="critical",
-        title="A channel contradicts what is booked", text=f"Attempt {attempt.attempt_no}: {text}",
+        title=gettext_noop("A channel contradicts what is booked"),
+        text=gettext_noop("Attempt %(attempt_no)s: %(word)s"),
+        context={"attempt_no": attempt.attempt_no, "word": text},
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip

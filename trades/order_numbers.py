@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.utils.translation import gettext_noop
 
 from channels.base import NumberRule
 from merchants.api.errors import ChannelShed
@@ -24,8 +25,9 @@ def used_up_alert(account: PaymentAccount) -> None:
     """Tell people; to be called after the transaction that met NumbersUsedUp was rolled back."""
     alert(
         kind="channel", key=f"numbers:{account.payment_no}", severity="critical",
-        title="A channel's order numbers for today are used up",
-        text=f"{account.channel} account {account.payment_no} takes no more payments until tomorrow.",
+        title=gettext_noop("A channel's order numbers for today are used up"),
+        text=gettext_noop("%(channel)s account %(payment_no)s takes no more payments until tomorrow."),
+        context={"channel": account.channel, "payment_no": account.payment_no},
         merchant_no=account.merchant.merchant_no,
     )  # fmt: skip
 

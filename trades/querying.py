@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base import PaymentState, QueryResult
 from paycenter.errors import NotSent, UnknownOutcome
@@ -95,7 +96,7 @@ def _still_unpaid(attempt: Attempt, answer: QueryResult, actor: str) -> None:
         locked.save(update_fields=["channel_state", "next_query_at", "query_tries"])
         explicit = answer.state == PaymentState.UNPAID
         if explicit and trade.state == TradeState.CONFIRMING and trade.current_attempt_id == locked.pk:
-            trade_advance(trade, "resume_paying", actor=actor, reason="the channel says: not paid")
+            trade_advance(trade, "resume_paying", actor=actor, reason=gettext_noop("the channel says: not paid"))
 
 
 def _query_later(attempt: Attempt) -> None:
@@ -125,4 +126,4 @@ def lose_sight_of_stale(attempt: Attempt, actor: str) -> None:
         if locked.state == AttemptState.CREATED and abandoned:
             locked.in_flight_until = None
             advance(locked, "lose_sight", actor=actor, fields=("in_flight_until",), event="attempt.unknown",
-                    reason="the process that sent it did not come back")  # fmt: skip
+                    reason=gettext_noop("the process that sent it did not come back"))  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base import Method
 from channels.base.discovery import method_for, methods
@@ -202,7 +203,7 @@ def _same_again(current: Attempt) -> _Step | None:
         return _Step.WAIT
     if current.state == AttemptState.CREATED:
         advance(current, "lose_sight", actor="system", event="attempt.unknown",
-                reason="the process that sent it did not come back")  # fmt: skip
+                reason=gettext_noop("the process that sent it did not come back"))  # fmt: skip
     return _Step.RESEND
 
 
@@ -265,7 +266,7 @@ def _give_up_unsent(attempt: Attempt, actor: str) -> None:
         if locked.state == AttemptState.CREATED:
             locked.in_flight_until = locked.next_query_at = locked.next_close_at = None
             locked.error_code = "not_sent"
-            advance(locked, "fail", actor=actor, reason="the older attempt was paid; never sent",
+            advance(locked, "fail", actor=actor, reason=gettext_noop("the older attempt was paid; never sent"),
                     fields=("in_flight_until", "next_query_at", "next_close_at", "error_code"),
                     event="attempt.failed")  # fmt: skip
 

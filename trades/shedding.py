@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from merchants.api.errors import ChannelShed
 from merchants.channels import provider_of
@@ -141,9 +142,13 @@ def _open(health: ChannelHealth, account: PaymentAccount) -> None:
     record_event(health, "channel.shed", actor="system:breaker", reason=health.last_error)
     alert(
         kind="channel", key=f"shed:{account.payment_no}", severity="critical",
-        title="A channel does not answer and is shed",
-        text=f"{account.channel} account {account.payment_no}: {health.failures} unknown outcomes in a row;"
-        f" the last: {health.last_error}. New payments are refused until it answers again.",
+        title=gettext_noop("A channel does not answer and is shed"),
+        text=gettext_noop(
+            "%(channel)s account %(payment_no)s: %(failures)s unknown outcomes in a row; the last: %(error)s."
+            " New payments are refused until it answers again."
+        ),
+        context={"channel": account.channel, "payment_no": account.payment_no, "failures": health.failures,
+                 "error": health.last_error},
         merchant_no=account.merchant.merchant_no,
     )  # fmt: skip
 
