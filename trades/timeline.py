@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
@@ -44,7 +45,7 @@ def _events(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Event.objects.filter(trade_no=trade.trade_no).exclude(trade_no="").order_by("-id")[:LIMIT]
     return [
         Entry(
-            at=e.created_at, kind="event", title=e.type, note=e.reason,
+            at=e.created_at, kind="event", title=e.type, note=gettext(e.reason) if e.reason else "",
             who=e.actor if with_staff or not e.actor.startswith("staff:") else "staff",
             states=f"{e.from_state} → {e.to_state}" if e.from_state else e.to_state,
         )
