@@ -23,6 +23,8 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parent.parent
 VENV = Path(os.environ.get("PAYCENTER_VENV") or ROOT / ".venv").absolute()
 REQUIREMENTS = {"runtime": "requirements.txt", "dev": "requirements-dev.txt"}
+# What is tested with is pinned to the same versions as what runs, and more: it serves both.
+SERVED_BY = {"runtime": ("runtime", "dev"), "dev": ("dev",)}
 INSTALLER = ROOT / "requirements-installer.txt"
 
 
@@ -59,17 +61,24 @@ def must_start_over(venv: Path, version: Sequence[int] = sys.version_info[:2]) -
 
 def ensure(kind: str) -> None:
     """Create or complete the environment. Raises Hopeless."""
-    wanted = fingerprint((ROOT / REQUIREMENTS[kind]).read_bytes())
-    if is_ready(VENV, kind, wanted):
+    if _is_there(kind):
         return
     with _one_at_a_time():
-        if is_ready(VENV, kind, wanted):
+        if _is_there(kind):
             return
         try:
             _build(kind)
-            stamp(VENV, kind).write_text(wanted)
+            stamp(VENV, kind).write_text(_wanted(kind))
         except OSError as exc:
             raise _unwritable(exc, VENV) from exc
+
+
+def _wanted(kind: str) -> str:
+    return fingerprint((ROOT / REQUIREMENTS[kind]).read_bytes())
+
+
+def _is_there(kind: str) -> bool:
+    return any(is_ready(VENV, server, _wanted(server)) for server in SERVED_BY[kind])
 
 
 def _unwritable(exc: OSError, path: Path) -> Hopeless:

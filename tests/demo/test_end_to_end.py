@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import signal
 import socket
 import stat
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from deploy import environment
 from deploy.demo.client import CallFailed, Client
 from deploy.demo.layout import ROOT
 from tests.docs.pages import blocks
@@ -41,6 +44,13 @@ def parent(pid: int) -> int:
 
 
 def command(pid: int) -> str:
+    """Empty for a process that is gone meanwhile."""
+    with suppress(OSError):
+        return _command(pid)
+    return ""
+
+
+def _command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
@@ -275,6 +285,41 @@ def test_a_signal_while_starting_ends_everything(demo):
     assert "Stopping" in said
     assert "Traceback" not in said
     assert not demo.file.exists()
+
+
+def test_a_start_that_was_cut_short_is_taken_up_again(demo):
+    demo.start()
+    limit = time.monotonic() + 60
+    while not (demo.var / "log" / "prepare.log").exists():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    time.sleep(3)  # somewhere between the first migration and the last account
+    demo.process.kill()
+    demo.process.communicate()
+
+    document = demo.started()
+
+    assert [len(m["accounts"]) >= 2 for m in document["merchants"]] == [True, True]
+    assert json.loads((demo.var / "first-payment.json").read_text())["channel_trade_no"]
+
+
+def test_sigterm_to_make_ends_everything(demo):
+    ready = any(environment.is_ready(environment.VENV, kind, environment._wanted(kind)) for kind in ("runtime", "dev"))
+    if not ready or shutil.which("make") is None:
+        pytest.skip("make, or the environment that make builds, is not there")
+    make = subprocess.Popen(
+        ["make", "demo"], cwd=ROOT, env=demo.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    limit = time.monotonic() + 60
+    while not any("sandbox serve" in command(pid) for pid in demo.processes()):
+        assert time.monotonic() < limit, make.kill()
+        time.sleep(0.05)
+
+    make.send_signal(signal.SIGTERM)
+    said = make.communicate(timeout=20)[0]
+
+    demo.all_gone_within(15)
+    assert "Stopping" in said
 
 
 def test_a_program_that_is_killed_comes_back(demo):
