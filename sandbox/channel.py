@@ -48,6 +48,8 @@ class Channel(ABC):
     states_currency: ClassVar[bool] = True
     # Whether a refund made in the channel's own console is notified.
     tells_console_refunds: ClassVar[bool] = False
+    # Whether a refund that failed is notified.
+    tells_failed_refunds: ClassVar[bool] = True
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -91,6 +93,14 @@ class Channel(ABC):
 
     @abstractmethod
     def new_refund_no(self) -> str: ...
+
+    def merchant_order_no(self, payment: Payment) -> str:
+        """The number that the merchant sent, where the book names the order by more than that."""
+        return payment.order_no
+
+    def unused_order_no(self, payment: Payment) -> str:
+        """The name of an order that nobody knows, in the same form, for a false notice."""
+        return f"X{payment.order_no[1:]}"
 
     @abstractmethod
     def native_state(self, payment: Payment) -> str:

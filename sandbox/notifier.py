@@ -189,9 +189,12 @@ class Notifier:
     def settle(self, refund: Refund, state: RefundState) -> Refund:
         """End a refund and owe its notification, if the provider sends one."""
         payment = self._context.book.payment(refund.payment_id)
+        told = {RefundState.SUCCESS}
+        if self._context.channel_of(payment).tells_failed_refunds:
+            told.add(RefundState.FAIL)
         with self._context.store.together():
             settled = self._context.book.settle(refund, state)
-            if state is not RefundState.PENDING and refund.notify_url:
+            if state in told and refund.notify_url:
                 self.owe(payment, settled)
         return settled
 
