@@ -99,6 +99,22 @@ def test_a_late_lesser_word_never_moves_a_paid_trade_back(world: World, state: s
     assert (trade.state, trade.paid_amount) == ("paid", trade.amount)
 
 
+def test_late_and_duplicate_money_is_acknowledged_and_kept(world: World) -> None:
+    from trades.closing import trade_close
+
+    late = start(world)
+    trade_close(trade=late.trade, actor="test")
+    first = start(world, "fake_page", app_order_no="TWICE")
+    second = start(world, app_order_no="TWICE")
+    for attempt in (late, first, second):
+        assert post(attempt, world.book.notification(attempt.attempt_no)).content == b"fake-ok"
+
+    assert sorted(AbnormalPayment.objects.values_list("kind", "state")) == [("duplicate", "open"), ("late", "open")]
+    assert Notification.objects.filter(type="trade.duplicate_paid").count() == 2
+    assert factories.fresh(late.trade).state == "closed"
+    assert factories.fresh(first.trade).paid_amount == first.amount
+
+
 def test_an_unsigned_webhook_only_makes_a_query_due(world: World) -> None:
     attempt = start(world)
     Attempt.objects.update(next_query_at=None)
