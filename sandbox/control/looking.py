@@ -42,7 +42,8 @@ class Looking:
     def _describe(self, payment: Payment) -> dict[str, Any]:
         book = self.context.book
         return {
-            "attempt_no": payment.attempt_no, "channel": payment.channel, "channel_order_no": payment.order_no,
+            "attempt_no": payment.attempt_no, "channel": payment.channel,
+            "channel_order_no": self.context.channel_of(payment).merchant_order_no(payment),
             "channel_trade_no": payment.trade_no, "state": payment.state, "amount": payment.total,
             "ordered_amount": payment.amount, "currency": payment.currency, "scene": payment.scene,
             "refunded_amount": book.refunded(payment, settled=True),

@@ -122,4 +122,4 @@ class Paying:
             other = self.context.book.payment(row["id"])
             return {"order_no": other.order_no, "trade_no": other.trade_no,
                     "amount": other.total, "paid_at": other.paid_at}
-        return {"order_no": f"X{payment.order_no[1:]}", "trade_no": channel.new_trade_no()}
+        return {"order_no": channel.unused_order_no(payment), "trade_no": channel.new_trade_no()}
