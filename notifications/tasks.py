@@ -11,6 +11,7 @@ from typing import IO
 from celery import shared_task
 from django.conf import settings
 
+from notifications import certificates
 from notifications.deliveries import Pump
 from notifications.routes import send_due_alerts
 
@@ -61,3 +62,9 @@ def _open_lock_file() -> IO[str] | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("w")
     return None
+
+
+@shared_task
+def watch_certificates() -> int:
+    """Alert about certificates that run out; how many alerts were raised."""
+    return certificates.watch_certificates()

@@ -60,6 +60,7 @@ app.conf.update(
         "sequence events": every("paycenter.tasks.sequence_events", 1),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
+        "watch certificates": every("notifications.tasks.watch_certificates", 3600),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )
