@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from channels.base import keys
 from deploy.demo import private
 from deploy.demo.layout import Layout
+from merchants.keys import app_key_rotate
 from merchants.models import App, AppKey, Merchant, Role, User
 
 USERS: Mapping[str, Role] = {
@@ -60,24 +61,17 @@ def app_secrets(layout: Layout, app: App) -> dict[str, str]:
 
 
 def _rsa_key(layout: Layout, app: App) -> Path:
-    """The app's private key; a new pair where the file or the center's half is missing."""
+    """The app's private key; a new pair where the file is missing or is not the one that is registered."""
     folder = layout.var / "keys"
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{app.app_id}.pem"
     registered = AppKey.objects.filter(app=app, kind=AppKey.Kind.RSA, slot=AppKey.Slot.CURRENT).first()
-    if path.exists() and registered is not None:
-        return path
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private.write_text(
-        path,
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    AppKey.objects.update_or_create(
-        app=app, kind=AppKey.Kind.RSA, slot=AppKey.Slot.CURRENT, defaults={"value": public.decode()}
-    )
+    if registered is not None and path.exists():
+        known = keys.parse_private_key(path.read_bytes())
+        if keys.public_key_pem(known.public_key()) == registered.value:
+            return path
+    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private.write_text(path, keys.private_key_pem(made))
+    public = keys.public_key_pem(made.public_key())
+    app_key_rotate(app=app, kind=AppKey.Kind.RSA, value=public, actor="system", reason="demo")
     return path

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from channels.base import keys
+from channels.base.discovery import providers
 from deploy.demo import contracts, seed, staff
 from deploy.demo.claim import make_directories
 from deploy.demo.client import answers
 from deploy.demo.layout import ROOT, Trouble, read
-from merchants.models import App, CashierMethod, Merchant, PaymentAccount, Role, User
+from merchants.models import App, AppKey, CashierMethod, Merchant, PaymentAccount, Role, User
+from merchants.services import app_create
 from paycenter.models import RetrySchedule
 from tests.demo.test_children import wait_until
 from tests.demo.test_end_to_end import free_ports
@@ -46,11 +51,15 @@ def test_seeding_twice_is_seeding_once(layout, sandbox):
 
     assert layout.seeded.read_text() == first
     assert (Merchant.objects.count(), App.objects.count(), User.objects.count()) == (2, 2, 6)
-    assert PaymentAccount.objects.count() == len(accounts) == 4
+    played = {code for code in providers() if (ROOT / "sandbox" / code / "channel.py").exists()}
+    first_merchant, second_merchant = Merchant.objects.order_by("id")
+    assert {a.channel for a in accounts.values() if a.merchant == first_merchant} == played >= {"alipay", "wechat"}
+    assert {a.channel for a in accounts.values() if a.merchant == second_merchant} == {"alipay", "wechat"}
+    assert PaymentAccount.objects.count() == len(accounts) == len(played) + 2
     assert {a.state for a in accounts.values()} == {"active"}
     assert all(a.check_ok for a in accounts.values())
     modes = {(a.channel, a.config.get("key_mode") or a.config.get("verify_mode")) for a in accounts.values()}
-    assert len(modes) == 4, "each merchant signs in its own way"
+    assert len(modes) == len(accounts), "each merchant signs in its own way"
     for app, merchants in zip(App.objects.order_by("id"), (2, 1), strict=True):
         assert app.merchants.count() == merchants
         assert CashierMethod.objects.filter(app=app).values("merchant").distinct().count() == merchants
@@ -126,3 +135,22 @@ def test_lost_logins_are_made_anew_and_work(layout):
 
     assert after != before
     assert User.objects.get(username="auditor").check_password(after["auditor"]["password"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("trouble", ["lost", "another"])
+def test_the_private_key_in_the_file_is_always_the_registered_one(layout, trouble):
+    app = app_create(name="x", actor="system").app
+    path = Path(staff.app_secrets(layout, app)["rsa_private_key_path"])
+    before = path.read_text()
+    if trouble == "lost":
+        path.unlink()
+    else:
+        path.write_text(keys.private_key_pem(rsa.generate_private_key(65537, 2048)))
+
+    assert staff.app_secrets(layout, app)["rsa_private_key_path"] == str(path)
+
+    assert path.read_text() != before
+    public = keys.public_key_pem(keys.parse_private_key(path.read_text()).public_key())
+    assert AppKey.objects.get(app=app, kind="rsa", slot="current").value == public
+    assert staff.app_secrets(layout, app) == staff.app_secrets(layout, app)

@@ -21,7 +21,7 @@ def test_both_languages_show_the_same_commands(language):
 
 
 @pytest.mark.parametrize("name", READMES)
-def test_the_methods_named_are_those_there_are(name):
+def test_the_methods_named_are_those_of_the_two_wallets(name):
     named = set(re.findall(r"`((?:alipay|wechat)_[a-z0-9_]+)`", page(name)))
 
     assert named == {code for code in methods() if code.startswith(("alipay_", "wechat_"))}
