@@ -124,12 +124,15 @@ class Gateway:
             raise Untrusted("the signature is wrong")
 
 
+def signing_text(fields: Mapping[str, str]) -> str:
+    """Every field that is not empty except `signature`, sorted by name, raw values joined as `k=v&k=v`."""
+    kept = sorted(name for name, value in fields.items() if value and name != "signature")
+    return "&".join(f"{name}={fields[name]}" for name in kept)
+
+
 def signing_digest(fields: Mapping[str, str]) -> bytes:
-    """What is signed: the lower-case hexadecimal SHA-256 of all fields, as text and not as 32 bytes."""
-    text = "&".join(
-        f"{name}={fields[name]}" for name in sorted(fields) if name != "signature" and fields[name] != ""
-    )
-    return hashlib.sha256(text.encode("utf-8")).hexdigest().encode("ascii")
+    """What is signed: the lower-case hexadecimal SHA-256 of that text, as text and not as 32 bytes."""
+    return hashlib.sha256(signing_text(fields).encode("utf-8")).hexdigest().encode("ascii")
 
 
 def parse_answer(text: str) -> dict[str, str]:

@@ -215,4 +215,6 @@ def _notice_kind(found: Mapping[str, str]) -> NoticeKind:
         return NoticeKind.REFUND
     if kind != _PAYMENT:
         return NoticeKind.IGNORED
-    return NoticeKind.PAYMENT if found.get("respCode") in SUCCESS else NoticeKind.HINT
+    # A query's answer is signed alike, and its `respCode` is about the query: it must not pass for a notice.
+    genuine = "origRespCode" not in found and found.get("respCode") in SUCCESS
+    return NoticeKind.PAYMENT if genuine else NoticeKind.HINT
