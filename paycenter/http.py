@@ -69,6 +69,7 @@ class HttpCall:
 
 _recorder: ContextVar[list[HttpCall] | None] = ContextVar("http_recorder", default=None)
 _limits: ContextVar[TimeLimits | None] = ContextVar("http_limits", default=None)
+_deadline: ContextVar[float | None] = ContextVar("http_deadline", default=None)
 
 
 @contextmanager
@@ -92,11 +93,33 @@ def time_limit(seconds: float) -> Iterator[None]:
         _limits.reset(token)
 
 
+@contextmanager
+def one_time_limit(limits: TimeLimits) -> Iterator[None]:
+    """Let several calls inside the block (a token, then the request) take together what one call may take:
+    `limits.total`, or less where a `time_limit` around the block says less."""
+    around = _limits.get()
+    seconds = limits.total if around is None else min(limits.total, around.total)
+    token = _deadline.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+def seconds_left() -> float | None:
+    """What is left of the `one_time_limit` around this, at least 0; None outside of any."""
+    deadline = _deadline.get()
+    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
+
 def _tighter(own: TimeLimits, around: TimeLimits | None) -> TimeLimits:
-    """The client's own limits, cut down to what is left of the block's."""
-    if around is None:
-        return own
-    return TimeLimits(connect=min(own.connect, around.connect), total=min(own.total, around.total))
+    """The client's own limits, cut down to the block's and to what is left of a shared one."""
+    bounds = [own.total] if around is None else [own.total, around.total]
+    left = seconds_left()
+    if left is not None:
+        bounds.append(max(left, 0.05))
+    total = min(bounds)
+    return TimeLimits(connect=min(own.connect, total), total=total)
 
 
 class _Loop:

@@ -14,7 +14,15 @@ import pytest
 
 from paycenter.egress import EgressPolicy
 from paycenter.errors import NotSent, UnknownOutcome
-from paycenter.http import HttpClient, TimeLimits, recording, run_on_loop, time_limit
+from paycenter.http import (
+    HttpClient,
+    TimeLimits,
+    one_time_limit,
+    recording,
+    run_on_loop,
+    seconds_left,
+    time_limit,
+)
 from tests.paycenter.raw_server import RawServer, reply, reset
 
 SHORT = TimeLimits(connect=0.3, total=0.5)
@@ -124,6 +132,26 @@ class TestTimeLimits:
         assert time.monotonic() - started < 2
         raw_server.answer = reply(b"ok")
         assert client.request("GET", raw_server.url, limits=TimeLimits(5, 30)).status == 200
+
+    def test_several_calls_can_share_the_time_of_one(self, client: HttpClient, raw_server: RawServer) -> None:
+        raw_server.answer = drip(b"", b"", raw_server)
+        started = time.monotonic()
+        with time_limit(0.6), one_time_limit(TimeLimits(1, 20)):
+            with pytest.raises(UnknownOutcome):
+                client.request("GET", raw_server.url, limits=TimeLimits(0.4, 0.4))
+            left = seconds_left()
+            assert left is not None
+            assert left < 0.3
+            with pytest.raises(UnknownOutcome):
+                client.request("GET", raw_server.url, limits=TimeLimits(5, 30))
+            assert time.monotonic() - started < 1.0, "the second had what the first left, not the whole again"
+            with pytest.raises(UnknownOutcome):
+                client.request("GET", raw_server.url, limits=TimeLimits(5, 30))
+        assert time.monotonic() - started < 1.2
+        assert seconds_left() is None
+        raw_server.answer = reply(b"ok")
+        with one_time_limit(TimeLimits(1, 5)):
+            assert client.request("GET", raw_server.url).status == 200
 
     def test_waiting_callers_do_not_hold_up_others(self, client: HttpClient, raw_server: RawServer) -> None:
         slow = RawServer()
