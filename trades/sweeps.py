@@ -1,15 +1,16 @@
 """What is due, done in batches: queries, closes of expired trades, closes of superseded attempts.
 
-Work grows with what is due, never with what is stored. Channel calls of one batch run side by side,
-with a limit per channel so that one that hangs does not take all the places.
+Work grows with what is due, never with what is stored. Every channel has a lane of its own, so that one
+that hangs keeps its own rows waiting and nobody else's; the calls of a lane run side by side.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -22,29 +23,32 @@ from trades.models import Attempt, Trade
 from trades.querying import attempt_query, load_attempt, lose_sight_of_stale
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState
 
-BATCH = 200
+SIDE_BY_SIDE = 8  # calls of one lane at a time
+BATCH = 4 * SIDE_BY_SIDE  # claimed at once: even if every call takes its whole time, within the lease
 LEASE_SECONDS = 60.0
-PER_CHANNEL = 8
+LANE_SECONDS = 20.0  # a lane with more to do is left to the next tick
 log = structlog.get_logger(__name__)
+_lanes: set[tuple[str, str | None]] = set()
+_lanes_lock = threading.Lock()
 
 
-def query_due(limit: int = BATCH) -> int:
+def query_due() -> int:
     """Query attempts whose time has come. Returns how many."""
-    ids = claim_due(Attempt, "next_query_at", now=timezone.now(), lease=LEASE_SECONDS, limit=limit)
-    return run_side_by_side(_query_one, _by_channel(Attempt, ids, "channel"))
+    return _sweep("query", Attempt, "next_query_at", "channel", _query_one)
 
 
-def close_due(limit: int = BATCH) -> int:
+def close_due() -> int:
     """Close trades whose expiry has come. Returns how many were looked at."""
-    ids = claim_due(Trade, "next_close_at", now=timezone.now(), lease=LEASE_SECONDS, limit=limit)
-    channels = _by_channel(Trade, ids, "current_attempt__channel")
-    return run_side_by_side(lambda pk: trade_finish(trade_id=pk, actor="system:expiry"), channels)
+    return _sweep("close", Trade, "next_close_at", "current_attempt__channel", _close_one)
 
 
-def close_superseded(limit: int = BATCH) -> int:
+def close_superseded() -> int:
     """Close attempts that another one replaced or outran. Returns how many were looked at."""
-    ids = claim_due(Attempt, "next_close_at", now=timezone.now(), lease=LEASE_SECONDS, limit=limit)
-    return run_side_by_side(_finish_one, _by_channel(Attempt, ids, "channel"))
+    return _sweep("superseded", Attempt, "next_close_at", "channel", _finish_one)
+
+
+def _close_one(trade_id: int) -> None:
+    trade_finish(trade_id=trade_id, actor="system:expiry")
 
 
 def _finish_one(attempt_id: int) -> None:
@@ -59,40 +63,69 @@ def _query_one(attempt_id: int) -> None:
     attempt = load_attempt(attempt_id)
     if attempt.state == AttemptState.CREATED:
         lose_sight_of_stale(attempt, "system:query")
-    if attempt.state not in LIVE_ATTEMPT_STATES and not attempt.abnormal_payments.filter(state="unverified").exists():
+    doubted = attempt.abnormal_payments.filter(state="unverified")
+    if attempt.state not in LIVE_ATTEMPT_STATES and not doubted.exists():
         Attempt.objects.filter(pk=attempt_id).update(next_query_at=None)
         return
     attempt_query(attempt_id=attempt_id, actor="system:query")
 
 
-def _by_channel(model: type[models.Model], ids: list[int], path: str) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = defaultdict(list)
-    for pk, channel in model._default_manager.filter(pk__in=ids).order_by("pk").values_list("pk", path):
-        groups[channel or ""].append(pk)
-    return groups
+def _sweep(name: str, model: type[models.Model], due: str, path: str, work: Callable[[int], object]) -> int:
+    """Run a lane for every channel with due rows that this process is not sweeping already."""
+    rows = model._default_manager.filter(**{f"{due}__lte": timezone.now()})
+    channels: list[str | None] = sorted(set(rows.values_list(path, flat=True).distinct()), key=str)
+
+    def lane(channel: str | None) -> int:
+        if not _enter((name, channel)):
+            return 0
+        try:
+            return _run_lane(model, due, {path: channel} if channel else {f"{path}__isnull": True}, work)
+        finally:
+            _lanes.discard((name, channel))
+
+    if settings.SWEEP_THREADS == 0 or len(channels) <= 1:
+        return sum(lane(channel) for channel in channels)
+    with ThreadPoolExecutor(len(channels), "lane") as pool:
+        return sum(pool.map(lambda channel: _then_disconnect(lane, channel), channels))
 
 
-def run_side_by_side(work: Callable[[int], object], groups: dict[str, list[int]]) -> int:
-    """Run `work` for every id, channels in turn, a bounded number at a time; a failure is logged and
-    leaves its row to the next sweep. Returns the number of ids."""
-    ids = list(_interleaved(groups))
-    if settings.SWEEP_THREADS == 0:
-        for _channel, pk in ids:
+def _enter(lane: tuple[str, str | None]) -> bool:
+    with _lanes_lock:
+        if lane in _lanes:
+            return False
+        _lanes.add(lane)
+        return True
+
+
+def _run_lane(model: type[models.Model], due: str, only: dict[str, Any], work: Callable[[int], object]) -> int:
+    ends = time.monotonic() + LANE_SECONDS
+    done = 0
+    while time.monotonic() < ends:
+        ids = claim_due(model, due, now=timezone.now(), lease=LEASE_SECONDS, limit=BATCH, **only)
+        _side_by_side(work, ids)
+        done += len(ids)
+        if len(ids) < BATCH:
+            break
+    return done
+
+
+def _side_by_side(work: Callable[[int], object], ids: list[int]) -> None:
+    """Run `work` for every id; a failure is logged and leaves its row to the next sweep."""
+    if settings.SWEEP_THREADS == 0 or len(ids) <= 1:
+        for pk in ids:
             _guarded(work, pk)
-        return len(ids)
-    places = {channel: threading.Semaphore(PER_CHANNEL) for channel in groups}
+        return
+    places = min(SIDE_BY_SIDE, settings.SWEEP_THREADS, len(ids))
+    with ThreadPoolExecutor(places, "sweep") as pool:
+        list(pool.map(lambda pk: _then_disconnect(lambda one: _guarded(work, one), pk), ids))
 
-    def one(channel: str, pk: int) -> None:
-        with places[channel]:
-            try:
-                _guarded(work, pk)
-            finally:
-                connection.close()
 
-    with ThreadPoolExecutor(min(settings.SWEEP_THREADS, max(len(ids), 1)), "sweep") as pool:
-        for channel, pk in ids:
-            pool.submit(one, channel, pk)
-    return len(ids)
+def _then_disconnect(work: Callable[[Any], Any], argument: Any) -> Any:
+    """A pool's thread leaves no database connection behind."""
+    try:
+        return work(argument)
+    finally:
+        connection.close()
 
 
 def _guarded(work: Callable[[int], object], pk: int) -> None:
@@ -100,12 +133,3 @@ def _guarded(work: Callable[[int], object], pk: int) -> None:
         work(pk)
     except Exception:
         log.exception("sweep left a row for the next one", work=getattr(work, "__name__", ""), pk=pk)
-
-
-def _interleaved(groups: dict[str, list[int]]) -> Iterable[tuple[str, int]]:
-    queues = {channel: list(ids) for channel, ids in groups.items()}
-    while queues:
-        for channel in list(queues):
-            yield channel, queues[channel].pop(0)
-            if not queues[channel]:
-                del queues[channel]

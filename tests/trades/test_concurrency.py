@@ -220,6 +220,47 @@ def test_sweeps_run_calls_side_by_side(committed_world: World, settings: Any) ->
     assert set(Trade.objects.values_list("state", flat=True)) == {"closed"}
 
 
+def test_a_hanging_channel_keeps_only_its_own_rows_waiting(
+    committed_world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempts of one channel hang in the sweep; those of another are queried all the same, tick by tick."""
+    settings.SWEEP_THREADS = 8
+    world = committed_world
+    hanging = [trade_pay(app=world.app, order=world.order(), method="fake_qr") for _ in range(3)]
+    sound = [trade_pay(app=world.app, order=world.order(), method="fake_qr") for _ in range(3)]
+    Attempt.objects.filter(pk__in=[a.pk for a in hanging]).update(channel="hangs")
+    released = threading.Event()
+    from trades import sweeps
+
+    real = sweeps._query_one
+    stuck = {a.pk for a in hanging}
+
+    def query(pk: int) -> None:
+        if pk in stuck:
+            released.wait(10)
+        real(pk)
+
+    monkeypatch.setattr(sweeps, "_query_one", query)
+    for attempt in sound:
+        world.book.pay(attempt.attempt_no)
+    Attempt.objects.update(next_query_at=timezone.now())
+    first_tick = threading.Thread(target=lambda: (query_due(), connection.close()))
+    first_tick.start()
+    try:
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and Trade.objects.filter(state="paid").count() < 3:
+            time.sleep(0.02)
+        assert Trade.objects.filter(state="paid").count() == 3
+        late = trade_pay(app=world.app, order=world.order(), method="fake_qr")
+        world.book.pay(late.attempt_no)
+        Attempt.objects.filter(pk__in=[late.pk, *stuck]).update(next_query_at=timezone.now())
+        assert query_due() == 1, "the next tick leaves the hanging lane alone and does the rest"
+        assert factories.fresh(late.trade).state == "paid"
+    finally:
+        released.set()
+        first_tick.join()
+
+
 def test_a_channel_is_never_called_inside_a_transaction(committed_world: World, settings: Any) -> None:
     settings.TEST_WRAPS_TRANSACTIONS = False
     world = committed_world
