@@ -314,7 +314,7 @@ def test_the_statement_holds_a_clearing_day(client: Client, clock: Clock) -> Non
     late = client.paid(30000)
     refund = client.refund(early["queryId"], orderId="R" + secrets.token_hex(8), txnAmt="5000")
     assert [statement(client, day)["respCode"] for day in ("1130", "1201", "1331")] == ["98", "98", "10"]
-    clock.now += 2 * 86400
+    clock.now += 3 * 86400
     first = columns(statement(client, "1130")["fileContent"])
     assert [(row[9], row[6], row[27]) for row in first] == [
         (early["queryId"], "000000020000", client.contract.key)
