@@ -5,10 +5,13 @@ import tempfile
 
 # Workers of a parallel run (pytest-xdist) share nothing: each has a directory and a Redis database of its own.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
-if _worker or "PAYCENTER_VAR" not in os.environ:
+_settled = os.environ.get("PAYCENTER_TEST_WORKER") == _worker  # then this is a process that a test started
+if "PAYCENTER_VAR" not in os.environ or (_worker and not _settled):
     os.environ["PAYCENTER_VAR"] = tempfile.mkdtemp(prefix="paycenter-test-")
-if _worker and os.environ.get("REDIS_URL"):
+if _worker and not _settled and os.environ.get("REDIS_URL"):
     os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{1 + int(_worker)}"
+if _worker:
+    os.environ["PAYCENTER_TEST_WORKER"] = _worker
 os.environ.setdefault("PAYCENTER_EGRESS_ALLOWED", "127.0.0.0/8,::1/128")
 
 from paycenter.settings import *  # noqa: F403
