@@ -221,8 +221,8 @@ class User(AbstractUser):
     app = models.ForeignKey(App, models.PROTECT, null=True, blank=True, verbose_name=_("app"))
 
     class Meta(AbstractUser.Meta):
-        verbose_name = _("staff member")
-        verbose_name_plural = _("staff")
+        verbose_name = _("staff member")  # type: ignore[assignment]
+        verbose_name_plural = _("staff")  # type: ignore[assignment]
         constraints = [
             models.CheckConstraint(
                 name="user_tenant_matches_role",

@@ -37,7 +37,9 @@ def _create(path: Path) -> dict[str, Any]:
     except FileExistsError:
         return dict(json.loads(path.read_text()))
     except OSError as exc:
-        raise ImproperlyConfigured(f"cannot write {path}: {exc.strerror}; set PAYCENTER_VAR to a writable directory") from exc
+        raise ImproperlyConfigured(
+            f"cannot write {path}: {exc.strerror}; set PAYCENTER_VAR to a writable directory"
+        ) from exc
     finally:
         scratch.unlink(missing_ok=True)
     return made
