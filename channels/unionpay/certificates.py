@@ -19,6 +19,8 @@ from channels.base.fields import Label
 from channels.base.keys import KeyProblem
 
 UNIONPAY_NAME = "中国银联股份有限公司"
+# What stands in its place in UnionPay's test environment.
+_TEST_NAME = "00040000:SIGN"
 _CERTIFICATE_CHARS = 8192
 # The authority's own certificates are SHA-1 signed to this day, which `verify_directly_issued_by` refuses.
 # Messages are another matter: they are verified with SHA-256 only.
@@ -33,12 +35,17 @@ class Untrusted(ValueError):
 
 
 class Chain:
-    """The authorities that an account trusts. Shared by threads."""
+    """The authorities that an account trusts. Shared by threads.
+
+    With `check_name` False the name of the test environment's certificates is good too; a name of a
+    merchant's never is.
+    """
 
     def __init__(
         self, roots: Sequence[x509.Certificate], middles: Sequence[x509.Certificate], *, check_name: bool
     ) -> None:
-        self._roots, self._middles, self._check_name = roots, middles, check_name
+        self._roots, self._middles = roots, middles
+        self._names = {UNIONPAY_NAME} if check_name else {UNIONPAY_NAME, _TEST_NAME}
         # Text to (certificate, its authority): only what proved genuine, hence never many.
         self._known: dict[str, tuple[x509.Certificate, x509.Certificate]] = {}
 
@@ -62,7 +69,7 @@ class Chain:
         middle = next((m for m in self._middles if is_issued(certificate, m)), None)
         if middle is None or not any(is_issued(middle, root) for root in self._roots):
             raise Untrusted("the signer's certificate was not issued below the configured root")
-        if self._check_name and owner_of(certificate) != UNIONPAY_NAME:
+        if owner_of(certificate) not in self._names:
             raise Untrusted("the signer's certificate is not UnionPay's own")
         self._known[pem] = (certificate, middle)
         return certificate, middle

@@ -47,9 +47,9 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "check_cn", Label("核对银联证书的名称", "Check the name in UnionPay's certificate"), FieldKind.BOOLEAN,
         required=False, default=True,
-        help=Label("正式环境必须开启：只接受“中国银联股份有限公司”的证书。仅银联测试环境关闭。",
+        help=Label("正式环境必须开启：只接受“中国银联股份有限公司”的证书。仅在银联测试环境关闭，此时也接受测试证书的名称。",
                    "Must be on in production: only certificates of China UnionPay itself are accepted. "
-                   "Off for UnionPay's test environment only."),
+                   "Off for UnionPay's test environment only, whose certificates bear another name."),
     ),
     Field(
         "base_url", Label("网关地址", "Gateway address"), FieldKind.URL,

@@ -260,12 +260,15 @@ def test_old_and_new_authority_live_side_by_side(raw_config: dict[str, Any], par
         assert provider.parse_notify(posted(form(signed(notice(), signer)))).state is PaymentState.PAID
 
 
-def test_the_name_is_not_checked_in_the_test_environment(raw_config: dict[str, Any], parties: World) -> None:
+def test_the_test_environment_has_a_name_of_its_own(raw_config: dict[str, Any], parties: World) -> None:
     body = form(signed(notice(), party("041@Z2017-11-1@00040000:SIGN@00000001", parties.middle)))
     with pytest.raises(BadSignature, match="not UnionPay's own"):
         make_provider(raw_config).parse_notify(posted(body))
     lenient = make_provider({**raw_config, "check_cn": "false"})
-    assert lenient.parse_notify(posted(body)).state is PaymentState.PAID
+    for signer in (body, form(signed(notice(), parties.unionpay))):
+        assert lenient.parse_notify(posted(signer)).state is PaymentState.PAID
+    with pytest.raises(BadSignature, match="not UnionPay's own"):
+        lenient.parse_notify(posted(form(signed(notice(), parties.merchant))))
 
 
 # -- notifications as forms
