@@ -46,8 +46,12 @@ class Channel(ABC):
     ladder: ClassVar[tuple[float, ...]]
     # Whether a payment notification states the currency at all.
     states_currency: ClassVar[bool] = True
+    # Whether it signs its answers; where it does not, TLS alone vouches for them.
+    signs_answers: ClassVar[bool] = True
     # Whether a refund made in the channel's own console is notified.
     tells_console_refunds: ClassVar[bool] = False
+    # Topics of what is told beside a payment's own notification (its payer was authenticated ...).
+    preludes: ClassVar[tuple[str, ...]] = ()
     # Whether a refund that failed is notified.
     tells_failed_refunds: ClassVar[bool] = True
 

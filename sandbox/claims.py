@@ -32,7 +32,8 @@ class Signing(StrEnum):
 class Claim:
     """The contents of one notification; amounts in minor units, times in Unix seconds.
 
-    `merchant_id` and `app_id` are None where the contract's own are meant.
+    `merchant_id` and `app_id` are None where the contract's own are meant. `topic` is the step it is
+    about, where a provider also tells of others than the payment itself.
     """
 
     order_no: str
@@ -43,6 +44,7 @@ class Claim:
     merchant_id: str | None = None
     app_id: str | None = None
     signing: Signing = Signing.GENUINE
+    topic: str = ""
 
     def changed(self, changes: Mapping[str, Any]) -> Claim:
         """With what a fake says instead, as stored with the notification."""

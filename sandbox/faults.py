@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from sandbox.context import Context
 
 T = TypeVar("T")
-OPERATIONS = ("pay", "query", "close", "refund", "query_refund", "bill")
+# `token`: where a provider gives out access tokens.
+OPERATIONS = ("pay", "query", "close", "refund", "query_refund", "bill", "token")
 
 
 class Fault(StrEnum):
@@ -29,10 +31,11 @@ class Fault(StrEnum):
     NO_SIGNATURE = "no_signature"  # done, the answer is unsigned
     GARBAGE = "garbage"  # done, the answer is not the provider's format
     SLOW = "slow"  # done and answered, late
+    DRIP = "drip"  # done and answered, a byte at a time
     LOST_REPLY = "lost_reply"  # done, then no answer
 
 
-_DEFAULT_SECONDS = {Fault.TIMEOUT: 30.0, Fault.SLOW: 3.0}
+_DEFAULT_SECONDS = {Fault.TIMEOUT: 30.0, Fault.SLOW: 3.0, Fault.DRIP: 3.0}
 
 
 class Signature(StrEnum):
@@ -126,8 +129,27 @@ async def _mangled(
         return _drop(request)
     if armed.fault is Fault.GARBAGE:
         return web.Response(body=b"\x1f\x8b{]<garbage>\xff\xfe", content_type="application/json")
+    if armed.fault is Fault.DRIP:
+        return await _dripped(request, render(result, Signature.GENUINE), armed.seconds)
     signature = {Fault.BAD_SIGNATURE: Signature.BROKEN, Fault.NO_SIGNATURE: Signature.MISSING}
     return render(result, signature.get(armed.fault, Signature.GENUINE))
+
+
+async def _dripped(request: web.Request, whole: web.StreamResponse, seconds: float) -> web.StreamResponse:
+    """The genuine answer, its body spread evenly over `seconds` (an empty one comes at their end)."""
+    body = whole.body if isinstance(whole, web.Response) else None
+    if not isinstance(body, bytes) or not body:
+        await asyncio.sleep(seconds)
+        return whole
+    slow = web.StreamResponse(status=whole.status, headers=whole.headers)
+    slow.content_length = len(body)
+    with suppress(ConnectionError):
+        await slow.prepare(request)
+        for at in range(len(body)):
+            await slow.write(body[at : at + 1])
+            await asyncio.sleep(seconds / len(body))
+        await slow.write_eof()
+    return slow
 
 
 def _drop(request: web.Request) -> web.Response:

@@ -61,15 +61,22 @@ class Notifier:
         self, payment: Payment, refund: Refund | None = None, *, changes: Mapping[str, Any] | None = None,
         copies: int = 1, retries: bool = True, now: bool = True,
     ) -> Notice:  # fmt: skip
-        """Enter a notification; with `now` False it is only sent by `send_now`."""
-        clock = self._context.clock()
-        store = self._context.store
-        notice_id = store.insert(
-            "notice", payment_id=payment.id, refund_id=refund.id if refund else None,
-            notice_id=str(uuid.uuid4()), claim=dict(changes or {}), copies=copies, retries=int(retries),
-            next_at=clock if now else None,
+        """Enter a notification; with `now` False it is only sent by `send_now`.
+
+        A genuine one about a payment brings its provider's preludes along, in no certain order.
+        """
+        next_at = self._context.clock() if now else None
+        if now and refund is None and not changes:
+            for topic in self._context.channel_of(payment).preludes:
+                self._enter(payment, claim={"topic": topic}, copies=1, retries=0, next_at=next_at)
+        return self._enter(
+            payment, claim=dict(changes or {}), refund_id=refund.id if refund else None, copies=copies,
+            retries=int(retries), next_at=next_at,
         )  # fmt: skip
-        return self.notice(notice_id)
+
+    def _enter(self, payment: Payment, **values: Any) -> Notice:
+        fixed = {"payment_id": payment.id, "refund_id": None, "notice_id": str(uuid.uuid4())}
+        return self.notice(self._context.store.insert("notice", **(fixed | values)))
 
     def notice(self, notice_id: int) -> Notice:
         row = self._context.store.one("SELECT * FROM notice WHERE id = ?", notice_id)

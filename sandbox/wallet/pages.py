@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.amounts import yuan
+from sandbox.amounts import display
 from sandbox.book import NotPossible
 from sandbox.channel import Channel, DeviceRefused
 from sandbox.clock import wall_clock
@@ -201,12 +201,12 @@ def _details(payment: Payment, language: str) -> str:
 
 
 def _amount(payment: Payment) -> str:
-    symbol, number = _money(payment)[:1], _money(payment)[1:]
-    return f'<p class="amount"><small>{symbol}</small>{escape(number)}</p>'
+    symbol, number = display(payment.total, payment.currency)
+    return f'<p class="amount"><small>{escape(symbol)}</small>{escape(number)}</p>'
 
 
 def _money(payment: Payment) -> str:
-    return f"¥{yuan(payment.total)}"
+    return "".join(display(payment.total, payment.currency))
 
 
 def _name(channel: Channel, language: str) -> str:

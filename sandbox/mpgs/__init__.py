@@ -1,0 +1,1 @@
+"""MPGS hosted checkout, and an OAuth2 payment proxy in front of it."""
