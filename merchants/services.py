@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
@@ -29,6 +30,7 @@ from paycenter.http import recording
 from paycenter.numbers import new_short_number
 from paycenter.transitions import advance, lock, record_event, save_changed
 
+log = structlog.get_logger(__name__)
 # An account in these states is guarded: one person alone changes nothing about it.
 GUARDED_STATES = (MerchantState.ACTIVE, MerchantState.SUSPENDED)
 _IDENTITY_FIXED = Label(
@@ -298,7 +300,26 @@ def account_check(*, account: PaymentAccount, actor: str) -> CheckResult:
             save_changed(locked, ["checked_at", "check_ok", "check_message"])
         detail = {"payment_no": locked.payment_no, "ok": result.ok, "message": text}
         record_event(locked, "paymentaccount.checked", actor=actor, detail=detail)
+    if result.ok:
+        account_refresh_certificates(account=account)
     return result
+
+
+def account_refresh_certificates(*, account: PaymentAccount) -> bool:
+    """Fetch and keep the certificates a channel signs with, where it hands them out; False where it does not.
+
+    Trouble is logged, never raised. It waits for the channel: not inside a transaction.
+    """
+    try:
+        fetch = getattr(provider_of(account), "refresh_certificates", None)
+        if fetch is None:
+            return False
+        if found := fetch():
+            chain = "".join(certificate.pem for certificate in found)
+            account_store_fetched(account=account, values={"platform_certificates": chain})
+    except (ChannelError, KeyError) as exc:
+        log.warning("certificates not refreshed", payment_no=account.payment_no, error=type(exc).__name__)
+    return True
 
 
 def _ask(account: PaymentAccount) -> CheckResult:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import structlog
 from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from merchants.channels import provider_of
 from merchants.models import Nonce, PaymentAccount
-from merchants.services import account_store_fetched
+from merchants.services import account_refresh_certificates
 from merchants.states import MerchantState
-from paycenter.errors import ChannelError
 
-log = structlog.get_logger(__name__)
 _BATCH = 5000
 # Two clocks may differ a little; a nonce is kept somewhat longer than its timestamp can pass.
 _MARGIN = timedelta(seconds=60)
@@ -45,20 +41,5 @@ def refresh_certificates() -> int:
     # Numbers first: no cursor stays open while channels are asked.
     for pk in list(accounts.values_list("pk", flat=True)):
         account = PaymentAccount.objects.select_related("merchant").get(pk=pk)
-        asked += _refresh(account)
+        asked += account_refresh_certificates(account=account)
     return asked
-
-
-def _refresh(account: PaymentAccount) -> bool:
-    """Ask outside any transaction, then store. Channels without renewed certificates are left alone."""
-    try:
-        fetch = getattr(provider_of(account), "refresh_certificates", None)
-        if fetch is None:
-            return False
-        found = fetch()
-        if found:
-            chain = "".join(certificate.pem for certificate in found)
-            account_store_fetched(account=account, values={"platform_certificates": chain})
-    except (ChannelError, KeyError) as exc:
-        log.warning("certificates not refreshed", payment_no=account.payment_no, error=type(exc).__name__)
-    return True

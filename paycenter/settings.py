@@ -169,7 +169,7 @@ WHITENOISE_USE_FINDERS = MODE == "embedded"
 # ---- the contract's numbers (seconds) --------------------------------------------------------
 GOPAY_REPEAT_WINDOW = env.int("PAYCENTER_REPEAT_WINDOW", default=15)
 # With the overhead of a loaded machine an answer comes within 12 s.
-GOPAY_TIME_LIMIT = env.float("PAYCENTER_GOPAY_TIME_LIMIT", default=10.0)
+GOPAY_TIME_LIMIT = env.float("PAYCENTER_GOPAY_TIME_LIMIT", default=9.0)
 SUPERSEDE_WAIT = 2.0
 # Payments under way at a time through one account, and through one provider, in one process.
 CHANNEL_CONCURRENCY = env.int("PAYCENTER_CHANNEL_CONCURRENCY", default=64)

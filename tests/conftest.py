@@ -10,6 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
+from merchants import channels
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter import schedules, wakeup
 from tests import factories
@@ -23,6 +24,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No state of one test reaches the next; wake-ups to the broker go nowhere."""
     cache.clear()
     schedules.forget_cached()
+    channels._cache.clear()
     shedding._memory.__init__()  # type: ignore[misc]
     monkeypatch.setattr(wakeup._waker, "ask", lambda task: None)
 

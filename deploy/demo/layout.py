@@ -105,8 +105,6 @@ def surroundings(layout: Layout, broker: Mapping[str, str], environ: Mapping[str
         "PAYCENTER_PORT": str(layout.port),
         "PAYCENTER_SANDBOX_PORT": str(layout.sandbox_port),
         "PAYCENTER_PUBLIC_URL": layout.base_url,
-        # Below the promised 12 s by what a busy machine loses before and after waiting for a channel.
-        "PAYCENTER_GOPAY_TIME_LIMIT": environ.get("PAYCENTER_GOPAY_TIME_LIMIT", "9"),
         # Apps under development listen on this machine.
         "PAYCENTER_EGRESS_ALLOWED": "127.0.0.0/8,::1/128",
         "DJANGO_SETTINGS_MODULE": "paycenter.settings",

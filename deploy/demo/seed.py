@@ -13,7 +13,6 @@ from deploy.demo.layout import Layout, Trouble
 from merchants import services
 from merchants.models import AccountMethod, App, CashierMethod, Merchant, PaymentAccount
 from merchants.states import MerchantState
-from merchants.tasks import refresh_certificates
 from paycenter.errors import ChannelConfigInvalid, ConfigError
 from paycenter.models import RetrySchedule
 
@@ -34,17 +33,12 @@ def seed(layout: Layout) -> None:
     try:
         merchants = [_merchant(name, short) for short, name, _channels in MERCHANTS]
         apps = [_app(name, [merchants[i] for i in wanted]) for name, wanted in APPS]
-        known = PaymentAccount.objects.count()
         accounts = _accounts(layout, merchants)
-        opened = PaymentAccount.objects.count() > known
     except ConfigError as exc:
         raise Trouble(
             f"The database was filled with other keys than those in {layout.var / 'secrets.json'} ({exc})."
             " Use the data directory it was made with, or an empty database."
         ) from exc
-    if opened:
-        # Some channels sign their answers with certificates that have to be fetched first.
-        refresh_certificates()
     _cashiers(apps, accounts)
     _schedules()
     users = staff.staff(layout, merchants[0])

@@ -12,7 +12,7 @@ import pytest
 from channels.base import NoticeKind
 from merchants.channels import provider_of
 from merchants.models import PaymentAccount
-from merchants.services import account_create
+from merchants.services import account_check, account_create
 from merchants.tasks import refresh_certificates
 from paycenter.errors import BadSignature
 from tests import factories
@@ -72,3 +72,15 @@ def test_certificates_signed_by_a_stranger_change_nothing(
     assert refresh_certificates() == 1
     kept = PaymentAccount.objects.get(pk=account.pk)
     assert (kept.config, kept.config_version) == (account.config, account.config_version)
+
+
+def test_the_connection_check_fetches_them_so_that_the_first_payment_is_understood(
+    account: PaymentAccount, says: Any, notifies: Any, wx_keys: Any
+) -> None:
+    request = notifies(transaction(), sign=wx_keys.by_certificate)
+    for _ in range(2):  # once for the check itself
+        says(200, listing(wx_keys.platform_certificate), sign=wx_keys.by_certificate)
+    assert account_check(account=account, actor="test").ok
+    checked = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
+    assert checked.check_ok, "storing what the channel gave us keeps the check"
+    assert provider_of(checked).parse_notify(request).kind is NoticeKind.PAYMENT
