@@ -43,10 +43,10 @@ def pay_order(attempt: Attempt) -> PayOrder:
     )  # fmt: skip
 
 
-def call_channel(attempt: Attempt, work: Callable[[Provider], T]) -> T:
+def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: bool = False) -> T:
     """Run `work` with the attempt's provider and log every exchange, also of a call that failed.
 
-    Raises NotSent or UnknownOutcome. A defect in a provider counts as UnknownOutcome: the channel may
+    `judged` calls count for the circuit breaker: those that send payments. Raises NotSent or UnknownOutcome. A defect in a provider counts as UnknownOutcome: the channel may
     have acted. Must not be called inside a transaction.
     """
     _refuse_in_transaction()
@@ -56,13 +56,14 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T]) -> T:
         try:
             result = work(provider)
         except (NotSent, UnknownOutcome) as exc:
-            shedding.failure_report(attempt.account, str(exc))
+            if judged:
+                shedding.failure_report(attempt.account, str(exc))
             raise
         except Exception as exc:
             log.exception("provider defect", attempt_no=attempt.attempt_no, channel=attempt.channel)
             raise UnknownOutcome(f"the provider failed: {type(exc).__name__}") from exc
         else:
-            if calls:  # a redirect that was only signed here says nothing about the channel
+            if judged and calls:  # a redirect that was only signed here says nothing about the channel
                 shedding.success_report(attempt.account)
             return result
         finally:

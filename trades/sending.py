@@ -41,7 +41,7 @@ def attempt_send(*, attempt: Attempt, deadline: float, actor: str) -> Attempt:
     try:
         with time_limit(max(deadline - time.monotonic(), _LAST_MOMENT)):
             result: PayResult = call_channel(
-                attempt, lambda provider: provider.pay(attempt.method, provider_call)
+                attempt, lambda provider: provider.pay(attempt.method, provider_call), judged=True
             )
     except (NotSent, UnknownOutcome) as exc:
         return _lost_sight(attempt, exc, actor)

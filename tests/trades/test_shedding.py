@@ -59,6 +59,17 @@ def test_words_in_between_start_the_count_again(world: World) -> None:
     assert not ChannelHealth.objects.get().is_shed
 
 
+def test_payments_the_channel_is_still_working_on_do_not_count(world: World) -> None:
+    """A query that ends unknown ("in process", say) is no sign that sending does not work."""
+    from trades.querying import attempt_query
+
+    attempt = pay(world)
+    world.book.fault("query", *[UnknownOutcome("in process")] * 6)
+    for _ in range(6):
+        attempt_query(attempt_id=attempt.pk, actor="test")
+    assert pay(world).state == "submitted"
+
+
 def test_another_account_is_not_touched(world: World) -> None:
     other = factories.make_account(world.merchant)
     mine = {"payment_no": world.account.payment_no}
