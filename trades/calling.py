@@ -46,8 +46,9 @@ def pay_order(attempt: Attempt) -> PayOrder:
 def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: bool = False) -> T:
     """Run `work` with the attempt's provider and log every exchange, also of a call that failed.
 
-    `judged` calls count for the circuit breaker: those that send payments. Raises NotSent or UnknownOutcome. A defect in a provider counts as UnknownOutcome: the channel may
-    have acted. Must not be called inside a transaction.
+    `judged` calls count for the circuit breaker: those that send payments. Raises NotSent or
+    UnknownOutcome; a defect in a provider counts as the latter, for the channel may have acted. Must not
+    be called inside a transaction.
     """
     _refuse_in_transaction()
     provider = provider_of(attempt.account)
