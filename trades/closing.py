@@ -82,6 +82,8 @@ def attempt_finish(*, attempt_id: int, actor: str) -> bool:
         return False
     if attempt.state == AttemptState.CREATED:
         lose_sight_of_stale(attempt, actor)
+    # Before it is asked: an "unpaid" from before the expiry says nothing about what was left of it.
+    over = _unpayable_by_time(attempt)
     answer = attempt_query(attempt_id=attempt_id, actor=actor)
     attempt = load_attempt(attempt_id)
     if attempt.state not in LIVE_ATTEMPT_STATES:
@@ -89,10 +91,11 @@ def attempt_finish(*, attempt_id: int, actor: str) -> bool:
     if answer is None:
         _close_later(attempt)
         return False
-    return _close_at_channel(attempt, answer.state, actor)
+    unpaid = answer.state in (PaymentState.UNPAID, PaymentState.NOT_FOUND)
+    return _close_at_channel(attempt, actor, unpaid_after_expiry=over and unpaid)
 
 
-def _close_at_channel(attempt: Attempt, seen: PaymentState, actor: str) -> bool:
+def _close_at_channel(attempt: Attempt, actor: str, *, unpaid_after_expiry: bool) -> bool:
     try:
         result = call_channel(attempt, lambda provider: _close(provider, attempt))
     except (NotSent, UnknownOutcome):
@@ -104,7 +107,7 @@ def _close_at_channel(attempt: Attempt, seen: PaymentState, actor: str) -> bool:
     if result.outcome == CloseOutcome.REFUSED:
         # Often because it was paid a moment ago: the channel's answer to a query decides.
         attempt_query(attempt_id=attempt.pk, actor=actor)
-    elif _unpayable_by_time(attempt) and seen in (PaymentState.UNPAID, PaymentState.NOT_FOUND):
+    elif unpaid_after_expiry:
         reason = gettext_noop("unpaid after its own expiry")
         attempt_end(attempt_id=attempt.pk, failed=False, actor=actor, reason=reason)
         return True

@@ -112,7 +112,7 @@ def _record_success(attempt: Attempt, money: MoneyArrived, actor: str) -> None:
     attempt.paid_currency = money.amount.currency
     attempt.paid_at = money.paid_at or timezone.now()
     attempt.payer_id = money.payer_id
-    attempt.funding = money.funding or attempt.funding
+    attempt.funding = (money.funding or attempt.funding or "")[:64] or None
     attempt.channel_state = money.channel_state[:64]
     attempt.next_query_at = attempt.next_close_at = attempt.in_flight_until = None
     fields = (
@@ -223,8 +223,10 @@ def _record_unverified(abnormal: AbnormalPayment, attempt: Attempt, actor: str) 
     )  # fmt: skip
 
 
-def _void_unverified(attempt: Attempt, actor: str) -> None:
+def _void_unverified(attempt: Attempt, actor: str, *, before: datetime | None = None) -> None:
     found = AbnormalPayment.objects.select_for_update().filter(attempt=attempt, state=AbnormalState.UNVERIFIED)
+    if before is not None:
+        found = found.filter(created_at__lt=before)
     for abnormal in found:
         abnormal.attempt = attempt
         abnormal.resolved_at = timezone.now()
@@ -232,13 +234,14 @@ def _void_unverified(attempt: Attempt, actor: str) -> None:
                 reason=gettext_noop("the channel's own answer knows no such money"))  # fmt: skip
 
 
-def unverified_void(*, attempt_id: int, actor: str) -> None:
-    """The channel says explicitly that nothing was paid: void what a notification had claimed."""
+def unverified_void(*, attempt_id: int, actor: str, asked_at: datetime) -> None:
+    """The channel, asked at `asked_at`, says explicitly that nothing was paid: void what a notification
+    had claimed before. What was claimed since is newer than the answer."""
     if not AbnormalPayment.objects.filter(attempt_id=attempt_id, state=AbnormalState.UNVERIFIED).exists():
         return
     with transaction.atomic():
         _trade, attempt = lock_attempt(attempt_id)
-        _void_unverified(attempt, actor)
+        _void_unverified(attempt, actor, before=asked_at)
 
 
 def _alert_contradiction(attempt: Attempt, text: str) -> None:

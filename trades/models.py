@@ -207,14 +207,17 @@ class Attempt(AttemptStates, models.Model):
 
 
 class ChannelCounter(models.Model):
-    """The last order number given on a day to an account whose channel has a number format of its own."""
+    """The last order number given on a day where a channel has a number format of its own.
 
-    account = models.ForeignKey(PaymentAccount, models.CASCADE)
+    `scope` is the merchant as the channel knows it: two accounts that are one there share their numbers.
+    """
+
+    scope = models.CharField(max_length=170)
     day = models.CharField(max_length=8)
     last = models.BigIntegerField(default=0)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "day"], name="channelcounter_unique")]
+        constraints = [models.UniqueConstraint(fields=["scope", "day"], name="channelcounter_unique")]
 
 
 class ChannelSwitch(models.TextChoices):

@@ -47,8 +47,9 @@ def channel_order_number(account: PaymentAccount, attempt_no: str, at: datetime)
 
 def _next(account: PaymentAccount, rule: NumberRule, day: str) -> str:
     with transaction.atomic():
-        rows = ChannelCounter.objects.filter(account=account, day=day)
-        if not rows.update(last=F("last") + 1) and not _start_day(account, day):
+        scope = f"{account.channel}:{account.identity or account.payment_no}"
+        rows = ChannelCounter.objects.filter(scope=scope, day=day)
+        if not rows.update(last=F("last") + 1) and not _start_day(scope, day):
             rows.update(last=F("last") + 1)
         number = rows.values_list("last", flat=True).get()
     if number >= 10**rule.digits:
@@ -56,10 +57,10 @@ def _next(account: PaymentAccount, rule: NumberRule, day: str) -> str:
     return str(number).zfill(rule.digits)
 
 
-def _start_day(account: PaymentAccount, day: str) -> bool:
+def _start_day(scope: str, day: str) -> bool:
     try:
         with transaction.atomic():
-            ChannelCounter.objects.create(account=account, day=day, last=1)
+            ChannelCounter.objects.create(scope=scope, day=day, last=1)
     except IntegrityError:
         return False
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -32,22 +32,25 @@ def attempt_query(*, attempt_id: int, actor: str) -> QueryResult | None:
 
     Never raises for a channel's failure. Must not be called inside a transaction.
     """
-    attempt = load_attempt(attempt_id)
+    attempt, asked_at = load_attempt(attempt_id), timezone.now()
     try:
         answer = call_channel(attempt, lambda provider: provider.query(order_ref(attempt)))
     except (NotSent, UnknownOutcome):
         _query_later(attempt)
         return None
-    answer_apply(attempt=attempt, answer=answer, actor=actor)
+    answer_apply(attempt=attempt, answer=answer, actor=actor, asked_at=asked_at)
     return answer
 
 
-def answer_apply(*, attempt: Attempt, answer: QueryResult, actor: str) -> None:
-    """Do what a channel's verified answer says, through the normal path. Idempotent."""
+def answer_apply(*, attempt: Attempt, answer: QueryResult, actor: str, asked_at: datetime) -> None:
+    """Do what a channel's verified answer says, through the normal path. Idempotent.
+
+    `attempt` was read before the channel was asked, at `asked_at`: what came since is newer than the answer.
+    """
     if answer.state == PaymentState.PAID:
         payment_confirm(attempt_id=attempt.pk, money=MoneyArrived.of(answer), actor=actor)
         return
-    unverified_void(attempt_id=attempt.pk, actor=actor)
+    unverified_void(attempt_id=attempt.pk, actor=actor, asked_at=asked_at)
     if answer.state in (PaymentState.CLOSED, PaymentState.FAILED):
         attempt_end(attempt_id=attempt.pk, failed=answer.state == PaymentState.FAILED, actor=actor,
                     channel_state=answer.channel_state)  # fmt: skip
@@ -92,7 +95,7 @@ def _still_unpaid(attempt: Attempt, answer: QueryResult, actor: str) -> None:
         if locked.state not in LIVE_ATTEMPT_STATES:
             return
         locked.channel_state = answer.channel_state[:64]
-        _schedule_query(locked)
+        _schedule_query(locked, attempt)
         locked.save(update_fields=["channel_state", "next_query_at", "query_tries"])
         explicit = answer.state == PaymentState.UNPAID
         if explicit and trade.state == TradeState.CONFIRMING and trade.current_attempt_id == locked.pk:
@@ -103,13 +106,15 @@ def _query_later(attempt: Attempt) -> None:
     with transaction.atomic():
         _trade, locked = lock_attempt(attempt.pk)
         if locked.state in LIVE_ATTEMPT_STATES or locked.next_query_at is not None:
-            _schedule_query(locked)
+            _schedule_query(locked, attempt)
             locked.save(update_fields=["next_query_at", "query_tries"])
 
 
-def _schedule_query(attempt: Attempt) -> None:
-    attempt.query_tries += 1
-    attempt.next_query_at = timezone.now() + query_delay(attempt.channel, attempt.query_tries)
+def _schedule_query(locked: Attempt, asked: Attempt) -> None:
+    """The next query by the schedule; a hint that came since the channel was asked keeps its own."""
+    locked.query_tries += 1
+    if locked.next_query_at is None or locked.next_query_at == asked.next_query_at:
+        locked.next_query_at = timezone.now() + query_delay(locked.channel, locked.query_tries)
 
 
 def query_delay(channel: str, tries: int) -> timedelta:

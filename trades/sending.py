@@ -23,6 +23,7 @@ from trades.confirm import lock_attempt
 from trades.form_page import form_html
 from trades.models import Attempt, Trade
 from trades.querying import query_delay, trade_without_attempts
+from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance, trade_changed
 
@@ -91,7 +92,7 @@ def _refused(attempt: Attempt, refusal: Refused, actor: str) -> Attempt:
                 fields=("error_code", "error_message", "in_flight_until", "next_query_at", "next_close_at"),
                 event="attempt.failed",
             )  # fmt: skip
-            if refusal.final_for_trade and trade.is_open:
+            if refusal.final_for_trade and trade.is_open and not live_attempts(trade).exists():
                 trade.next_close_at = None
                 trade_advance(trade, "fail", actor=actor, reason=refusal.message, fields=("next_close_at",))
             else:

@@ -6,6 +6,7 @@ gets the same; who wants another method or amount first has the older attempt qu
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,15 +30,14 @@ from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import advance, lock, record_event
 from trades import shedding
 from trades.calling import release_connection
-from trades.closing import attempt_finish
 from trades.models import Attempt, Trade
 from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
 from trades.orders import OrderRequest
 from trades.querying import attempt_query, load_attempt
-from trades.selectors import live_attempts
 from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
-from trades.telling import trade_advance, trade_changed, trade_created
+from trades.switching import amount_change, attempt_begin, attempts_retire
+from trades.telling import trade_advance, trade_created
 
 _KEPT = (
     "app_order_no", "business_no", "amount", "currency", "subject", "body", "detail", "attach", "notify_url",
@@ -81,26 +81,13 @@ def trade_open(*, app: App, order: OrderRequest) -> Trade:
     actor = f"app:{app.app_id}"
     _refuse_unless_open(trade, order)
     if trade.amount != order.amount:
-        _retire_attempts(trade, actor)
+        attempts_retire(trade, actor)
     with transaction.atomic():
         locked = _lock_trade(trade.pk)
         _refuse_unless_open(locked, order)
         if locked.amount != order.amount:
-            _change_amount(locked, order.amount, actor)
+            amount_change(locked, order.amount, actor)
     return locked
-
-
-def _retire_attempts(trade: Trade, actor: str) -> None:
-    """Before the amount changes: what is live at the old amount is queried and closed, in two seconds;
-    what cannot be closed stays watched."""
-    live = list(live_attempts(trade).values_list("pk", flat=True))
-    if not live:
-        return
-    now = timezone.now()
-    Attempt.objects.filter(pk__in=live, superseded_at__isnull=True).update(superseded_at=now, next_close_at=now)
-    with time_limit(settings.SUPERSEDE_WAIT / 2 / len(live)):
-        for attempt_id in live:
-            attempt_finish(attempt_id=attempt_id, actor=actor)
 
 
 def trade_pay_with(
@@ -171,8 +158,8 @@ def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderReques
         if step is _Step.RESEND:
             if not _resolve_unknown(attempt, deadline, wish.actor):
                 continue
-        elif not _begin(attempt, older, deadline, wish):
-            raise AlreadyPaid
+        else:
+            attempt_begin(attempt, older, deadline, wish.actor)
         return attempt_send(attempt=load_attempt(attempt.pk), deadline=deadline, actor=wish.actor)
 
 
@@ -235,40 +222,6 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
                  detail={"method": wish.method, "amount": amount})  # fmt: skip
     trade_advance(trade, "start_paying", actor=wish.actor, fields=tuple(fields))
     return attempt
-
-
-def _begin(attempt: Attempt, older: Attempt | None, deadline: float, wish: _Wish) -> bool:
-    """Have the older attempt queried and closed, for at most two seconds, before the new one is sent.
-
-    False when the older one turned out to be paid: the new one is given up unsent.
-    """
-    if older is None:
-        return True
-    seconds = min(settings.SUPERSEDE_WAIT, max(deadline - time.monotonic() - 1, 0.05))
-    with time_limit(seconds / 2):  # two calls, query and close
-        attempt_finish(attempt_id=older.pk, actor=wish.actor)
-    with transaction.atomic():
-        trade = _lock_trade(attempt.trade_id)
-        if trade.is_open and trade.close_requested_at is None:
-            if trade.amount != attempt.amount:
-                _change_amount(trade, attempt.amount, wish.actor)
-            return True
-    _give_up_unsent(attempt, wish.actor)
-    if trade.state != TradeState.PAID:
-        raise OrderClosed
-    return False
-
-
-def _give_up_unsent(attempt: Attempt, actor: str) -> None:
-    with transaction.atomic():
-        _lock_trade(attempt.trade_id)
-        locked = lock(Attempt, pk=attempt.pk)
-        if locked.state == AttemptState.CREATED:
-            locked.in_flight_until = locked.next_query_at = locked.next_close_at = None
-            locked.error_code = "not_sent"
-            advance(locked, "fail", actor=actor, reason=gettext_noop("the older attempt was paid; never sent"),
-                    fields=("in_flight_until", "next_query_at", "next_close_at", "error_code"),
-                    event="attempt.failed")  # fmt: skip
 
 
 def _resolve_unknown(attempt: Attempt, deadline: float, actor: str) -> bool:
@@ -385,12 +338,7 @@ def _refuse_unless_open(trade: Trade, order: OrderRequest | None) -> None:
 
 
 def _content_of(source: Trade | OrderRequest) -> tuple[object, ...]:
-    return (source.currency, source.subject, source.body, source.detail, source.attach, source.notify_url,
+    # As text: Python takes 1, 1.0 and true for equal.
+    detail = json.dumps(source.detail, sort_keys=True)
+    return (source.currency, source.subject, source.body, detail, source.attach, source.notify_url,
             source.business_no)  # fmt: skip
-
-
-def _change_amount(trade: Trade, amount: int, actor: str) -> None:
-    trade.amount = amount
-    trade.version += 1
-    trade.save(update_fields=["amount", "version"])
-    trade_changed(trade, "trade.amount_changed", actor=actor)

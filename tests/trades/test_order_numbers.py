@@ -45,8 +45,13 @@ class TestOwnFormat:
         other = factories.make_account(world.merchant)
         assert channel_order_number(world.account, "A", NOON)[0] == channel_order_number(other, "A", NOON)[0]
 
+    def test_two_accounts_that_are_one_merchant_at_the_channel_share_their_numbers(self, world: World) -> None:
+        twins = [factories.make_account(world.merchant, identity="0010|123456") for _ in range(2)]
+        assert [channel_order_number(twin, "A", NOON)[0] for twin in twins] == ["000001", "000002"]
+
     def test_a_used_up_day_is_a_clear_error(self, world: World) -> None:
-        ChannelCounter.objects.create(account=world.account, day="20260301", last=999_998)
+        channel_order_number(world.account, "A", NOON)
+        ChannelCounter.objects.update(last=999_998)
         assert channel_order_number(world.account, "A", NOON)[0] == "999999"
         with pytest.raises(ChannelShed, match="used up"):
             channel_order_number(world.account, "A", NOON)
