@@ -13,13 +13,11 @@ from channels.base import OrderRef, PayOrder, Provider
 from merchants.channels import provider_of
 from paycenter import exchange
 from paycenter.errors import NotSent, UnknownOutcome
-from paycenter.http import recording, seconds_allowed
+from paycenter.http import recording
 from trades import shedding
 from trades.models import Attempt
 
 T = TypeVar("T")
-# Closing an older attempt while a payer waits gets less time than a healthy channel may need.
-HURRIED_SECONDS = 3.0
 log = structlog.get_logger(__name__)
 
 
@@ -60,7 +58,6 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
             result = work(provider)
         except (NotSent, UnknownOutcome) as exc:
             if judged:
-                if not _cut_short(exc):
                 shedding.failure_report(attempt.account, str(exc))
             raise
         except Exception as exc:
@@ -76,12 +73,6 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
                 app_order_no=attempt.trade.app_order_no, merchant_no=attempt.trade.merchant.merchant_no,
                 masked_keys=provider.masked_keys,
             )  # fmt: skip
-
-
-def _cut_short(exc: Exception) -> bool:
-    """Whether we were in such a hurry that the time-out says nothing about the channel's health."""
-    seconds = seconds_allowed()
-    return isinstance(exc.__cause__, TimeoutError) and seconds is not None and seconds < HURRIED_SECONDS
 
 
 def release_connection() -> None:
