@@ -38,6 +38,7 @@ class Entrance:
     def __init__(self) -> None:
         self._waiting: queue.Queue[tuple[InboundRequest, queue.Queue[Heard]]] = queue.Queue()
         self._open = False
+        self._client: Client | None = None  # made on first use; loading the middleware takes a while
         self.heard: list[Heard] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -60,6 +61,7 @@ class Entrance:
 
     def during(self, work: Callable[[], T]) -> T:
         """Run `work` elsewhere and answer what it makes the channel send."""
+        self._open = True  # before the first request can come
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(work)
             self.until(running.done)
@@ -79,7 +81,10 @@ class Entrance:
     def request(self, inbound: InboundRequest) -> Heard:
         """One request, handled as the entrance handles every other."""
         headers = {name: value for name, value in inbound.headers.items() if name not in _OF_THE_CONNECTION}
-        answer = Client(raise_request_exception=True).generic(
+        if self._client is None:
+            self._client = Client()
+        self._client.cookies.clear()
+        answer = self._client.generic(
             inbound.method, inbound.path + (f"?{inbound.query}" if inbound.query else ""), inbound.body,
             content_type=inbound.headers.get("content-type", ""), headers=headers,
         )  # fmt: skip

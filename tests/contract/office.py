@@ -5,19 +5,22 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
-from zoneinfo import ZoneInfo
+
+from django.utils import timezone
 
 from channels.base import InboundRequest
 from merchants.models import App, Merchant, PaymentAccount
+from merchants.onboarding import identity_of
 from tests import factories
 from tests.contract.desk import AMOUNT, CLIENT_IP, Desk, numbers
 from tests.contract.entrance import Entrance, Heard
 from trades.models import Attempt, ChannelCounter, Trade
+from trades.order_numbers import channel_order_number
 from trades.services import trade_pay
 
+_ORDERS_OF_A_TEST = 50
 RETURN_URL = "https://app.example.com/orders?from=center"
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -34,13 +37,12 @@ class Office:
     def open(cls, desk: Desk, entrance: Entrance) -> Office:
         merchant = factories.make_merchant()
         account = factories.make_account(
-            merchant, channel=desk.case.channel, config=desk.config, methods=(desk.case.method,)
-        )
-        rule = desk.provider.number_rule()
-        if rule is not None:  # the channel remembers the numbers of tests whose rows are gone
-            day = datetime.now(UTC).astimezone(ZoneInfo(rule.zone)).strftime("%Y%m%d")
-            last = max(next(numbers) for _ in range(5))
-            ChannelCounter.objects.create(account=account, day=day, last=last - 5)
+            merchant, channel=desk.case.channel, config=desk.config, methods=(desk.case.method,),
+            identity=identity_of(desk.case.provider, desk.config),
+        )  # fmt: skip
+        if desk.provider.number_rule() is not None:  # the channel remembers the numbers of rows that are gone
+            channel_order_number(account, "", timezone.now())
+            ChannelCounter.objects.update(last=[next(numbers) for _ in range(_ORDERS_OF_A_TEST)][0])
         return cls(desk, entrance, merchant, factories.make_app(merchant), account)
 
     def start(self, **order: Any) -> Attempt:
