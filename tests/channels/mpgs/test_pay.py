@@ -81,12 +81,19 @@ def test_amounts_are_major_units_with_the_currencys_decimals(money, written, pro
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds"), [(0, 60), (0.5, 60), (1, 60), (1.5, 90), (30, 1800), (180, 10800), (10080, 10800)]
+    ("minutes", "seconds"), [(1, 60), (1.5, 90), (30, 1800), (180, 10800), (10080, 10800)]
 )
 def test_a_session_ends_with_the_attempt_within_mpgs_limits(minutes, seconds, provider, platform, order):
     platform.says(201, CREATED)
     provider.pay("mpgs_checkout", new_order(expire_at=order.sent_at + timedelta(minutes=minutes)))
     assert platform.calls[0].json["interaction"]["timeout"] == seconds
+
+
+@pytest.mark.parametrize("minutes", [-1, 0, 0.5, 0.98])
+def test_nothing_is_opened_that_would_outlive_the_attempt(minutes, provider, platform, order):
+    result = provider.pay("mpgs_checkout", new_order(expire_at=order.sent_at + timedelta(minutes=minutes)))
+    assert isinstance(result, Refused)
+    assert platform.calls == []
 
 
 def test_sent_again_later_it_ends_no_later_and_is_another_request(provider, platform, order, clock):
