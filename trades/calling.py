@@ -15,7 +15,7 @@ from paycenter import exchange
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import recording
 from trades import shedding
-from trades.models import Attempt
+from trades.models import Attempt, Contract, Trade
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -39,8 +39,15 @@ def pay_order(attempt: Attempt) -> PayOrder:
         notify_url=f"{base}/notify/{attempt.method}/{attempt.attempt_no}",
         return_url=f"{base}/return/{attempt.method}/{attempt.attempt_no}",
         client_ip=trade.client_ip, payer=trade.payer or {}, funding=trade.funding,
-        profit_sharing=trade.profit_sharing,
+        profit_sharing=trade.profit_sharing, contract_no=_channel_contract_no(trade),
     )  # fmt: skip
+
+
+def _channel_contract_no(trade: Trade) -> str | None:
+    """The channel's number of the contract under which the trade is deducted."""
+    if not trade.contract_no:
+        return None
+    return Contract.objects.values_list("channel_contract_no", flat=True).get(contract_no=trade.contract_no)
 
 
 def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: bool = False) -> T:
@@ -50,7 +57,7 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
     UnknownOutcome; a defect in a provider counts as the latter, for the channel may have acted. Must not
     be called inside a transaction.
     """
-    _refuse_in_transaction()
+    refuse_in_transaction()
     provider = provider_of(attempt.account)
     release_connection()
     with recording() as calls:
@@ -81,7 +88,8 @@ def release_connection() -> None:
         connection.close()
 
 
-def _refuse_in_transaction() -> None:
+def refuse_in_transaction() -> None:
+    """Raises RuntimeError inside a transaction: nobody waits for a channel while holding locks."""
     # A test case wraps everything in one transaction of its own; that one does not count.
     if connection.in_atomic_block and not getattr(settings, "TEST_WRAPS_TRANSACTIONS", False):
         raise RuntimeError("a channel is never called inside a transaction")

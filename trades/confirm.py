@@ -20,6 +20,7 @@ from notifications.alerts import alert
 from paycenter.money import Money
 from paycenter.transitions import advance, lock, record_event
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
+from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AbnormalState, AttemptState, TradeState
 from trades.telling import abnormal_opened, trade_advance
 
@@ -90,7 +91,23 @@ def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str) -> Book
         _settle(trade, attempt, actor)
         return Booked.PAID
     _open_abnormal(trade, attempt, money, kind, actor)
+    trade_without_attempts(trade, actor=actor)
     return Booked.ABNORMAL
+
+
+def trade_without_attempts(trade: Trade, *, actor: str, reason: str = "") -> bool:
+    """Move a locked open trade on when no attempt can bring money any more: closed where it is expired
+    or its closing was asked for, else waiting. Returns whether it is closed now."""
+    if not trade.is_open or live_attempts(trade).exists():
+        return False
+    now = timezone.now()
+    if trade.close_requested_at is not None or trade.expire_at <= now:
+        trade.closed_at, trade.next_close_at = now, None
+        trade_advance(trade, "close", actor=actor, reason=reason, fields=("closed_at", "next_close_at"))
+        return True
+    if trade.state != TradeState.WAITING:
+        trade_advance(trade, "wait_again", actor=actor, reason=reason)
+    return False
 
 
 def _repeated(attempt: Attempt, money: MoneyArrived) -> Booked:

@@ -19,7 +19,7 @@ def trade_ids(term: str) -> set[int]:
     channel. At most LIMIT of each kind, the newest.
     """
     term = term.strip()
-    if not term or len(term) > 64:
+    if not term.isprintable() or not 0 < len(term) <= 64:
         return set()
     own = [Q(trade_no=term), Q(app_order_no=term), Q(business_no=term) & ~Q(business_no="")]
     if _PHONE_TAIL.fullmatch(term):

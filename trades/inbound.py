@@ -48,7 +48,7 @@ def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
             raise IdentityMismatch("it names another order than its address")
     except InboundRefused as exc:
         _refuse(attempt, exc)
-        return provider.nack(_reason(exc))
+        return provider.nack(refusal_word(exc))
     return _apply(attempt, notice, provider)
 
 
@@ -116,14 +116,20 @@ def _refuse(attempt: Attempt, exc: InboundRefused) -> None:
     alert(
         kind="security", key=f"inbound:{type(exc).__name__}:{attempt.attempt_no}",
         severity="warning" if isinstance(exc, MalformedInbound) else "critical",
-        title=_TITLES[_reason(exc)],
+        title=refusal_title(exc),
         text=gettext_noop("Attempt %(attempt_no)s (%(method)s): %(word)s"),
         context={"attempt_no": attempt.attempt_no, "method": attempt.method, "word": exc},
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip
 
 
-def _reason(exc: InboundRefused) -> str:
+def refusal_title(exc: InboundRefused) -> str:
+    """What people are told of a refused notification."""
+    return _TITLES[refusal_word(exc)]
+
+
+def refusal_word(exc: InboundRefused) -> str:
+    """What the channel is told of it: nothing secret."""
     if isinstance(exc, BadSignature):
         return "bad signature"
     if isinstance(exc, IdentityMismatch):

@@ -13,6 +13,7 @@ from merchants.models import App, Merchant, PaymentAccount
 from paycenter.crypto import EncryptedJSONField
 from paycenter.fields import ExactJSONField
 from paycenter.money import Money, scale_of
+from trades.contracts.models import Contract as Contract
 from trades.states import (
     OPEN_TRADE_STATES,
     AbnormalState,
@@ -250,7 +251,7 @@ class ChannelHealth(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.account_id)
+        return str(self.account)
 
     @property
     def is_shed(self) -> bool:
@@ -315,7 +316,7 @@ class AbnormalPayment(AbnormalStates, models.Model):
         indexes = [models.Index(fields=["state", "-id"], name="abnormal_state")]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.attempt_id}"
+        return str(self.get_kind_display())
 
     def event_fields(self) -> dict[str, Any]:
         return self.attempt.event_fields()

@@ -13,9 +13,14 @@ from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.schedules import delay_for
 from paycenter.transitions import advance
 from trades.calling import call_channel, order_ref
-from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_void
-from trades.models import Attempt, Trade
-from trades.selectors import live_attempts
+from trades.confirm import (
+    MoneyArrived,
+    lock_attempt,
+    payment_confirm,
+    trade_without_attempts,
+    unverified_void,
+)
+from trades.models import Attempt
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance
 
@@ -72,21 +77,6 @@ def attempt_end(*, attempt_id: int, failed: bool, actor: str, channel_state: str
             event="attempt.failed" if failed else "attempt.closed",
         )  # fmt: skip
         trade_without_attempts(trade, actor=actor)
-
-
-def trade_without_attempts(trade: Trade, *, actor: str, reason: str = "") -> bool:
-    """Move a locked open trade on when no attempt can bring money any more: closed where it is expired
-    or its closing was asked for, else waiting. Returns whether it is closed now."""
-    if not trade.is_open or live_attempts(trade).exists():
-        return False
-    now = timezone.now()
-    if trade.close_requested_at is not None or trade.expire_at <= now:
-        trade.closed_at, trade.next_close_at = now, None
-        trade_advance(trade, "close", actor=actor, reason=reason, fields=("closed_at", "next_close_at"))
-        return True
-    if trade.state != TradeState.WAITING:
-        trade_advance(trade, "wait_again", actor=actor, reason=reason)
-    return False
 
 
 def _still_unpaid(attempt: Attempt, answer: QueryResult, actor: str) -> None:

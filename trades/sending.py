@@ -19,10 +19,10 @@ from paycenter.errors import ApiError, NotSent, UnknownOutcome
 from paycenter.http import time_limit
 from paycenter.transitions import advance, record_event
 from trades.calling import call_channel, pay_order
-from trades.confirm import lock_attempt
+from trades.confirm import lock_attempt, trade_without_attempts
 from trades.form_page import form_html
 from trades.models import Attempt, Trade
-from trades.querying import query_delay, trade_without_attempts
+from trades.querying import query_delay
 from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance, trade_changed

@@ -19,7 +19,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from channels.base import Method
+from channels.base import ContractMethod, Method
 from channels.base.discovery import method_for, methods
 from merchants.api.errors import AlreadyPaid, BadParameter, ChannelUnknown, ContentDiffers, NotPermitted, OrderClosed
 from merchants.channels import account_has_method, active_account, active_merchant
@@ -30,6 +30,7 @@ from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import advance, lock, record_event
 from trades import shedding
 from trades.calling import release_connection
+from trades.contracts.selectors import contract_for_deduction
 from trades.models import Attempt, Trade
 from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
 from trades.orders import OrderRequest
@@ -48,22 +49,26 @@ _POLL_SECONDS = (0.02, 0.05, 0.1, 0.2)
 _LONGEST_LIFE = timedelta(days=7, minutes=5)
 
 
-def trade_pay(*, app: App, order: OrderRequest, method: str, payment_no: str | None = None) -> Attempt:
+def trade_pay(
+    *, app: App, order: OrderRequest, method: str, payment_no: str | None = None, contract_no: str | None = None
+) -> Attempt:
     """Start paying an order through a method (gopay); the answer says initiated, never paid.
 
-    Raises BadParameter, NotPermitted, ContentDiffers, AlreadyPaid, OrderClosed, ChannelRefused,
-    ChannelUnknown, ChannelShed.
+    `contract_no` names the contract under which a method without a payer deducts. Raises BadParameter,
+    NotPermitted, NotFound, ContentDiffers, AlreadyPaid, OrderClosed, ChannelRefused, ChannelUnknown, ChannelShed.
     """
     deadline = gopay_deadline()
     scene = _scene(method, order)
     merchant = active_merchant(app, order.merchant_no)
+    if contract_no is not None:
+        payment_no = _contract_account(app, order, scene, payment_no, contract_no)
     account = active_account(merchant, scene.code, payment_no)
-    _check_scene(scene, order.currency, order.payer, order.client_ip)
+    _check_scene(scene, order.currency, order.payer, order.client_ip, contract_no or "")
     trade = _trade_for(app, merchant, order)
     wish = _Wish(
         account=account, method=scene.code, amount=order.amount, payer=order.payer, client_ip=order.client_ip,
         funding=order.funding, return_url=order.return_url, return_to=order.return_url or app.return_url,
-        actor=f"app:{app.app_id}",
+        actor=f"app:{app.app_id}", contract_no=contract_no or "",
     )  # fmt: skip
     return _pay(trade, wish, deadline, order)
 
@@ -124,9 +129,12 @@ class _Wish:
     return_url: str
     return_to: str
     actor: str
+    contract_no: str = ""
 
     def same_as(self, attempt: Attempt, amount: int) -> bool:
-        return (attempt.account_id, attempt.method, attempt.amount) == (self.account.pk, self.method, amount)
+        ours = (self.account.pk, self.method, amount, self.contract_no)
+        # The trade keeps the contract of its current attempt, which is the one that is compared.
+        return (attempt.account_id, attempt.method, attempt.amount, attempt.trade.contract_no) == ours
 
 
 class _Step(Enum):
@@ -214,7 +222,8 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
     trade.current_attempt = attempt
     trade.payer, trade.phone_tail = dict(wish.payer) or trade.payer, _tail(wish.payer) or trade.phone_tail
     trade.client_ip, trade.funding, trade.return_url = wish.client_ip, wish.funding, wish.return_url
-    fields = ["current_attempt", "payer", "phone_tail", "client_ip", "funding", "return_url"]
+    trade.contract_no = wish.contract_no
+    fields = ["current_attempt", "payer", "phone_tail", "client_ip", "funding", "return_url", "contract_no"]
     if supersedes is None:
         trade.amount = amount
         fields.append("amount")
@@ -272,8 +281,24 @@ def _scene(code: str, order: OrderRequest) -> Method:
     return method_for(code)
 
 
-def _check_scene(scene: Method, currency: str, payer: Mapping[str, str], client_ip: str | None) -> None:
+def _contract_account(
+    app: App, order: OrderRequest, scene: Method, payment_no: str | None, contract_no: str
+) -> str:
+    """The payment account of the contract to deduct under. Raises NotFound, BadParameter."""
+    contract = contract_for_deduction(app=app, contract_no=contract_no, merchant_no=order.merchant_no)
+    if contract.method != scene.code:
+        raise BadParameter({"method": ["the contract was signed for another method"]})
+    if payment_no not in (None, contract.account.payment_no):
+        raise BadParameter({"payment_no": ["the contract was signed at another payment account"]})
+    return contract.account.payment_no
+
+
+def _check_scene(
+    scene: Method, currency: str, payer: Mapping[str, str], client_ip: str | None, contract_no: str = ""
+) -> None:
     problems: dict[str, list[str]] = {}
+    if isinstance(scene, ContractMethod) and not contract_no:
+        problems["contract_no"] = [f"{scene.code} needs it"]
     if currency not in scene.currencies:
         problems["currency"] = [f"{scene.code} cannot charge {currency}"]
     if scene.payer_key is not None and not payer.get(scene.payer_key):

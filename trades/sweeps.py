@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from paycenter.claims import claim_due
 from trades.closing import attempt_finish, trade_finish
-from trades.models import Attempt, Trade
+from trades.contracts.services import contract_work
+from trades.models import Attempt, Contract, Trade
 from trades.querying import attempt_query, load_attempt, lose_sight_of_stale
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState
 
@@ -45,6 +46,11 @@ def close_due() -> int:
 def close_superseded() -> int:
     """Close attempts that another one replaced or outran. Returns how many were looked at."""
     return _sweep("superseded", Attempt, "next_close_at", "channel", _finish_one)
+
+
+def query_contracts() -> int:
+    """Ask about contracts that are being signed or ended. Returns how many were looked at."""
+    return _sweep("contracts", Contract, "next_query_at", "channel", contract_work)
 
 
 def _close_one(trade_id: int) -> None:

@@ -26,6 +26,12 @@ def close_superseded() -> None:
 
 
 @shared_task
+def query_contracts() -> None:
+    """Ask about contracts that are being signed or ended."""
+    sweeps.query_contracts()
+
+
+@shared_task
 def probe_channels() -> None:
     """Ask shed channels whether they answer again."""
     shedding.probe_due()

@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
+from paycenter.staff.words import event_word, operation_word, party, reason_word, states_words
 from trades.models import Trade
 
 LIMIT = 300
@@ -18,7 +19,8 @@ LIMIT = 300
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened. `kind` is `event`, `exchange` or `delivery`; payloads are masked already."""
+    """One thing that happened, in the reader's words. `kind` is `event`, `exchange` or `delivery`; payloads are
+    masked already."""
 
     at: datetime
     kind: str
@@ -45,9 +47,8 @@ def _events(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Event.objects.filter(trade_no=trade.trade_no).exclude(trade_no="").order_by("-id")[:LIMIT]
     return [
         Entry(
-            at=e.created_at, kind="event", title=e.type, note=gettext(e.reason) if e.reason else "",
-            who=e.actor if with_staff or not e.actor.startswith("staff:") else "staff",
-            states=f"{e.from_state} → {e.to_state}" if e.from_state else e.to_state,
+            at=e.created_at, kind="event", title=event_word(e.type), note=reason_word(e.reason),
+            who=_who(e.actor, with_staff), states=states_words(e.from_state, e.to_state),
         )
         for e in rows
     ]  # fmt: skip
@@ -59,9 +60,10 @@ def _exchanges(trade: Trade) -> list[Entry]:
     rows = Exchange.objects.filter(Q(trade_no=trade.trade_no) | by_order).order_by("-id")[:LIMIT]
     return [
         Entry(
-            at=x.created_at, kind="exchange", title=f"{x.peer} · {x.operation}",
+            at=x.created_at, kind="exchange", title=f"{party(x.peer)} · {operation_word(x.operation)}",
             good=not x.error and (x.status or 500) < 400,
-            note=x.error or f"{x.method} {x.url} → {x.status} · {x.elapsed_ms} ms", who=x.direction,
+            who=gettext("sent") if x.direction == "out" else gettext("received"),
+            note=reason_word(x.error) or f"{x.method} {x.url.partition('?')[0]} → {x.status} · {x.elapsed_ms} ms",
             payloads=tuple((name, text) for name, text in (("request", x.request), ("response", x.response)) if text),
         )
         for x in rows
@@ -72,13 +74,18 @@ def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Delivery.objects.filter(notification__trade_no=trade.trade_no).exclude(notification__trade_no="")
     return [
         Entry(
-            at=d.started_at, kind="delivery", title=d.notification.type, good=d.acknowledged,
-            note=f"{d.notification.url} → {d.status or d.error} · {d.elapsed_ms} ms",
-            who=d.by if with_staff or not d.by.startswith("staff:") else "staff",
+            at=d.started_at, kind="delivery", good=d.acknowledged, who=_who(d.by, with_staff),
+            title=gettext("Told the app: %(what)s") % {"what": event_word(d.notification.type)},
+            note=f"{d.notification.url} → {d.status or reason_word(d.error)} · {d.elapsed_ms} ms",
             payloads=(("response", d.response),) if d.response else (),
         )
         for d in rows.select_related("notification").order_by("-id")[:LIMIT]
     ]  # fmt: skip
+
+
+def _who(actor: str, with_staff: bool) -> str:
+    """The actor in words; tenants are not told which of our staff it was."""
+    return party(actor if with_staff else actor.partition(":")[0] if actor.startswith("staff:") else actor)
 
 
 def counts(entries: list[Entry]) -> dict[str, Any]:

@@ -5,6 +5,6 @@ from django.urls import path
 from trades import views
 
 urlpatterns = [
-    path("notify/<str:method>/<str:attempt_no>", views.notify, name="notify"),
-    path("return/<str:method>/<str:attempt_no>", views.payer_return, name="return"),
+    path("notify/<slug:method>/<slug:attempt_no>", views.notify, name="notify"),
+    path("return/<slug:method>/<slug:attempt_no>", views.payer_return, name="return"),
 ]

@@ -16,6 +16,7 @@ from channels.base import InboundRequest, Reply
 from channels.base.discovery import provider_for
 from paycenter import exchange
 from paycenter.errors import InboundRefused
+from trades.contracts.inbound import contract_for_address, contract_notify_receive, query_now
 from trades.inbound import attempt_for_address, notify_receive, return_receive
 from trades.models import Attempt
 
@@ -59,6 +60,39 @@ def payer_return(request: HttpRequest, method: str, attempt_no: str) -> HttpResp
     response = HttpResponseRedirect(_with_numbers(attempt), preserve_request=False)
     response.status_code = 303  # whatever the channel's verb was, the next one is GET
     return response
+
+
+@csrf_exempt
+@require_http_methods(["POST", "GET"])
+def contract_notify(request: HttpRequest, method: str, contract_no: str) -> HttpResponse:
+    """A channel's notification about one contract."""
+    contract = contract_for_address(method, contract_no)
+    if contract is None:
+        return HttpResponse("unknown address", status=404, content_type="text/plain")
+    inbound = _inbound(request)
+    if inbound is None:
+        return HttpResponse("too large", status=413, content_type="text/plain")
+    started = time.monotonic()
+    reply = contract_notify_receive(contract=contract, request=inbound)
+    exchange.record_inbound(
+        peer=f"channel:{contract.channel}", operation="contract", method=inbound.method, url=request.get_full_path(),
+        request_headers=inbound.headers, request_body=inbound.body, status=reply.status, response_body=reply.body,
+        elapsed_ms=int((time.monotonic() - started) * 1000), app_order_no=contract.contract_no,
+        merchant_no=contract.merchant.merchant_no, masked_keys=provider_for(contract.channel).masked_keys,
+    )  # fmt: skip
+    return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
+
+
+@csrf_exempt
+@never_cache
+@require_http_methods(["GET", "POST"])
+def contract_return(request: HttpRequest, method: str, contract_no: str) -> HttpResponse:
+    """The payer's browser comes back from signing, where the app named no address of its own."""
+    contract = contract_for_address(method, contract_no)
+    if contract is None:
+        return render(request, "trades/return.html", {"problem": True}, status=404)
+    query_now(contract)
+    return render(request, "trades/return.html", {"problem": False})
 
 
 def _with_numbers(attempt: Attempt) -> str:

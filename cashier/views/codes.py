@@ -13,7 +13,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from cashier.amounts import amount_text, entered_amount
+from cashier.amounts import entered_amount
 from cashier.headers import payer_page
 from cashier.layout import layout_of
 from cashier.models import CashierOrder, PrintedCode
@@ -39,6 +39,7 @@ from cashier.views.showing import (
 from cashier.views.starting import request_device
 from channels.base import Device
 from merchants.api.errors import AlreadyPaid, OrderClosed
+from paycenter.amounts import amount_text
 from paycenter.errors import ApiError, MoneyError
 from paycenter.middleware import client_ip
 from paycenter.money import Money, scale_of

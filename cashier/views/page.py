@@ -126,7 +126,7 @@ _HINTS = {
 def _notice(request: HttpRequest, found: CashierOrder, choices: Sequence[Choice]) -> dict[str, str]:
     """What to tell above the methods. Only codes travel in the address; the words are ours or the channel's."""
     refused = request.GET.get("refused", "")
-    if refused:
+    if refused.isascii() and refused.isalnum():  # no other text can be a number, nor be looked for
         attempt = found.trade.attempts.filter(attempt_no=refused).first()
         if attempt is not None:
             return {

@@ -14,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from cashier.amounts import amount_text
 from cashier.layout import layout_of, ordered_rows
 from cashier.models import CashierOrder
 from cashier.selectors import FINAL_PHASES, Status, trade_phase
+from paycenter.amounts import amount_text
 from trades.models import Trade
 
 LANGUAGE_SECONDS = 365 * 24 * 3600

@@ -29,6 +29,7 @@ from merchants.channels import provider_of
 from paycenter.errors import ApiError
 from paycenter.middleware import client_ip
 from trades.services import trade_pay_with
+from trades.switching import NOT_SENT
 
 log = structlog.get_logger(__name__)
 
@@ -88,6 +89,8 @@ def _after_error(page: CashierOrder, choice: Choice, error: ApiError) -> str:
     """Where each refusal of the payment leads; the page itself shows paid, closed and unknown."""
     if isinstance(error, AlreadyPaid | OrderClosed | ChannelUnknown):
         return page_path(page)
+    if isinstance(error, ChannelRefused) and error.data.get("channel_code") == NOT_SENT:
+        return page_path(page)  # no word of the channel: the order changed meanwhile
     if isinstance(error, ChannelRefused):
         return page_path(page, refused=str(error.data.get("attempt_no", "")))
     if isinstance(error, ChannelShed | TooManyRequests):

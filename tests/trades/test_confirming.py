@@ -173,7 +173,7 @@ class TestUnverified:
         query_due()
         abnormal = AbnormalPayment.objects.get()
         assert (abnormal.state, abnormal.amount) == ("open", 1)
-        assert Trade.objects.get().state == "paying"
+        assert Trade.objects.get().state == "waiting", "no attempt is live"
         assert told("trade.duplicate_paid") == 1
 
     def test_a_claim_of_nothing_is_refused_with_an_alert(self, world: World) -> None:

@@ -183,6 +183,26 @@ def test_a_refused_deduction_does_not_fail_a_trade_that_something_else_may_still
     assert Trade.objects.get().state == "paid"
 
 
+def test_money_that_settles_nothing_leaves_no_trade_paying_without_an_attempt(world: World) -> None:
+    attempt = pay(world, world.order(amount=1000))
+    payment_confirm(attempt_id=attempt.pk, money=money(attempt, 999), actor="channel")
+
+    trade = fresh(attempt.trade)
+    assert (trade.state, trade.paid_amount) == ("waiting", 0)
+    assert pay(world, world.order(amount=1000, app_order_no=trade.app_order_no)).state == "submitted"
+
+
+def test_a_trade_whose_closing_was_asked_for_is_closed_by_money_that_settles_nothing(world: World) -> None:
+    attempt = pay(world, world.order(amount=1000))
+    world.book.fault("query", UnknownOutcome("silent"))
+    assert trade_close(trade=attempt.trade, actor="test").state == "paying"
+
+    payment_confirm(attempt_id=attempt.pk, money=money(attempt, 999), actor="channel")
+
+    assert fresh(attempt.trade).state == "closed"
+    assert AbnormalPayment.objects.get().state == "open", "kept, and told"
+
+
 @pytest.mark.parametrize(("one", "other"), [({"n": 1}, {"n": True}), ({"n": 0}, {"n": False}), ({"n": 1}, {"n": 1.0})])
 def test_details_that_python_takes_for_equal_are_other_content(world: World, one: Any, other: Any) -> None:
     order = world.order(detail=one)

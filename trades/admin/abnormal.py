@@ -6,14 +6,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.forms import method_label
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
-from paycenter.staff.tenancy import ReadOnlyAdmin
+from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from trades.finding import trade_ids
 from trades.models import AbnormalPayment
 from trades.states import AbnormalState
@@ -62,12 +64,6 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["channel_trade_no"]
     search_help_text = _("Any number of a payment")
-    fields = [
-        "trade_link", "kind_label", "state_label", "amount_label", "attempt_label",
-        "account_label", "channel_trade_no", "paid_at",
-        "refunded_amount", "refunding_amount", "external_refunded", "created_at", "resolved_at",
-    ]  # fmt: skip
-    readonly_fields = fields
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("trade__merchant", "trade__app", "attempt", "account")
@@ -93,14 +89,18 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
         url = reverse("admin:trades_trade_change", args=[obj.trade_id])
         return format_html('<a class="text-primary-600 pc-mono" href="{}">{}</a>', url, obj.trade.trade_no)
 
-    @display(description=_("attempt"))
-    def attempt_label(self, obj: AbnormalPayment) -> str:
-        return obj.attempt.attempt_no
-
-    @display(description=_("payment account"))
-    def account_label(self, obj: AbnormalPayment) -> str:
-        return str(obj.account)
-
     @display(description=_("merchant"))
     def merchant_label(self, obj: AbnormalPayment) -> str:
         return obj.trade.merchant.name
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """What arrived, through which account, and what became of it."""
+        row = self.fetch(request, object_id)
+        sums = [(_("Amount"), row.amount), (_("Refunded"), row.refunded_amount), (_("Refunding"), row.refunding_amount),
+                (_("Refunded outside"), row.external_refunded)]  # fmt: skip
+        context = self.page_context(
+            request, row, title=row.get_kind_display(), row=row, method=method_label(row.attempt.method),
+            sums=[(label, money(value, row.currency)) for label, value in sums if value or value == row.amount],
+            state_chip=state_chip(row), center=tenant_of(request.user) is None,
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/abnormal.html", context)

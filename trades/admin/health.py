@@ -15,6 +15,7 @@ from unfold.decorators import display
 
 from paycenter.staff.display import chip
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of
+from paycenter.staff.words import reason_word
 from trades.models import ChannelHealth, ChannelSwitch
 from trades.shedding import switch_set
 
@@ -28,7 +29,7 @@ class SwitchForm(forms.Form):
 
 @admin.register(ChannelHealth)
 class ChannelHealthAdmin(ReadOnlyAdmin):
-    list_display = ["account", "health_label", "switch", "failures", "opened_at", "next_probe_at", "last_error"]
+    list_display = ["account", "health_label", "switch", "failures", "opened_at", "next_probe_at", "error_label"]
     list_filter = ["switch"]
     ordering = ["-opened_at", "id"]
 
@@ -42,6 +43,10 @@ class ChannelHealthAdmin(ReadOnlyAdmin):
         shed = obj.opened_at is not None and obj.switch != ChannelSwitch.ALWAYS_ON
         return chip(_("shed"), "bad") if shed else chip(_("in use"), "good")
 
+    @display(description=_("last error"))
+    def error_label(self, obj: ChannelHealth) -> str:
+        return reason_word(obj.last_error) or "–"
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The switch. What it was changed to takes effect in every process within seconds."""
         health = self.fetch(request, object_id)
@@ -54,6 +59,12 @@ class ChannelHealthAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
         context = self.page_context(
             request, health, title=str(health.account), forms=[form], submit=gettext("Save"), cancel="../../",
-            intro=health.last_error,
+            intro=_intro(health),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/form.html", context)
+
+
+def _intro(health: ChannelHealth) -> str:
+    """Which account it is, and what its channel said last."""
+    error = reason_word(health.last_error)
+    return f"{health.account} · {error}" if error else str(health.account)

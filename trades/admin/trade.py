@@ -17,31 +17,24 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import methods, providers
-from merchants.forms import say
+from merchants.forms import method_label, say
 from merchants.models import Merchant, PaymentAccount
 from merchants.states import MerchantState
 from paycenter.admin.records import resolves_numbers
-from paycenter.staff.display import event_word, money, state_chip
+from paycenter.staff.display import money, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
+from paycenter.staff.words import names_states
 from trades.finding import trade_ids, trade_nos_of
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, AttemptState, TradeState
-from trades.timeline import Entry, timeline
+from trades.timeline import timeline
 
 resolves_numbers(trade_nos_of)
 # Encrypted or large columns of the joined attempts that no list needs.
 _HEAVY = [f"{a}_attempt__{name}" for a in ("current", "settled") for name in ("memo", "payer_id", "pay")]
-_STATE_WORDS: dict[str, Any] = {
-    **dict(AbnormalState.choices), **dict(AttemptState.choices), **dict(TradeState.choices)
-}  # fmt: skip
-
-
-def method_name(code: str | None) -> str:
-    """A pay method's name in the reader's language."""
-    found = methods().get(code or "")
-    return say(found.name) if found else code or "–"
+names_states([*AbnormalState.choices, *AttemptState.choices, *TradeState.choices])
 
 
 class MethodFilter(admin.SimpleListFilter):
@@ -49,7 +42,7 @@ class MethodFilter(admin.SimpleListFilter):
     parameter_name = "method"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(code, say(m.name)) for code, m in sorted(methods().items())]
+        return [(code, method_label(code)) for code in sorted(methods())]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(current_attempt__method=self.value()) if self.value() else queryset
@@ -81,7 +74,7 @@ class TradeAdmin(ReadOnlyAdmin):
         "subject_label",
         "amount_label",
         "state_label",
-        "method_label",
+        "method_shown",
         "merchant_label",
         "created_at",
     ]
@@ -118,9 +111,9 @@ class TradeAdmin(ReadOnlyAdmin):
         return state_chip(obj)
 
     @display(description=_("pay method"))
-    def method_label(self, obj: Trade) -> str:
+    def method_shown(self, obj: Trade) -> str:
         attempt = obj.settled_attempt or obj.current_attempt
-        return method_name(attempt.method if attempt else None)
+        return method_label(attempt.method if attempt else None)
 
     @display(description=_("merchant"))
     def merchant_label(self, obj: Trade) -> str:
@@ -143,7 +136,7 @@ class TradeAdmin(ReadOnlyAdmin):
             request, trade, title=trade.trade_no, trade=trade, state_chip=state_chip(trade), sums=_sums(trade),
             attempts=[_attempt_row(a) for a in attempts.order_by("id")],
             abnormal=[_abnormal_row(a) for a in trade.abnormal_payments.select_related("attempt").order_by("id")],
-            timeline=[_entry_row(e) for e in entries], center=center,
+            timeline=entries, center=center,
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/trade.html", context)
 
@@ -160,7 +153,7 @@ def _attempt_row(attempt: Attempt) -> dict[str, Any]:
     provider = providers().get(attempt.channel)
     error = " ".join(filter(None, (attempt.error_code, attempt.error_message)))
     return {
-        "attempt": attempt, "state": state_chip(attempt), "method": method_name(attempt.method),
+        "attempt": attempt, "state": state_chip(attempt), "method": method_label(attempt.method),
         "channel": say(provider.name) if provider else attempt.channel, "error": error,
         "amount": money(attempt.amount, attempt.currency),
         "received": attempt.paid_amount and money(attempt.paid_amount, attempt.paid_currency or attempt.currency),
@@ -169,16 +162,6 @@ def _attempt_row(attempt: Attempt) -> dict[str, Any]:
 
 def _abnormal_row(row: AbnormalPayment) -> dict[str, Any]:
     return {"row": row, "state": state_chip(row), "amount": money(row.amount, row.currency)}
-
-
-def _entry_row(entry: Entry) -> dict[str, Any]:
-    title = event_word(entry.title) if entry.kind == "event" else entry.title
-    words = {"in": _("received"), "out": _("sent"), "staff": _("staff")}
-    return {
-        "at": entry.at, "css": f"{entry.kind}{'' if entry.good else ' bad'}", "title": title, "note": entry.note,
-        "who": words.get(entry.who, entry.who), "kind": entry.kind, "payloads": entry.payloads,
-        "states": " → ".join(str(_STATE_WORDS.get(s, s)) for s in entry.states.split(" → ")) if entry.states else "",
-    }  # fmt: skip
 
 
 @contributes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from merchants.api.answers import Schema, free, instant, integer, nullable, number, record, text
+from trades.contracts.states import ContractState
 from trades.states import TradeState
 
 _PAY_TYPES: tuple[Schema, ...] = (
@@ -48,4 +49,11 @@ TRADE: Schema = record({
     "notify_state": nullable(text()),
     "notified_at": nullable(instant()),
     "version": integer("Grows with every change."),
+})  # fmt: skip
+
+CONTRACT: Schema = record({
+    "contract_no": number("The center's number of the contract."),
+    "app_contract_no": text("The app's number."),
+    "state": text(one_of=tuple(ContractState.values)),
+    "pay": nullable({"oneOf": list(_PAY_TYPES), "description": "Where the payer signs."}),
 })  # fmt: skip

@@ -50,9 +50,10 @@ class Gopay(Endpoint):
     )  # fmt: skip
 
     def answer(self, app: App, given: dict[str, Any]) -> Mapping[str, Any]:
-        if given["contract_no"] is not None:
-            raise errors.NotFound("no such contract for this app")
-        attempt = trade_pay(app=app, order=order_request(given), method=given["method"], payment_no=given["payment_no"])
+        attempt = trade_pay(
+            app=app, order=order_request(given), method=given["method"], payment_no=given["payment_no"],
+            contract_no=given["contract_no"],
+        )  # fmt: skip
         return attempt_data(attempt)
 
 

@@ -8,16 +8,20 @@ from typing import Any
 from merchants.api.fields import Errors, Shape, Text
 
 
-def _one_way(given: Mapping[str, Any], errors: Errors) -> None:
-    """`trade_no` alone, or `app_order_no` with `merchant_no`."""
-    by_ours = given["trade_no"] is not None
-    for name in ("app_order_no", "merchant_no"):
+def one_way(given: Mapping[str, Any], errors: Errors, *, ours: str, theirs: str) -> None:
+    """The center's number alone, or the app's number with `merchant_no`."""
+    by_ours = given[ours] is not None
+    for name in (theirs, "merchant_no"):
         if by_ours and given[name] is not None:
-            errors[name] = ["give trade_no, or app_order_no with merchant_no, not both"]
-    if not by_ours and given["app_order_no"] is None and given["merchant_no"] is None:
-        errors["trade_no"] = ["required, unless app_order_no and merchant_no are given"]
+            errors[name] = [f"give {ours}, or {theirs} with merchant_no, not both"]
+    if not by_ours and given[theirs] is None and given["merchant_no"] is None:
+        errors[ours] = [f"required, unless {theirs} and merchant_no are given"]
     elif not by_ours:
-        errors.update({n: ["required"] for n in ("app_order_no", "merchant_no") if given[n] is None})
+        errors.update({n: ["required"] for n in (theirs, "merchant_no") if given[n] is None})
+
+
+def _one_way(given: Mapping[str, Any], errors: Errors) -> None:
+    one_way(given, errors, ours="trade_no", theirs="app_order_no")
 
 
 TRADE_NAME = Shape(
