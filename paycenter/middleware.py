@@ -11,6 +11,8 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+NOBODY = "0.0.0.0"  # noqa: S104
+
 
 @lru_cache(maxsize=1024)
 def _networks(names: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
@@ -36,12 +38,22 @@ def in_networks(address: str, names: list[str] | tuple[str, ...]) -> bool:
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The right-most forwarded hop that is not one of our proxies; the peer where there is none."""
-    hop = request.META.get("REMOTE_ADDR", "") or "0.0.0.0"  # noqa: S104
+    """The right-most forwarded hop that is not one of our proxies; the peer where there is none.
+
+    Always a literal address, fit for a database: of what is none it is 0.0.0.0, which nobody has.
+    """
+    hop = _literal(request.META.get("REMOTE_ADDR", ""))
     forwarded = [h.strip() for h in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if h.strip()]
     while forwarded and in_networks(hop, settings.TRUSTED_PROXIES):
-        hop = forwarded.pop()
+        hop = _literal(forwarded.pop())
     return hop
+
+
+def _literal(hop: str) -> str:
+    """The address of a hop, without the port that some proxies add and without an IPv6 zone."""
+    bare = hop[1:].partition("]")[0] if hop.startswith("[") else hop
+    bare = (bare.partition(":")[0] if bare.count(":") == 1 else bare).partition("%")[0]
+    return bare if parse_network(bare) is not None and "/" not in bare else NOBODY
 
 
 def axes_client_ip(request: HttpRequest) -> str:

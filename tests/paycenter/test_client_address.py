@@ -42,9 +42,17 @@ def address(settings: Any, peer: str, forwarded: str | None = None, proxies: lis
         # IPv6, and IPv4 written as IPv6.
         ("2001:db8:1::5", "2001:db8:2::9", "2001:db8:2::9"),
         ("::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9"),
-        # Nonsense ends the walk: it is in no network, hence no proxy of ours.
-        ("10.0.0.1", "203.0.113.9, unknown", "unknown"),
-        ("10.0.0.1", "203.0.113.9, 10.0.0.300", "10.0.0.300"),
+        # Some proxies name the port too, or a zone.
+        ("10.0.0.1", "203.0.113.9:51234", "203.0.113.9"),
+        ("10.0.0.1", "[2001:db8:2::9]:51234", "2001:db8:2::9"),
+        ("10.0.0.1", "1.1.1.1, 203.0.113.9:1, 10.0.0.2:2", "203.0.113.9"),
+        ("10.0.0.1", "fe80::1%eth0", "fe80::1"),
+        # Nonsense ends the walk: it is nobody's address, hence no proxy of ours, and no database refuses it.
+        ("10.0.0.1", "203.0.113.9, unknown", "0.0.0.0"),
+        ("10.0.0.1", "203.0.113.9, 10.0.0.300", "0.0.0.0"),
+        ("10.0.0.1", "203.0.113.9, 10.0.0.0/8", "0.0.0.0"),
+        ("10.0.0.1", "10.0.0.1\x00", "0.0.0.0"),
+        ("unix:", None, "0.0.0.0"),
     ],
 )
 def test_the_right_most_hop_that_is_not_ours(settings: Any, peer: str, forwarded: str | None, expected: str) -> None:

@@ -227,3 +227,24 @@ def test_an_overlong_funding_source_does_not_lose_the_money(world: World) -> Non
     assert len(booked.funding) <= 64
     assert timezone.now() - booked.paid_at < timedelta(minutes=1)
     assert world.book.payments[attempt.channel_order_no].state == PaymentState.UNPAID
+
+
+def test_an_order_being_sent_is_not_closed_under_the_senders_hands(world: World) -> None:
+    """A close before the channel has the order would be answered "no such order", and the order then be open."""
+    order = world.order()
+    seen: list[tuple[str, int]] = []
+
+    def the_app_closes() -> None:
+        closed = trade_close(trade=Trade.objects.get(), actor="test")
+        seen.append((closed.state, world.book.calls["query"] + world.book.calls["close"]))
+
+    world.book.hooks["pay"] = once(the_app_closes)
+
+    attempt = pay(world, order)
+
+    assert seen == [("paying", 0)], "the channel was left alone"
+    assert world.book.payments[attempt.channel_order_no].state == PaymentState.UNPAID
+    assert fresh(attempt).next_close_at is not None
+    trade_close(trade=attempt.trade, actor="test")
+    assert fresh(attempt.trade).state == "closed"
+    assert world.book.payments[attempt.channel_order_no].state == PaymentState.CLOSED
