@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from merchants.models import App
+from notifications.models import NotificationState
 from notifications.services import notification_create
 from paycenter.models import Event
 from paycenter.transitions import advance, record_event
@@ -33,10 +34,20 @@ def trade_advance(
     """
     event = advance(
         trade, transition, actor=actor, reason=reason, fields=fields, event=_EVENT[transition], public=True,
-        data_of=trade_data,
+        data_of=_data_when_told if transition in _TOLD else trade_data,
     )  # fmt: skip
     if transition in _TOLD:
         tell_app(trade, _TOLD[transition], event.data)
+
+
+def _address(trade: Trade) -> str:
+    return trade.notify_url or trade.app.notify_url
+
+
+def _data_when_told(trade: Trade) -> dict[str, Any]:
+    """As the query answers from the commit on: with the message that is written beside it."""
+    data = trade_data(trade)
+    return {**data, "notify_state": str(NotificationState.PENDING)} if _address(trade) else data
 
 
 def trade_created(trade: Trade, *, actor: str) -> None:
@@ -51,7 +62,7 @@ def trade_changed(trade: Trade, type_: str, *, actor: str, reason: str = "") -> 
 
 def abnormal_opened(abnormal: AbnormalPayment, *, actor: str) -> None:
     """Tell the app about money that does not settle its trade."""
-    data = duplicate_data(abnormal)
+    data = {**duplicate_data(abnormal), **_data_when_told(abnormal.trade)}
     record_event(
         abnormal, "trade.duplicate_paid", actor=actor, to_state=str(abnormal.state), public=True, data=data
     )
@@ -62,6 +73,6 @@ def tell_app(trade: Trade, type_: str, data: dict[str, Any] | None) -> None:
     """Put a notification into the outbox, in the caller's transaction."""
     app: App = trade.app
     notification_create(
-        app=app, type=type_, data=data or {}, url=trade.notify_url or app.notify_url,
+        app=app, type=type_, data=data or {}, url=_address(trade),
         trade_no=trade.trade_no, now=timezone.now(),
     )  # fmt: skip

@@ -46,6 +46,17 @@ def test_the_right_money_pays_the_trade_and_is_told_once(world: World) -> None:
     assert Event.objects.filter(type="trade.paid", public=True).count() == 1
 
 
+def test_the_app_is_told_what_its_query_would_answer_then(world: World) -> None:
+    import json
+
+    from trades.selectors import trade_data, trade_get
+
+    confirm(pay(world))
+    sent = json.loads(Notification.objects.get().body)["data"]
+    assert sent == trade_data(trade_get(app=world.app, trade_no=sent["trade_no"]))
+    assert sent["notify_state"] == "pending"
+
+
 def test_a_second_attempts_success_is_a_duplicate(world: World) -> None:
     order = world.order()
     page = pay(world, order, "fake_page")
