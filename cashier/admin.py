@@ -18,7 +18,7 @@ from unfold.decorators import display
 from cashier.layout import DEFAULT_ACCENT, layout_problems
 from cashier.models import PrintedCode
 from channels.base.discovery import method_for, methods, provider_code_of
-from merchants.forms import say
+from merchants.forms import method_label
 from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Merchant
 from merchants.services import app_update, cashier_methods_set
 from paycenter.errors import ChannelConfigInvalid
@@ -41,6 +41,11 @@ class LayoutForm(forms.Form):
         help_text=_("One label per line, as the app sends them. The others follow as sent."),
     )  # fmt: skip
 
+    mini_page = forms.CharField(
+        label=_("Payment page of the mini program"), required=False, max_length=101,
+        help_text=_("Such as /pages/pay/pay: the page that starts WeChat Pay. Empty where there is none."),
+    )  # fmt: skip
+
     def layout(self) -> dict[str, Any]:
         """The layout as it is stored."""
         data = self.cleaned_data
@@ -49,6 +54,8 @@ class LayoutForm(forms.Form):
             found["title"] = {"zh": data["title_zh"] or data["title_en"], "en": data["title_en"] or data["title_zh"]}
         if rows := [line.strip() for line in data["rows"].splitlines() if line.strip()]:
             found["rows"] = rows
+        if page := data["mini_page"].strip():
+            found["mini_page"] = page
         return found
 
     def clean(self) -> dict[str, Any]:
@@ -70,7 +77,7 @@ class CashierMethodAdmin(TenantAdmin):
 
     @display(description=_("pay method"))
     def method_name(self, obj: CashierMethod) -> str:
-        return _method_name(obj.method)
+        return method_label(obj.method)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -154,10 +161,6 @@ def _position(text: str) -> int:
     return int(text) if text.isdecimal() and len(text) < 5 else 99_999
 
 
-def _method_name(code: str) -> str:
-    return say(method_for(code).name) if code in methods() else code
-
-
 def _choices(app: App, merchant: Merchant) -> list[dict[str, Any]]:
     """Every method the merchant's accounts cover, those shown first and in their order."""
     present = {
@@ -168,7 +171,7 @@ def _choices(app: App, merchant: Merchant) -> list[dict[str, Any]]:
     rows = [
         {
             "key": f"{c.account_id}-{c.method}", "account": c.account, "method": c.method,
-            "name": _method_name(c.method),
+            "name": method_label(c.method),
             "shown": (c.account_id, c.method) in present, "rank": present.get((c.account_id, c.method), 10_000),
         }
         for c in covered.select_related("account__merchant").order_by("account_id", "method")
@@ -183,6 +186,7 @@ def _layout_initial(layout: dict[str, Any]) -> dict[str, Any]:
     return {
         "title_zh": both.get("zh", ""), "title_en": both.get("en", ""),
         "accent": layout.get("accent", DEFAULT_ACCENT), "rows": "\n".join(layout.get("rows", [])),
+        "mini_page": layout.get("mini_page", ""),
     }  # fmt: skip
 
 
@@ -192,7 +196,7 @@ class PrintedCodeAdmin(TenantAdmin):
 
     tenant_keys = {"app": "app_id", "merchant": "merchant_id"}
     can_add = can_change = True
-    list_display = ["title", "app", "merchant", "amount_label", "active_label", "created_at"]
+    list_display = ["title", "app", "merchant", "amount_label", "active_label", "created_time"]
     list_filter = ["is_active"]
     list_select_related = ["app", "merchant"]
     fields = ["title", "app", "merchant", "fixed_amount", "currency", "is_active"]

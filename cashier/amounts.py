@@ -1,40 +1,18 @@
-"""Amounts as people read and type them. Minor units inside, never a float."""
+"""Amounts as payers type them. Minor units inside, never a float."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from paycenter.amounts import amount_text
 from paycenter.errors import MoneyError
 from paycenter.money import MAX_MINOR, Money, scale_of
 
-_SYMBOLS = {
-    "CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "AUD": "A$",
-    "CAD": "C$", "NZD": "NZ$", "KRW": "₩", "INR": "₹", "THB": "฿", "VND": "₫", "MOP": "MOP$",
-}  # fmt: skip
 _GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _PLAIN = re.compile(r"[0-9]{1,13}(\.[0-9]+)?")
-
-
-@dataclass(frozen=True, slots=True)
-class AmountText:
-    """`symbol` is empty where the currency has none that everybody knows; then the code alone stands."""
-
-    symbol: str
-    number: str
-    code: str
-
-    def __str__(self) -> str:
-        return f"{self.symbol}{self.number}" if self.symbol else f"{self.number} {self.code}"
-
-
-def amount_text(money: Money) -> AmountText:
-    """`Money(123456, "CNY")` reads ¥1,234.56; yen have no decimals and dinars three."""
-    whole, point, decimals = money.major.partition(".")
-    return AmountText(_SYMBOLS.get(money.currency, ""), f"{int(whole):,}{point}{decimals}", money.currency)
 
 
 def entered_amount(text: str, currency: str) -> Money:

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from channels.base.discovery import methods_of
+from channels.base.discovery import methods, methods_of
 from channels.base.fields import Field, FieldKind, Label
 from channels.base.keys import KeyProblem, parse_public_key
 from channels.base.provider import Provider
@@ -33,6 +33,17 @@ _KEYS = (FieldKind.PRIVATE_KEY, FieldKind.PUBLIC_KEY, FieldKind.CERTIFICATE, Fie
 def say(label: Any) -> str:
     """A provider's label in the reader's language."""
     return label.text(get_language()) if isinstance(label, Label) else str(label)
+
+
+def method_label(code: str | None) -> str:
+    """A pay method's name in the reader's language. Where a channel's methods share one name, which is all a
+    payer needs, staff are told the scene, too; a dash for none, the code where no file defines it any more."""
+    found = methods().get(code or "")
+    if found is None:
+        return code or "–"
+    name = say(found.name)
+    shared = sum(say(other.name) == name for other in methods().values()) > 1
+    return f"{name} · {found.code.partition('_')[2].upper()}" if shared else name
 
 
 @dataclass(frozen=True)
@@ -66,7 +77,7 @@ class AccountForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.provider, self.stored = provider, dict(stored or {})
         if with_methods:
-            choices = [(m.code, say(m.name)) for m in methods_of(provider.code)]
+            choices = [(m.code, method_label(m.code)) for m in methods_of(provider.code)]
             self.fields["methods"].choices = choices  # type: ignore[attr-defined]
             self.fields["methods"].initial = [code for code, _name in choices]
         else:
@@ -220,6 +231,12 @@ class RsaKeyForm(forms.Form):
 
     def clean_public_key(self) -> str:
         return clean_public_key(self.cleaned_data["public_key"])
+
+
+class NameForm(forms.Form):
+    """Another name of an account."""
+
+    name = forms.CharField(label=_("Name"), max_length=64, help_text=_("For staff: which contract this is."))
 
 
 class ReasonForm(forms.Form):

@@ -35,6 +35,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("view confirm", ("merchants.changerequest",))
+        | _perms("view add change", ("merchants.user",))
     ),
     Role.FINANCE: frozenset(
         _perms("view", ("merchants.merchant", "merchants.app", "merchants.paymentaccount", *_MONEY))

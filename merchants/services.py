@@ -222,6 +222,18 @@ def refuse_identity_change(account: PaymentAccount, config: Mapping[str, Any]) -
 
 
 @transaction.atomic
+def account_rename(*, account: PaymentAccount, name: str, actor: str) -> PaymentAccount:
+    """Give the account another name for staff; payers and the channel never see it."""
+    locked = lock(PaymentAccount, pk=account.pk)
+    if name != locked.name:
+        before, locked.name = locked.name, name
+        save_changed(locked, ["name"])
+        detail = {"payment_no": locked.payment_no, "changed": ["name"], "before": before, "after": name}
+        record_event(locked, "paymentaccount.renamed", actor=actor, detail=detail)
+    return locked
+
+
+@transaction.atomic
 def account_store_fetched(
     *, account: PaymentAccount, values: Mapping[str, Any], actor: str = "system"
 ) -> PaymentAccount:

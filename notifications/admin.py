@@ -25,13 +25,16 @@ from paycenter.staff.display import TONES, chip, copyable, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
+from paycenter.staff.words import ALERT_KINDS, alert_kind, event_word, names_states, party, reason_word
 from paycenter.transitions import record_event
+
+names_states(NotificationState.choices)
 
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     tenant_keys = {"app": "app_id"}
-    list_display = ["created_at", "type", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
+    list_display = ["created_time", "what", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
     list_filter = ["state", DayFilter]
     list_select_related = ["app"]
     ordering = ["-id"]
@@ -41,6 +44,10 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("app")
+
+    @display(description=_("what happened"))
+    def what(self, obj: Notification) -> str:
+        return event_word(obj.type)
 
     @display(description=_("trade number"))
     def trade_label(self, obj: Notification) -> str:
@@ -65,9 +72,9 @@ class NotificationAdmin(ReadOnlyAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         notification = self.fetch(request, object_id)
         context = self.page_context(
-            request, notification, title=notification.type, notification=notification,
-            deliveries=Delivery.objects.filter(notification=notification).order_by("-id")[:100],
-            state_chip=state_chip(notification),
+            request, notification, title=event_word(notification.type), notification=notification,
+            deliveries=_deliveries(notification, center=tenant_of(request.user) is None),
+            state_chip=state_chip(notification), trade_url=trade_url(request, notification.trade_no),
             may_resend=request.user.has_perm("notifications.resend_notification"),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/notification.html", context)
@@ -81,6 +88,35 @@ class NotificationAdmin(ReadOnlyAdmin):
         notification_resend(notification=notification, actor=actor_of(request.user))
         messages.success(request, gettext("It is on its way again; the outcome appears below."))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[notification.pk]))
+
+
+def _deliveries(notification: Notification, *, center: bool) -> list[dict[str, Any]]:
+    """Every try in words; tenants are not told which of our staff sent one by hand."""
+    return [
+        {"row": row, "answer": row.response or reason_word(row.error),
+         "by": party(row.by if center else row.by.partition(":")[0])}
+        for row in Delivery.objects.filter(notification=notification).order_by("-id")[:100]
+    ]  # fmt: skip
+
+
+def trade_url(request: HttpRequest, trade_no: str) -> str:
+    """Where the trade is found by its number; empty for those who may not see trades."""
+    if not trade_no or not request.user.has_perm("trades.view_trade"):
+        return ""
+    return f"{reverse('admin:trades_trade_changelist')}?q={trade_no}"
+
+
+class KindFilter(admin.SimpleListFilter):
+    """What alerts are about, in words."""
+
+    title = _("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(ALERT_KINDS.items())
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 class AcknowledgedFilter(admin.SimpleListFilter):
@@ -105,7 +141,7 @@ class AcknowledgedFilter(admin.SimpleListFilter):
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
     list_display = ["last_at", "severity_label", "title", "count", "trade_label", "acknowledged_by"]
-    list_filter = [AcknowledgedFilter, "severity", "kind"]
+    list_filter = [AcknowledgedFilter, "severity", KindFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
@@ -131,6 +167,7 @@ class AlertAdmin(ReadOnlyAdmin):
         alert = self.fetch(request, object_id)
         context = self.page_context(
             request, alert, title=alert.title, alert=alert, severity=self.severity_label(alert),
+            kind=alert_kind(alert.kind), error=reason_word(alert.error), trade_url=trade_url(request, alert.trade_no),
             may_acknowledge=alert.acknowledged_at is None and request.user.has_perm("notifications.acknowledge_alert"),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/alert.html", context)

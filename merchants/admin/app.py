@@ -43,7 +43,7 @@ class AppDetailsForm(forms.Form):
 class AppAdmin(TenantAdmin):
     tenant_keys = {"app": "pk"}
     can_add = can_change = True
-    list_display = ["name", "number", "active_label", "merchant_names", "requests_per_second", "created_at"]
+    list_display = ["name", "number", "active_label", "merchant_names", "requests_per_second", "created_time"]
     list_filter = ["is_active"]
     search_fields = ["name", "app_id"]
     search_help_text = _("Name or app id")

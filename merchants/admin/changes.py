@@ -113,6 +113,4 @@ def waiting_changes(request: HttpRequest) -> list[Card]:
         return []
     count = ChangeRequest.objects.filter(state=ChangeState.PENDING).count()
     link = reverse("admin:merchants_changerequest_changelist") + "?state__exact=pending"
-    return [
-        Card(gettext("Changes to confirm"), str(count), link, tone="warn" if count else "calm", icon="rule")
-    ]
+    return [Card(gettext("Changes to confirm"), str(count), link, tone="warn" if count else "calm", icon="rule")]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Count
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -19,11 +22,22 @@ from paycenter.staff.tenancy import actor_of
 _PLAIN = ("name", "short_name", "timezone", "contact_name", "contact_phone", "contact_email", "note")
 
 
+class MerchantForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A merchant's own columns; days are counted in its time zone, so that has to be a real one."""
+
+    def clean_timezone(self) -> str:
+        name: str = self.cleaned_data["timezone"].strip()
+        if name not in available_timezones():
+            raise ValidationError(_("No such time zone. Write it like Asia/Shanghai."))
+        return name
+
+
 @admin.register(Merchant)
 class MerchantAdmin(StateButtonsAdmin):
+    form = MerchantForm
     tenant_keys = {"merchant": "pk"}
     can_add = can_change = True
-    list_display = ["name", "number", "state_label", "account_count", "contact_name", "created_at"]
+    list_display = ["name", "number", "state_label", "account_count", "contact_name", "created_time"]
     list_filter = ["state"]
     ordering = ["-id"]
     search_fields = ["name", "short_name", "merchant_no"]

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import FieldDoesNotExist
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django_fsm import can_proceed
 
-from merchants.forms import ReasonForm, field_errors
-from merchants.states import MerchantState
+from channels.base.discovery import providers
+from merchants.forms import ReasonForm, field_errors, method_label, say
+from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
-from paycenter.staff.display import event_word
 from paycenter.staff.tenancy import TenantAdmin, actor_of
+from paycenter.staff.words import event_word, names_states, party, reason_word
+
+names_states([*ChangeState.choices, *MerchantState.choices])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,29 @@ def history_of(record: Any, limit: int = 30) -> list[dict[str, Any]]:
     """The record's own events, newest first."""
     rows = Event.objects.filter(object_type=record._meta.model_name, object_id=record.pk).order_by("-id")[:limit]
     return [
-        {"word": event_word(e.type), "at": e.created_at, "actor": e.actor, "reason": e.reason, "detail": _detail(e)}
+        {"word": event_word(e.type), "at": e.created_at, "actor": party(e.actor), "reason": reason_word(e.reason),
+         "detail": _detail(e, record)}
         for e in rows
-    ]
+    ]  # fmt: skip
 
 
-def _detail(event: Event) -> str:
-    names = event.detail.get("changed") or event.detail.get("methods") or []
-    return ", ".join(map(str, names)) or str(event.detail.get("message", ""))
+def _detail(event: Event, record: Any) -> str:
+    """What was changed, by the names the forms use."""
+    changed = [_label(record, name) for name in event.detail.get("changed") or []]
+    names = changed or [method_label(code) for code in event.detail.get("methods") or []]
+    return gettext(", ").join(names) or str(event.detail.get("message", ""))
+
+
+def _label(record: Any, name: str) -> str:
+    """A parameter's or a column's name; the code where neither the provider nor the model knows it."""
+    provider = providers().get(getattr(record, "channel", ""))
+    for field in provider.fields if provider else ():
+        if field.name == name:
+            return say(field.label)
+    try:
+        return str(record._meta.get_field(name).verbose_name)
+    except FieldDoesNotExist:
+        return name
 
 
 class StateButtonsAdmin(TenantAdmin):

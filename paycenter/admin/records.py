@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from paycenter.models import Event, Exchange
-from paycenter.staff.display import chip, copyable, event_word
+from paycenter.staff.display import chip, copyable
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin
+from paycenter.staff.words import event_word, operation_word, party, reason_word, states_words
 
 Resolver = Callable[[str], set[str]]
 _resolvers: list[Resolver] = []
@@ -34,7 +35,7 @@ def trade_numbers(term: str) -> set[str]:
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "word", "number", "states", "actor", "reason"]
+    list_display = ["created_at", "word", "number", "states", "actor_label", "reason_label"]
     list_filter = [DayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
@@ -55,7 +56,15 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description=_("state"))
     def states(self, obj: Event) -> str:
-        return f"{obj.from_state} → {obj.to_state}" if obj.from_state else obj.to_state or "–"
+        return states_words(obj.from_state, obj.to_state) or "–"
+
+    @display(description=_("actor"))
+    def actor_label(self, obj: Event) -> str:
+        return party(obj.actor)
+
+    @display(description=_("reason"))
+    def reason_label(self, obj: Event) -> str:
+        return reason_word(obj.reason) or "–"
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
@@ -64,7 +73,7 @@ class EventAdmin(ReadOnlyAdmin):
 
 @admin.register(Exchange)
 class ExchangeAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "direction_label", "peer", "operation", "number", "status_label", "elapsed"]
+    list_display = ["created_at", "direction_label", "peer_label", "call", "number", "status_label", "elapsed"]
     list_filter = ["direction", DayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
@@ -77,6 +86,14 @@ class ExchangeAdmin(ReadOnlyAdmin):
     @display(description=_("direction"))
     def direction_label(self, obj: Exchange) -> str:
         return chip(obj.get_direction_display(), "info" if obj.direction == Exchange.Direction.IN else "")
+
+    @display(description=_("peer"))
+    def peer_label(self, obj: Exchange) -> str:
+        return party(obj.peer)
+
+    @display(description=_("operation"))
+    def call(self, obj: Exchange) -> str:
+        return operation_word(obj.operation)
 
     @display(description=_("number"))
     def number(self, obj: Exchange) -> str:
@@ -102,8 +119,9 @@ class ExchangeAdmin(ReadOnlyAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         exchange = self.fetch(request, object_id)
+        title = f"{party(exchange.peer)} · {operation_word(exchange.operation)}"
         context = self.page_context(
-            request, exchange, title=f"{exchange.peer} · {exchange.operation}", exchange=exchange,
+            request, exchange, title=title, exchange=exchange,
             direction=self.direction_label(exchange), status=self.status_label(exchange),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/exchange.html", context)

@@ -15,7 +15,9 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 TENANT_ROLES = ("merchant", "app")
 
@@ -77,6 +79,11 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     can_add = False
     can_change = False
+
+    @display(description=_("Created"), ordering="created_at")
+    def created_time(self, obj: Any) -> Any:
+        """A column: when the record was made."""
+        return obj.created_at
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scope(request.user, super().get_queryset(request))

@@ -9,7 +9,8 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cashier.amounts import amount_text, entered_amount
+from cashier.amounts import entered_amount
+from paycenter.amounts import amount_text
 from paycenter.errors import MoneyError
 from paycenter.money import MAX_MINOR, Money
 

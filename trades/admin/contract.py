@@ -11,10 +11,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from paycenter.staff.display import event_word, state_chip
+from merchants.forms import method_label
+from paycenter.staff.display import state_chip
 from paycenter.staff.lists import BoundedPaginator
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
-from trades.admin.trade import method_name
+from paycenter.staff.words import event_word
 from trades.contracts.models import Contract
 from trades.contracts.states import ContractState
 from trades.contracts.timeline import contract_timeline
@@ -25,7 +26,7 @@ _STATE_WORDS: dict[str, Any] = dict(ContractState.choices)
 @admin.register(Contract)
 class ContractAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
-    list_display = ["numbers", "state_label", "method_label", "merchant_label", "created_at", "signed_at"]
+    list_display = ["numbers", "state_label", "method_shown", "merchant_label", "created_at", "signed_at"]
     list_filter = ["state"]
     ordering = ["-id"]
     paginator = BoundedPaginator
@@ -56,8 +57,8 @@ class ContractAdmin(ReadOnlyAdmin):
         return state_chip(obj)
 
     @display(description=_("pay method"))
-    def method_label(self, obj: Contract) -> str:
-        return method_name(obj.method)
+    def method_shown(self, obj: Contract) -> str:
+        return method_label(obj.method)
 
     @display(description=_("merchant"))
     def merchant_label(self, obj: Contract) -> str:
@@ -73,7 +74,7 @@ class ContractAdmin(ReadOnlyAdmin):
         rows = contract_timeline(contract, with_exchanges=sees_exchanges, with_staff=center)
         context = self.page_context(
             request, contract, title=contract.contract_no, contract=contract, state_chip=state_chip(contract),
-            method=method_name(contract.method), timeline=[_row(r) for r in rows],
+            method=method_label(contract.method), timeline=[_row(r) for r in rows],
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/contract.html", context)
 

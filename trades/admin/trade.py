@@ -76,7 +76,7 @@ class TradeAdmin(ReadOnlyAdmin):
         "state_label",
         "method_shown",
         "merchant_label",
-        "created_at",
+        "created_time",
     ]
     list_filter = ["state", MethodFilter, MerchantFilter, NumberDayFilter]
     list_filter_sheet = True

@@ -20,8 +20,9 @@ from merchants.admin.states import BUTTONS
 from merchants.models import ChangeRequest, Role
 from merchants.roles import ROLE_PERMISSIONS
 from paycenter.csp import STAFF_POLICY, ContentSecurityPolicyMiddleware, content_security_policy
-from paycenter.staff.display import EVENT_WORDS, copyable, event_word, money
+from paycenter.staff.display import copyable, money
 from paycenter.staff.lists import day_bounds, parse_day
+from paycenter.staff.words import ALERT_KINDS, EVENT_WORDS, OPERATION_WORDS, event_word
 from paycenter.unfold import UNFOLD
 from tests.fakes.staff import make_staff, signed_in
 
@@ -32,7 +33,8 @@ def shown_words() -> list[Any]:
     groups = UNFOLD["SIDEBAR"]["navigation"]
     titles = [item["title"] for group in groups for item in group["items"]]
     titles += [group["title"] for group in groups if "title" in group]
-    return [*titles, *EVENT_WORDS.values(), *(b.label for b in BUTTONS), *(b.explanation for b in BUTTONS),
+    return [*titles, *EVENT_WORDS.values(), *OPERATION_WORDS.values(),
+            *ALERT_KINDS.values(), *(b.label for b in BUTTONS), *(b.explanation for b in BUTTONS),
             *Role.labels, *ChangeRequest.Kind.labels]  # fmt: skip
 
 
@@ -77,8 +79,8 @@ def test_every_role_is_described_and_permits_no_deleting() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
-    [(128_50, "CNY", "128.50 CNY"), (1, "CNY", "0.01 CNY"), (1_234_567_89, "CNY", "1,234,567.89 CNY"),
-     (1500, "JPY", "1,500 JPY"), (1500, "KWD", "1.500 KWD"), (None, "CNY", "–"), (0, "CNY", "0.00 CNY")],
+    [(128_50, "CNY", "¥128.50"), (1, "CNY", "¥0.01"), (1_234_567_89, "CNY", "¥1,234,567.89"),
+     (1500, "JPY", "1,500 JPY"), (1500, "KWD", "1.500 KWD"), (None, "CNY", "–"), (0, "CNY", "¥0.00")],
 )  # fmt: skip
 def test_amounts_are_exact_in_every_currency(amount: int | None, currency: str, text: str) -> None:
     assert money(amount, currency) == text

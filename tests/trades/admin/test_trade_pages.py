@@ -128,7 +128,7 @@ def test_the_page_shows_one_line_of_time(service: Client, world: World, attempt:
         currency="CNY", created_at=now,
     )  # fmt: skip
     page = service.get(f"{LIST}{attempt.trade_id}/change/").content.decode()
-    for text in ("12.34 CNY", "Order created", "Sent to the channel", "the-request", "the-answer", "oops", "CH-77",
+    for text in ("¥12.34", "Order created", "Sent to the channel", "the-request", "the-answer", "oops", "CH-77",
                  "paid after closing", "does not settle this trade", f'data-copy="{attempt.attempt_no}"'):  # fmt: skip
         assert text in page, text
     kinds = [entry.kind for entry in timeline(Trade.objects.select_related("app").get(pk=attempt.trade_id))]
@@ -150,8 +150,8 @@ def test_another_apps_exchange_with_the_same_order_number_stays_out(world: World
             app_order_no="ORD-1",
         )  # fmt: skip
     trade = Trade.objects.select_related("app").get(pk=attempt.trade_id)
-    peers = [e.title for e in timeline(trade) if e.title.startswith("app:")]
-    assert peers == [f"app:{world.app.app_id} · gopay"]
+    peers = [e.title for e in timeline(trade) if e.title.startswith("App ")]
+    assert peers == [f"App {world.app.app_id} · ask for a payment"]
 
 
 @pytest.mark.parametrize("role", ["operator", "finance", "service", "auditor"])
@@ -174,10 +174,10 @@ def test_abnormal_payments_show_what_is_unresolved_first(service: Client, world:
     AbnormalPayment.objects.create(attempt=attempt, kind="late", state="open", amount=777, **values)
     AbnormalPayment.objects.create(attempt=attempt, kind="duplicate", state="void", amount=888, **values)
     page = service.get("/admin/trades/abnormalpayment/").content.decode()
-    assert "7.77 CNY" in page
-    assert "8.88 CNY" not in page
-    assert "8.88 CNY" in service.get("/admin/trades/abnormalpayment/?state=all").content.decode()
-    assert "7.77 CNY" in service.get("/admin/trades/abnormalpayment/?q=CH-77").content.decode()
+    assert "¥7.77" in page
+    assert "¥8.88" not in page
+    assert "¥8.88" in service.get("/admin/trades/abnormalpayment/?state=all").content.decode()
+    assert "¥7.77" in service.get("/admin/trades/abnormalpayment/?q=CH-77").content.decode()
 
 
 def test_amounts_follow_the_currency(service: Client, world: World, attempt: Attempt) -> None:

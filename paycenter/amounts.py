@@ -1,0 +1,30 @@
+"""Amounts as people read them. Minor units inside, never a float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paycenter.money import Money
+
+_SYMBOLS = {
+    "CNY": "¥", "USD": "$", "EUR": "€", "GBP": "£", "HKD": "HK$", "TWD": "NT$", "SGD": "S$", "AUD": "A$",
+    "CAD": "C$", "NZD": "NZ$", "KRW": "₩", "INR": "₹", "THB": "฿", "VND": "₫", "MOP": "MOP$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AmountText:
+    """`symbol` is empty where the currency has none that everybody knows; then the code alone stands."""
+
+    symbol: str
+    number: str
+    code: str
+
+    def __str__(self) -> str:
+        return f"{self.symbol}{self.number}" if self.symbol else f"{self.number} {self.code}"
+
+
+def amount_text(money: Money) -> AmountText:
+    """`Money(123456, "CNY")` reads ¥1,234.56; yen have no decimals and dinars three."""
+    whole, point, decimals = money.major.partition(".")
+    return AmountText(_SYMBOLS.get(money.currency, ""), f"{int(whole):,}{point}{decimals}", money.currency)

@@ -1,0 +1,140 @@
+"""Codes in the records, in words: events, states, who did it, which call, why. An unknown code stays itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+EVENT_WORDS = {
+    "merchant.created": _("Merchant opened"), "merchant.updated": _("Details changed"),
+    "merchant.submit": _("Submitted for review"), "merchant.send_back": _("Sent back to draft"),
+    "merchant.activate": _("Activated"), "merchant.suspend": _("Suspended"), "merchant.resume": _("Resumed"),
+    "merchant.close": _("Closed for good"),
+    "paymentaccount.created": _("Account opened"), "paymentaccount.configured": _("Parameters stored"),
+    "paymentaccount.methods": _("Pay methods set"), "paymentaccount.renamed": _("Renamed"),
+    "paymentaccount.checked": _("Connection checked"),
+    "paymentaccount.submit": _("Submitted for review"), "paymentaccount.send_back": _("Sent back to draft"),
+    "paymentaccount.activate": _("Activated"), "paymentaccount.suspend": _("Suspended"),
+    "paymentaccount.resume": _("Resumed"), "paymentaccount.close": _("Closed for good"),
+    "app.created": _("App registered"), "app.updated": _("Details changed"),
+    "app.merchant_linked": _("May collect for a merchant"),
+    "app.merchant_unlinked": _("May no longer collect for a merchant"),
+    "app.cashier_methods": _("Cashier methods set"), "app.addresses_changed": _("Addresses changed"),
+    "app.key_rotated": _("Key changed"),
+    "changerequest.requested": _("Change asked for"), "changerequest.confirm": _("Change confirmed"),
+    "changerequest.reject": _("Change rejected"), "changerequest.withdraw": _("Change withdrawn"),
+    "trade.created": _("Order created"), "trade.paying": _("Payment started"),
+    "trade.waiting": _("Waiting for another try"), "trade.confirming": _("Payer came back"),
+    "trade.paid": _("Paid"), "trade.closed": _("Closed"), "trade.failed": _("Failed"),
+    "trade.amount_changed": _("Amount changed"), "trade.duplicate_paid": _("Abnormal payment recorded"),
+    "attempt.created": _("Attempt created"), "attempt.submitted": _("Sent to the channel"),
+    "attempt.unknown": _("Outcome unknown"), "attempt.failed": _("Attempt failed"),
+    "attempt.closed": _("Attempt closed"), "attempt.succeeded": _("Money arrived"),
+    "attempt.refund_notice": _("Notice about a refund"),
+    "abnormal.unverified": _("Money announced, being verified"), "abnormal.opened": _("Abnormal payment confirmed"),
+    "abnormal.voided": _("Abnormal payment dismissed"),
+    "channel.shed": _("Channel switched away"), "channel.recovered": _("Channel works again"),
+    "channel.switched": _("Channel switched by hand"), "notification.given_up": _("Notification given up"),
+    "app.key_forgotten": _("Previous key forgotten"), "alertroute.saved": _("Alert route saved"),
+    "retryschedule.saved": _("Retry schedule saved"),
+    "notification.resent": _("Notification sent again by hand"), "alert.acknowledged": _("Alert acknowledged"),
+    "user.second_factor_added": _("Second factor set up"), "user.second_factor_removed": _("Second factor removed"),
+    "user.second_factor_reset": _("Second factor reset"), "user.recovery_codes_renewed": _("Recovery codes renewed"),
+    "user.created": _("Staff member added"), "user.updated": _("Staff member changed"),
+}  # fmt: skip
+
+
+# Calls of the API and of channels, as exchanges name them.
+OPERATION_WORDS = {
+    "gopay": _("ask for a payment"), "pay": _("place the order"), "query": _("query"), "close": _("close"),
+    "notify": _("payment notice"), "return": _("payer came back"), "check": _("connection check"),
+    "certificates": _("certificates"), "token": _("access token"), "authorize": _("payer's identity"),
+    "bill": _("statement"), "refund": _("refund"), "query_refund": _("query a refund"), "alert": _("alert"),
+    "cashier_orders": _("open a cashier order"), "query_trade": _("query a trade"),
+    "sync_events": _("fetch events"),
+}  # fmt: skip
+ALERT_KINDS = {
+    "abnormal_payment": _("abnormal payment"), "security": _("security"), "channel": _("channel"),
+    "refund": _("refund"), "give_up": _("notification given up"), "certificate": _("certificate"),
+}  # fmt: skip
+_SYSTEM_WORDS = {
+    "query": _("query"), "expiry": _("expiry"), "superseded": _("other way chosen"), "probe": _("probe"),
+    "breaker": _("circuit breaker"),
+}  # fmt: skip
+# What the wire layers say in English, because channel code speaks to logs, too.
+_REASONS = (
+    (re.compile(r"(?P<who>.+?) answered (?P<what>.+)"), _("%(who)s answered %(what)s")),
+    (re.compile(r"no connection: (?P<kind>\w+)"), _("no connection (%(kind)s)")),
+    (re.compile(r"no answer within (?P<limit>\S+) s"), _("no answer within %(limit)s s")),
+    (re.compile(r"the connection broke: (?P<kind>\w+)"), _("the connection broke (%(kind)s)")),
+    (re.compile(r"the answer is not credible: (?P<why>.+)"), _("the answer is not credible: %(why)s")),
+    (re.compile(r"the signature of (?P<who>.+)'s answer is wrong"), _("the signature of %(who)s's answer is wrong")),
+    (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
+    (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
+)
+_states: dict[str, Any] = {}
+_channel_names: list[Callable[[str], str]] = []
+
+
+def names_states(choices: Iterable[tuple[str, Any]]) -> None:
+    """Register the words of an app's states."""
+    _states.update(choices)
+
+
+def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
+    """Register what knows a channel's name by its code."""
+    _channel_names.append(function)
+    return function
+
+
+def event_word(type_: str) -> str:
+    """What happened, in words."""
+    return str(EVENT_WORDS.get(type_, type_))
+
+
+def operation_word(operation: str) -> str:
+    """Which call it was, in words."""
+    return str(OPERATION_WORDS.get(operation, operation))
+
+
+def alert_kind(kind: str) -> str:
+    """What an alert is about, in words."""
+    return str(ALERT_KINDS.get(kind, kind))
+
+
+def state_word(state: str) -> str:
+    """A state of any record, in words."""
+    return str(_states.get(state, state))
+
+
+def states_words(before: str, after: str) -> str:
+    """`Waiting → Paying`; the one state where nothing or the same went before."""
+    changed = before and before != after
+    return f"{state_word(before)} → {state_word(after)}" if changed else state_word(after)
+
+
+def party(code: str) -> str:
+    """Who did or sent it: `app:APP1`, `channel:alipay`, `staff:ann`, `system:query`, `payer`, `schedule`."""
+    kind, _colon, name = code.partition(":")
+    if kind == "channel" and name:
+        return next((found for ask in _channel_names if (found := ask(name)) != name), name)
+    words = {"app": gettext("App"), "staff": gettext("Staff"), "system": gettext("System"),
+             "payer": gettext("Payer"), "schedule": gettext("by schedule")}  # fmt: skip
+    if kind not in words:
+        return code
+    detail = str(_SYSTEM_WORDS.get(name, name)) if kind == "system" else name
+    return f"{words[kind]} {detail}".rstrip()
+
+
+def reason_word(reason: str) -> str:
+    """Why, in the reader's language where the sentence is a known one."""
+    if not reason:
+        return ""
+    for pattern, words in _REASONS:
+        if found := pattern.fullmatch(reason):
+            return str(words) % {name: gettext(text) if text else "" for name, text in found.groupdict().items()}
+    return gettext(reason)
