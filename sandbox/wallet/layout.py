@@ -7,7 +7,7 @@ from html import escape
 
 from sandbox.wallet.texts import EN, ZH, text
 
-_COLOURS = {"alipay": "#1677ff", "unionpay": "#0b7285", "wechat": "#07a24e"}
+_COLOURS = {"alipay": "#1677ff", "mpgs": "#7c3f00", "unionpay": "#0b7285", "wechat": "#07a24e"}
 
 _STYLE = """
 :root{--brand:#334155;--ink:#0f172a;--soft:#5b6472;--line:#e2e8f0;--card:#fff;--ground:#f1f5f9}
