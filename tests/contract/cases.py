@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from channels.base import Method, Provider
+from channels.base import ContractMethod, Method, Provider
 from channels.base.discovery import method_for, methods, methods_of, provider_code_of, provider_for, providers
 from sandbox.channel import channel_classes
 
@@ -41,11 +41,22 @@ def modes_of(channel: str) -> tuple[str, ...]:
     return stand_in.modes if stand_in is not None else (NO_STAND_IN,)
 
 
+def payable() -> list[str]:
+    """Codes of the scenes with a payer; a deduction needs a contract first, see `test_deducting`."""
+    return [code for code, scene in sorted(methods().items()) if not isinstance(scene, ContractMethod)]
+
+
+def deductions() -> list[Case]:
+    """Each scene that deducts under a contract, with each kind of the merchant's own contract."""
+    codes = [code for code, scene in sorted(methods().items()) if isinstance(scene, ContractMethod)]
+    return [_first(code, mode) for code in codes for mode in modes_of(provider_code_of(code))]
+
+
 def every_case() -> list[Case]:
     """Each scene, kind of contract and currency."""
     return [
         Case(code, mode, currency)
-        for code in sorted(methods())
+        for code in payable()
         for mode in modes_of(provider_code_of(code))
         for currency in sorted(method_for(code).currencies)
     ]
@@ -53,7 +64,7 @@ def every_case() -> list[Case]:
 
 def scenes() -> list[Case]:
     """Each scene once: the first kind of contract, the first currency."""
-    return [_first(code, modes_of(provider_code_of(code))[0]) for code in sorted(methods())]
+    return [_first(code, modes_of(provider_code_of(code))[0]) for code in payable()]
 
 
 def contracts() -> list[Case]:

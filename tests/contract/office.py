@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,8 @@ class Office:
         )  # fmt: skip
         if desk.provider.number_rule() is not None:  # the channel remembers the numbers of rows that are gone
             channel_order_number(account, "", timezone.now())
-            ChannelCounter.objects.update(last=[next(numbers) for _ in range(_ORDERS_OF_A_TEST)][0])
+            first, *_mine = itertools.islice(numbers, _ORDERS_OF_A_TEST)
+            ChannelCounter.objects.update(last=first)
         return cls(desk, entrance, merchant, factories.make_app(merchant), account)
 
     def start(self, **order: Any) -> Attempt:
