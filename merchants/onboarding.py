@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from channels.base import keys
 from channels.base.config import clean_config
-from channels.base.fields import FieldKind
+from channels.base.fields import Field, FieldKind
 from channels.base.provider import Provider
 
 _ON_FILE = (FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
@@ -41,19 +43,38 @@ def identity_of(provider: type[Provider], config: Mapping[str, Any]) -> str:
     return "/".join(str(config[f.name]) for f in provider.fields if f.identity and f.name in config)
 
 
-def certificate_expiry(provider: type[Provider], config: Mapping[str, Any]) -> datetime | None:
-    """When the first of the account's certificates stops working; None where it has none.
+@dataclass(frozen=True, slots=True)
+class HeldCertificate:
+    """A certificate among an account's parameters: where it stands, whose it is, when it stops working."""
+
+    field: Field
+    subject: str
+    serial: str
+    ends_at: datetime
+
+
+def certificates_of(provider: type[Provider], config: Mapping[str, Any]) -> list[HeldCertificate]:
+    """The account's certificates, one per parameter.
 
     Of a chain only the certificates of a signer count, not the authorities above them; where several
     signers overlap (a channel renewing its own) the last one decides.
     """
-    ends = [end for f in provider.fields if f.kind in _ON_FILE and (end := _end_of(config.get(f.name)))]
-    return min(ends, default=None)
+    return [held for f in provider.fields if f.kind in _ON_FILE and (held := _held(f, config.get(f.name)))]
 
 
-def _end_of(pem: Any) -> datetime | None:
+def certificate_expiry(provider: type[Provider], config: Mapping[str, Any]) -> datetime | None:
+    """When the first of the account's certificates stops working; None where it has none."""
+    return min((held.ends_at for held in certificates_of(provider, config)), default=None)
+
+
+def _held(field: Field, pem: Any) -> HeldCertificate | None:
     signers = [c for c in keys.parse_certificates(pem) if not _is_authority(c)] if pem else []
-    return max((c.not_valid_after_utc for c in signers), default=None)
+    if not signers:
+        return None
+    last = max(signers, key=lambda c: c.not_valid_after_utc)
+    names = last.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    subject = str(names[0].value) if names else last.subject.rfc4514_string()
+    return HeldCertificate(field, subject, f"{last.serial_number:X}", last.not_valid_after_utc)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
