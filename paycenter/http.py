@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -27,6 +27,8 @@ from paycenter.egress import EgressPolicy, GuardedResolver
 from paycenter.errors import EgressRefused, NotSent, UnknownOutcome
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+# At a time. Python's own number, a few per processor, lets some silent name servers stop every call.
+NAME_LOOKUPS = 128
 _T = TypeVar("_T")
 
 
@@ -142,6 +144,8 @@ class _Loop:
     @staticmethod
     def _start() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
+        # Only names are looked up there; a look-up outlives the call that gave up on it.
+        loop.set_default_executor(ThreadPoolExecutor(NAME_LOOKUPS, "dns"))
         threading.Thread(target=loop.run_forever, name="http-loop", daemon=True).start()
         return loop
 
