@@ -20,7 +20,7 @@ from paycenter.wakeup import wake
 from trades.calling import order_ref
 from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_record
 from trades.models import Attempt
-from trades.states import LIVE_ATTEMPT_STATES, TradeState
+from trades.states import AttemptState, TradeState
 from trades.telling import trade_advance
 
 log = structlog.get_logger(__name__)
@@ -86,8 +86,9 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
 
 
 def query_now(attempt: Attempt) -> None:
-    """Make a query due at once for an attempt that may still bring money."""
-    changed = Attempt.objects.filter(pk=attempt.pk, state__in=LIVE_ATTEMPT_STATES).update(
+    """Make a query due at once, also for an attempt that was closed: a channel that only hints may be
+    speaking of late money."""
+    changed = Attempt.objects.filter(pk=attempt.pk).exclude(state=AttemptState.SUCCEEDED).update(
         next_query_at=timezone.now()
     )
     if changed:

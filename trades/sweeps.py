@@ -69,11 +69,13 @@ def _query_one(attempt_id: int) -> None:
     attempt = load_attempt(attempt_id)
     if attempt.state == AttemptState.CREATED:
         lose_sight_of_stale(attempt, "system:query")
-    doubted = attempt.abnormal_payments.filter(state="unverified")
-    if attempt.state not in LIVE_ATTEMPT_STATES and not doubted.exists():
-        Attempt.objects.filter(pk=attempt_id).update(next_query_at=None)
-        return
-    attempt_query(attempt_id=attempt_id, actor="system:query")
+    answer = None
+    if attempt.state != AttemptState.SUCCEEDED:
+        answer = attempt_query(attempt_id=attempt_id, actor="system:query")
+    if attempt.state == AttemptState.SUCCEEDED or answer is not None:
+        # One that was over already is asked until the channel answers, then no more.
+        over = Attempt.objects.filter(pk=attempt_id).exclude(state__in=LIVE_ATTEMPT_STATES)
+        over.update(next_query_at=None)
 
 
 def _sweep(name: str, model: type[models.Model], due: str, path: str, work: Callable[[int], object]) -> int:

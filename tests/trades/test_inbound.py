@@ -125,6 +125,37 @@ def test_an_unsigned_webhook_only_makes_a_query_due(world: World) -> None:
     assert factories.fresh(attempt).next_query_at is not None
 
 
+def test_a_hint_about_a_closed_attempt_finds_late_money(world: World) -> None:
+    """A channel that signs nothing only hints; its hint after the closing may be all we ever hear."""
+    from paycenter.errors import UnknownOutcome
+    from trades.closing import trade_close
+    from trades.sweeps import query_due
+
+    attempt = start(world)
+    trade_close(trade=attempt.trade, actor="test")
+    world.book.pay(attempt.attempt_no)
+    post(attempt, {"hint": True, "order_no": attempt.attempt_no})
+    world.book.fault("query", UnknownOutcome("silent"))
+    query_due()
+    Attempt.objects.filter(next_query_at__isnull=False).update(next_query_at=attempt.created_at)
+    query_due()
+    assert AbnormalPayment.objects.get().kind == "late"
+    assert factories.fresh(attempt).next_query_at is None
+
+
+def test_a_hint_about_nothing_costs_one_query(world: World) -> None:
+    from trades.closing import trade_close
+    from trades.sweeps import query_due
+
+    attempt = start(world)
+    trade_close(trade=attempt.trade, actor="test")
+    asked = world.book.calls["query"]
+    post(attempt, {"hint": True, "order_no": attempt.attempt_no})
+    assert (query_due(), query_due()) == (1, 0)
+    assert world.book.calls["query"] == asked + 1
+    assert factories.fresh(attempt).state == "closed"
+
+
 def test_a_refund_notice_at_the_payment_address_is_no_payment(world: World) -> None:
     attempt = start(world)
     answer = post(attempt, world.book.notification(attempt.attempt_no, refund_no="R1"))
