@@ -54,6 +54,7 @@ app.conf.update(
         "close due trades": every("trades.tasks.close_due", 1),
         "query due attempts": every("trades.tasks.query_due", 1),
         "close superseded attempts": every("trades.tasks.close_superseded", 1),
+        "query due contracts": every("trades.tasks.query_contracts", 2),
         "probe shed channels": every("trades.tasks.probe_channels", 2),
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),

@@ -20,6 +20,7 @@ class NumberKind(StrEnum):
     TRADE = "P"
     ATTEMPT = "A"
     REFUND = "R"
+    CONTRACT = "C"
     MERCHANT = "M"
     ACCOUNT = "Z"
     PRINTED = "Q"  # app order number the center issues when a printed code is paid

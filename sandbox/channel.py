@@ -19,6 +19,7 @@ from sandbox.claims import Claim, Message, Subject
 from sandbox.records import Account, Notice, Payment, Refund
 
 if TYPE_CHECKING:
+    from sandbox.agreements import Agreement, AgreementNotice
     from sandbox.context import Context
 
 
@@ -97,6 +98,15 @@ class Channel(ABC):
 
     @abstractmethod
     def new_refund_no(self) -> str: ...
+
+    def present_agreement(self, pay: Mapping[str, Any]) -> Agreement | None:
+        """What the payer's device does with the `pay` of a contract; None if it is not this channel's
+        or the channel has no deduction. Raises DeviceRefused as `present`."""
+        return None
+
+    def agreement_message(self, account: Account, agreement: Agreement, told: AgreementNotice) -> Message:
+        """A notification about a contract as it goes out now."""
+        raise NotImplementedError(f"{self.code} has no contracts")
 
     def merchant_order_no(self, payment: Payment) -> str:
         """The number that the merchant sent, where the book names the order by more than that."""

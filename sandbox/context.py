@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from sandbox import keys
+from sandbox.agreements import Agreements
 from sandbox.book import Book
 from sandbox.channel import Channel, channel_classes
 from sandbox.clock import Clock
@@ -39,6 +40,7 @@ class Context:
         self.book = Book(store, clock, self.settings.refund_delay)
         self.faults = Faults(store)
         self.channels: Mapping[str, Channel] = {code: cls(self) for code, cls in channel_classes().items()}
+        self.agreements = Agreements(self)
         self.notifier = Notifier(self)
         self.forger = _nobodys_key(store)
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 # `token`: where a provider gives out access tokens.
-OPERATIONS = ("pay", "query", "close", "refund", "query_refund", "bill", "token")
+OPERATIONS = (
+    "pay", "query", "close", "refund", "query_refund", "bill", "token", "query_contract", "terminate_contract",
+)  # fmt: skip
 
 
 class Fault(StrEnum):

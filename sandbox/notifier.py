@@ -106,6 +106,7 @@ class Notifier:
                 while True:
                     self._settle_refunds()
                     self._start_due()
+                    self._context.agreements.start_due(self)
                     await asyncio.sleep(_POLL_SECONDS)
             finally:
                 for task in self._tasks:
@@ -164,14 +165,15 @@ class Notifier:
         message = channel.message(
             self._context.store.account_of(payment), Subject(payment=payment, refund=refund), claim, notice
         )
-        sent = await self._post(message.url, message.headers, message.body)
+        sent = await self.post(message.url, message.headers, message.body)
         self._context.store.insert(
             "send", notice_id=notice.id, sent_at=self._context.clock(), elapsed_ms=sent.elapsed_ms,
             status=sent.status, body=sent.body.decode("utf-8", "replace"), error=sent.error,
         )  # fmt: skip
         return sent, sent.status is not None and channel.acknowledged(sent.status, sent.body)
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        """One request to a merchant; whatever happens is an outcome."""
         if self._session is None:
             raise RuntimeError("the notifier is not running")
         start = time.monotonic()

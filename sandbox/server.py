@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox.context import Context, Settings
+from sandbox.control.agreeing import Agreeing
 from sandbox.control.faulting import Faulting
 from sandbox.control.looking import Looking
 from sandbox.control.paying import Paying
@@ -19,6 +20,7 @@ from sandbox.control.refunding import Refunding
 from sandbox.control.requests import errors_as_json
 from sandbox.notifier import stop
 from sandbox.store import Store
+from sandbox.wallet.agreements import AgreementPages
 from sandbox.wallet.pages import Wallet
 
 log = logging.getLogger("sandbox")
@@ -33,7 +35,11 @@ def build_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     for channel in context.channels.values():
         app.add_routes(channel.routes())
-    for part in (Paying(context), Faulting(context), Refunding(context), Looking(context), Wallet(context)):
+    parts = (
+        Paying(context), Faulting(context), Refunding(context), Looking(context), Agreeing(context),
+        AgreementPages(context), Wallet(context),
+    )  # fmt: skip
+    for part in parts:
         app.add_routes(part.routes())
     app.add_routes([web.get("/healthz", _healthz)])
     app.cleanup_ctx.append(_notifying)

@@ -65,6 +65,18 @@ CREATE TABLE IF NOT EXISTS bill_edit (
 CREATE TABLE IF NOT EXISTS token (
   token TEXT PRIMARY KEY, purpose TEXT NOT NULL, data TEXT NOT NULL, expires_at REAL NOT NULL,
   used INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS agreement (
+  id INTEGER PRIMARY KEY, channel TEXT NOT NULL, account TEXT NOT NULL, contract_no TEXT NOT NULL,
+  channel_no TEXT NOT NULL, state TEXT NOT NULL, scene TEXT NOT NULL, notify_url TEXT NOT NULL,
+  return_url TEXT NOT NULL, code TEXT NOT NULL, payer TEXT NOT NULL, highest INTEGER,
+  created_at REAL NOT NULL, signed_at REAL, ended_at REAL, UNIQUE (channel, account, contract_no));
+CREATE INDEX IF NOT EXISTS agreement_no ON agreement (contract_no);
+CREATE INDEX IF NOT EXISTS agreement_code ON agreement (channel, code);
+CREATE TABLE IF NOT EXISTS agreement_notice (
+  id INTEGER PRIMARY KEY, agreement_id INTEGER NOT NULL REFERENCES agreement, notice_id TEXT NOT NULL,
+  state TEXT NOT NULL, signing TEXT NOT NULL, sends INTEGER NOT NULL DEFAULT 0, next_at REAL,
+  acknowledged_at REAL);
+CREATE INDEX IF NOT EXISTS agreement_notice_due ON agreement_notice (next_at) WHERE next_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 

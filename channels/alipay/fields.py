@@ -68,6 +68,13 @@ FIELDS: tuple[Field, ...] = (
                    "upload the whole file."),
     ),
     Field(
+        "deduct_sign_scene", Label("代扣签约场景", "Deduction sign scene"), required=False, max_length=64,
+        pattern=r"[A-Z]+\|[A-Z0-9_]+", pattern_hint=Label("如 INDUSTRY|PROPERTY", "such as INDUSTRY|PROPERTY"),
+        help=Label("仅免密代扣需要：商家扣款产品签约时支付宝给出的签约场景码（sign_scene）。",
+                   "Only for deduction without password: the scene (sign_scene) that Alipay assigned when "
+                   "the merchant-deduction product was contracted."),
+    ),
+    Field(
         "gateway_url", Label("网关地址", "Gateway address"), FieldKind.URL,
         default="https://openapi.alipay.com/gateway.do",
         help=Label("正式环境请保持默认值。", "Leave the default for production."),

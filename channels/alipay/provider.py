@@ -197,9 +197,7 @@ class AlipayProvider(Provider):
 
     def parse_notify(self, request: InboundRequest) -> Notice:
         """https://opendocs.alipay.com/open/203/105286"""
-        if request.method != "POST":
-            raise MalformedInbound("a notification is posted")
-        found = self._verified(request.body)
+        found = self._ours(self.verified_form(request))
         status = found.get("trade_status", "")
         state = payment_state(status, found.get("gmt_payment", ""))
         amount, trade_no = parse_amount(found.get("total_amount", "")), found.get("trade_no") or None
@@ -213,6 +211,12 @@ class AlipayProvider(Provider):
             funding=main_funding(found.get("fund_bill_list"), "fundChannel"), channel_state=status,
             refund_no=found.get("out_biz_no") or None, notice_id=found.get("notify_id", ""),
         )  # fmt: skip
+
+    def verified_form(self, request: InboundRequest) -> dict[str, str]:
+        """Fields of a posted notification that Alipay signed, whatever and whoever it is about."""
+        if request.method != "POST":
+            raise MalformedInbound("a notification is posted")
+        return self.gateway.verify_inbound(_ascii(request.body))
 
     def ack(self, notice: Notice) -> Reply:
         return Reply(status=200, body=b"success")
@@ -261,18 +265,23 @@ class AlipayProvider(Provider):
             raise UnknownOutcome("Alipay's answer is about another order")
 
     def _verified(self, raw: bytes) -> dict[str, str]:
-        """Fields of a genuine notification or return for this very account and some order."""
-        try:
-            text = raw.decode("ascii")
-        except UnicodeDecodeError as exc:
-            raise MalformedInbound("not a form") from exc
-        found = self.gateway.verify_inbound(text)
+        return self._ours(self.gateway.verify_inbound(_ascii(raw)))
+
+    def _ours(self, found: dict[str, str]) -> dict[str, str]:
+        """Fields of a genuine notification or return, if it is for this very account and some order."""
         for name in ("app_id", "seller_id"):
             if found.get(name) != self.config[name]:
                 raise IdentityMismatch(f"{name} is not this account's")
         if not found.get("out_trade_no"):
             raise MalformedInbound("no order number")
         return found
+
+
+def _ascii(raw: bytes) -> str:
+    try:
+        return raw.decode("ascii")
+    except UnicodeDecodeError as exc:
+        raise MalformedInbound("not a form") from exc
 
 
 def payment_state(status: str, paid_at: str) -> PaymentState | None:

@@ -33,7 +33,8 @@ class PayOrder(OrderRef):
 
     `expire_at` is absolute and no later than the trade's own expiry. `notify_url` and `return_url`
     are the center's public addresses for this attempt. `payer` may hold `openid`, `buyer_id`,
-    `phone`; keys that the method does not use are ignored.
+    `phone`; keys that the method does not use are ignored. `contract_no` is the channel's number of the
+    contract under which a `ContractMethod` deducts; None for every other method.
     """
 
     subject: str
@@ -44,6 +45,7 @@ class PayOrder(OrderRef):
     payer: Mapping[str, str] = field(default_factory=dict)
     funding: str | None = None
     profit_sharing: bool = False
+    contract_no: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

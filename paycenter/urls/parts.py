@@ -10,6 +10,9 @@ from cashier.api.orders import CashierOrders
 from merchants.api.endpoint import unknown_path
 from paycenter import views
 from trades.api.close import Close
+from trades.api.contract_query import ContractQuery
+from trades.api.contract_sign import ContractSign
+from trades.api.contract_terminate import ContractTerminate
 from trades.api.gopay import Gopay
 from trades.api.query_trade import QueryTrade
 from trades.api.sync_events import SyncEvents
@@ -22,6 +25,9 @@ api: Patterns = [
     path("v1/cashier/orders", CashierOrders.as_view()),
     path("v1/close", Close.as_view()),
     path("v1/query/trade", QueryTrade.as_view()),
+    path("v1/contract/sign", ContractSign.as_view()),
+    path("v1/contract/query", ContractQuery.as_view()),
+    path("v1/contract/terminate", ContractTerminate.as_view()),
     path("v1/sync/events", SyncEvents.as_view()),
     re_path(r"^v1(?:/.*)?$", unknown_path),
 ]

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from sandbox.alipay import bills, notices, oauth
+from sandbox.agreements import Agreement, AgreementNotice
+from sandbox.alipay import agreements, bills, notices, oauth
 from sandbox.alipay.contract import sign_contract
 from sandbox.alipay.envelope import Refused, parse_params
 from sandbox.alipay.gateway import Gateway
@@ -109,7 +110,20 @@ class Alipay(Channel):
             return str(payment.extra.get("quit_url") or "") or None
         return notices.return_url(self.context, payment) if payment.return_url else None
 
+    def present_agreement(self, pay: Mapping[str, Any]) -> Agreement | None:
+        parts = urlsplit(str(pay.get("url", "")))
+        params = parse_params(parts.query)
+        if parts.path != "/gateway.do" or params.get("method") != agreements.PAGE:
+            return None
+        try:
+            return Gateway(self.context).open_agreement(params)
+        except Refused as refused:
+            raise DeviceRefused(f"{refused.sub_code} {refused.sub_msg}") from refused
+
     # -- notifications
+
+    def agreement_message(self, account: Account, agreement: Agreement, told: AgreementNotice) -> Message:
+        return agreements.message(self.context, account, agreement, told)
 
     def message(self, account: Account, subject: Subject, claim: Claim, notice: Notice) -> Message:
         return notices.message(self.context, account, subject, claim, notice)

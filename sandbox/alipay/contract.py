@@ -22,6 +22,7 @@ def sign_contract(*, mode: str, base_url: str) -> Contract:
         "app_id": app_id,
         "seller_id": "2088" + random_digits(12),
         "key_mode": mode,
+        "deduct_sign_scene": "INDUSTRY|PROPERTY",
         "app_private_key": keys.private_pem(app_key),
     }
     secrets = {"private_key": keys.private_pem(alipay_key), "app_public_key": keys.public_pem(app_key)}

@@ -8,7 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
+from sandbox.agreements import Agreement
 from sandbox.alipay import bills, oauth
+from sandbox.alipay.agreements import PAGE as SIGN_PAGE
+from sandbox.alipay.agreements import AlipayAgreements
 from sandbox.alipay.envelope import (
     Answer,
     Params,
@@ -31,7 +34,9 @@ _OPERATIONS = {
     "alipay.trade.precreate": "pay", "alipay.trade.create": "pay", "alipay.trade.query": "query",
     "alipay.trade.close": "close", "alipay.trade.cancel": "cancel", "alipay.trade.refund": "refund",
     "alipay.trade.fastpay.refund.query": "query_refund",
-    "alipay.data.dataservice.bill.downloadurl.query": "bill",
+    "alipay.data.dataservice.bill.downloadurl.query": "bill", "alipay.trade.pay": "pay",
+    "alipay.user.agreement.page.sign": "sign", "alipay.user.agreement.query": "query_contract",
+    "alipay.user.agreement.unsign": "terminate_contract",
 }  # fmt: skip
 Handler = Callable[[Account, Params, Mapping[str, Any], str], Mapping[str, Any]]
 
@@ -39,11 +44,15 @@ Handler = Callable[[Account, Params, Mapping[str, Any], str], Mapping[str, Any]]
 class Gateway:
     def __init__(self, context: Context) -> None:
         self.context = context
-        trades = Trades(context)
+        trades, agreements = Trades(context), AlipayAgreements(context)
+        self._agreements = agreements
         self._handlers: Mapping[str, Handler] = {
             "alipay.trade.precreate": trades.precreate,
             "alipay.trade.create": trades.create,
             "alipay.trade.query": trades.query,
+            "alipay.trade.pay": agreements.deduct,
+            "alipay.user.agreement.query": agreements.query,
+            "alipay.user.agreement.unsign": agreements.unsign,
             "alipay.trade.close": trades.close,
             "alipay.trade.cancel": trades.cancel,
             "alipay.trade.refund": trades.refund,
@@ -59,6 +68,8 @@ class Gateway:
         call = _call(params)
         if method in PAGES:
             return await serve(self.context, request, call, lambda: self._page(params), _render_page)
+        if method == SIGN_PAGE:
+            return await serve(self.context, request, call, lambda: self._sign_page(params), _render_page)
         base = base_url(request)
         return await serve(
             self.context, request, call, lambda: self.answer(params, base),
@@ -93,6 +104,17 @@ class Gateway:
         count(self.context, _call(params))
         return self.open_page(params)
 
+    def open_agreement(self, params: Params) -> Agreement:
+        """The contract behind a signing page that a payer's device opens. Raises Refused."""
+        account = authenticate(self.context, params, server_call=False)
+        return self._agreements.open(account, params, biz_content(params))
+
+    def _sign_page(self, params: Params) -> Agreement | Refused:
+        try:
+            return self.open_agreement(params)
+        except Refused as refused:
+            return refused
+
     def _page(self, params: Params) -> Payment | Refused:
         try:
             return self.open_page(params)
@@ -100,10 +122,12 @@ class Gateway:
             return refused
 
 
-def _render_page(result: Payment | Refused, _signature: object) -> web.Response:
+def _render_page(result: Payment | Agreement | Refused, _signature: object) -> web.Response:
     """Alipay sends the browser on to its cashier, or shows an error page."""
     if isinstance(result, Payment):
         raise web.HTTPFound(f"/wallet/alipay/{result.code}")
+    if isinstance(result, Agreement):
+        raise web.HTTPFound(f"/wallet/contracts/alipay/{result.code}")
     text = (
         "<!doctype html><html lang=zh><meta charset=utf-8><title>支付宝 - 错误</title>"
         f"<body><h1>调试错误，请回到请求来源地，重新发起请求。</h1><p>错误代码 {html.escape(result.sub_code)}</p>"
@@ -119,5 +143,6 @@ def _call(params: Params) -> Call:
         biz = {}
     method = params.get("method", "")
     operation = _OPERATIONS.get(method, method or "unknown")
-    return Call(channel="alipay", operation=operation, order_no=str(biz.get("out_trade_no") or ""),
+    number = biz.get("out_trade_no") or biz.get("external_agreement_no") or ""
+    return Call(channel="alipay", operation=operation, order_no=str(number),
                 refund_no=str(biz.get("out_request_no") or ""))  # fmt: skip

@@ -24,10 +24,12 @@ PRODUCTS: Mapping[str, tuple[str, ...]] = {
     "alipay.trade.app.pay": ("QUICK_MSECURITY_PAY",),
     "alipay.trade.precreate": ("FACE_TO_FACE_PAYMENT", "OFFLINE_PAYMENT"),
     "alipay.trade.create": ("JSAPI_PAY", "FACE_TO_FACE_PAYMENT"),
+    "alipay.trade.pay": ("GENERAL_WITHHOLDING", "CYCLE_PAY_AUTH"),
 }
 SCENES = {
     "alipay.trade.page.pay": "page", "alipay.trade.wap.pay": "wap", "alipay.trade.app.pay": "app",
     "alipay.trade.precreate": "qr", "alipay.trade.create": "jsapi",
+    "alipay.trade.pay": "deduct",
 }  # fmt: skip
 CODE_SECONDS = 2 * 3600
 _DEFAULT_SECONDS = {"qr": 3 * 3600.0}

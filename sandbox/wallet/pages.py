@@ -55,7 +55,7 @@ class Wallet:
             f'<section class="card"><h2>{t("waiting")}</h2>{waiting}'
             f'<a class="button" href="/wallet?lang={language}">{t("refresh")}</a></section>'
         )
-        return _html(page(text("desk", language), body, language=language, path="/wallet"), status)
+        return html_response(page(text("desk", language), body, language=language, path="/wallet"), status)
 
     def _waiting_item(self, payment: Payment, language: str) -> str:
         channel = self.context.channel_of(payment)
@@ -166,7 +166,7 @@ class Wallet:
     def _framed(self, payment: Payment, body: str, language: str, status: int = 200) -> web.Response:
         name = _name(self.context.channel_of(payment), language)
         path = f"/wallet/{payment.channel}/{payment.code}"
-        return _html(page(name, body, language=language, path=path, channel=payment.channel), status)
+        return html_response(page(name, body, language=language, path=path, channel=payment.channel), status)
 
 
 def _pay_object(pasted: str) -> dict[str, Any] | None:
@@ -217,7 +217,8 @@ def _back_link(language: str) -> str:
     return f'<a class="button" href="/wallet?lang={language}">{escape(text("back", language))}</a>'
 
 
-def _html(content: str, status: int = 200) -> web.Response:
+def html_response(content: str, status: int = 200) -> web.Response:
+    """A page without scripts that nothing may keep."""
     headers = {
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",

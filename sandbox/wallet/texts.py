@@ -40,6 +40,13 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "other_language": ("English", "中文"),
     "fake": ("沙箱环境，不会产生真实扣款", "Sandbox: no real money moves"),
     "trade_no": ("交易号", "Transaction no."),
+    "contract_no": ("商户签约号", "Merchant contract no."),
+    "sign": ("同意并签约", "Agree and sign"),
+    "contract_opened": ("签约后，商户可直接扣款，无需再次确认。",
+                        "Once signed, the merchant may deduct without asking again."),
+    "contract_active": ("签约成功", "Signed"),
+    "contract_cancelled": ("没有签约", "Not signed"),
+    "contract_ended": ("已解约", "Ended"),
     "paid_at": ("付款时间", "Paid at"),
 }
 
