@@ -27,6 +27,7 @@ from tests.channels.wechat.conftest import (  # noqa: F401
     transaction,
     wx_keys,
 )
+from tests.channels.wechat.standin import Signer, hex_serial, new_certificate
 from tests.channels.wechat.test_checking import listing
 
 
@@ -65,8 +66,6 @@ def test_certificates_signed_by_a_stranger_change_nothing(
     says: Any,
     wx_keys: Any,
 ) -> None:
-    from tests.channels.wechat.standin import Signer, hex_serial
-
     forger = Signer(wx_keys.stranger, hex_serial(wx_keys.platform_certificate))
     says(200, listing(wx_keys.platform_certificate), sign=forger)
     assert refresh_certificates() == 1
@@ -84,3 +83,34 @@ def test_the_connection_check_fetches_them_so_that_the_first_payment_is_understo
     checked = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
     assert checked.check_ok, "storing what the channel gave us keeps the check"
     assert provider_of(checked).parse_notify(request).kind is NoticeKind.PAYMENT
+
+
+def test_while_two_certificates_live_either_may_sign(
+    account: PaymentAccount, says: Any, notifies: Any, wx_keys: Any
+) -> None:
+    """WeChat Pay lists the next certificate beside the present one, and changes over when it likes."""
+    following = new_certificate(wx_keys.stranger)
+    says(200, listing(wx_keys.platform_certificate, following), sign=wx_keys.by_certificate)
+    refresh_certificates()
+    renewed = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
+
+    for signer in (wx_keys.by_certificate, Signer(wx_keys.stranger, hex_serial(following)), wx_keys.by_certificate):
+        assert provider_of(renewed).parse_notify(notifies(transaction(), sign=signer)).kind is NoticeKind.PAYMENT
+
+    # The old one is taken off the list: from then on its signature counts for nothing.
+    says(200, listing(following), sign=Signer(wx_keys.stranger, hex_serial(following)))
+    refresh_certificates()
+    later = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
+    with pytest.raises(BadSignature):
+        provider_of(later).parse_notify(notifies(transaction(), sign=wx_keys.by_certificate))
+    genuine = notifies(transaction(), sign=Signer(wx_keys.stranger, hex_serial(following)))
+    assert provider_of(later).parse_notify(genuine).kind is NoticeKind.PAYMENT
+
+
+def test_nothing_is_fetched_while_a_payment_or_a_notification_is_handled(
+    account: PaymentAccount, notifies: Any, channel: Any, wx_keys: Any
+) -> None:
+    """A serial number nobody knows asks WeChat Pay nothing: the background will."""
+    with pytest.raises(BadSignature):
+        provider_of(account).parse_notify(notifies(transaction(), sign=wx_keys.by_certificate))
+    assert channel.requests == []
