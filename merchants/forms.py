@@ -23,6 +23,7 @@ from merchants.onboarding import keeps_when_blank
 from paycenter.egress import EgressPolicy
 from paycenter.errors import ChannelConfigInvalid, EgressRefused
 from paycenter.middleware import parse_network
+from paycenter.staff.words import reason_word
 
 PREFIX = "config-"
 FILE_PREFIX = "file-"
@@ -159,7 +160,7 @@ def _address(value: str) -> str:
         try:
             EgressPolicy(tuple(settings.EGRESS_ALLOWED)).check_url(value)
         except EgressRefused as exc:
-            raise ValidationError(_("This address cannot be called: %(why)s") % {"why": str(exc)}) from exc
+            raise ValidationError(_("This address cannot be called: %(why)s") % {"why": reason_word(str(exc))}) from exc
     return value
 
 

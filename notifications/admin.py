@@ -212,7 +212,7 @@ class AlertRouteForm(forms.ModelForm):  # type: ignore[type-arg]
         try:
             client().policy.check_url(url)
         except EgressRefused as exc:
-            raise ValidationError(_("This address cannot be called: %(why)s") % {"why": str(exc)}) from exc
+            raise ValidationError(_("This address cannot be called: %(why)s") % {"why": reason_word(str(exc))}) from exc
         return url
 
     def clean_secret(self) -> str:

@@ -73,6 +73,10 @@ _REASONS = (
     (re.compile(r"the connection broke: (?P<kind>\w+)"), _("the connection broke (%(kind)s)")),
     (re.compile(r"the answer is not credible: (?P<why>.+)"), _("the answer is not credible: %(why)s")),
     (re.compile(r"the signature of (?P<who>.+)'s answer is wrong"), _("the signature of %(who)s's answer is wrong")),
+    (
+        re.compile(r"(?P<who>\S+) resolves to an address that is not public"),
+        _("%(who)s resolves to an address that is not public"),
+    ),
     (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
     (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
 )
@@ -122,7 +126,7 @@ def party(code: str) -> str:
     kind, _colon, name = code.partition(":")
     if kind == "channel" and name:
         return next((found for ask in _channel_names if (found := ask(name)) != name), name)
-    words = {"app": gettext("App"), "staff": gettext("Staff"), "system": gettext("System"),
+    words = {"app": gettext("App"), "staff": gettext("Staff"), "system": gettext("Center"),
              "payer": gettext("Payer"), "schedule": gettext("by schedule")}  # fmt: skip
     if kind not in words:
         return code

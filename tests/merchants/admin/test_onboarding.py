@@ -328,3 +328,50 @@ def test_a_previous_key_is_forgotten_by_one_person(operator: Client, world: Worl
     operator.post(url)
     assert list(AppKey.objects.filter(app=world.app).values_list("slot", flat=True)) == ["current"]
     assert operator.post(f"/admin/merchants/app/{world.app.pk}/forget/nonsense/").status_code == 404
+
+
+def test_saving_the_layout_keeps_the_mini_programs_page(operator: Client, world: World) -> None:
+    url = f"/admin/merchants/cashiermethod/layout/{world.app.pk}/"
+    services.app_update(app=world.app, values={"cashier_layout": {"mini_page": "/pages/pay/pay"}}, actor="system")
+    page = operator.get(url).content.decode()
+    assert 'value="/pages/pay/pay"' in page
+    operator.post(url, {"accent": "#0f5132", "mini_page": "/pages/pay/pay"})
+    assert fresh(world.app).cashier_layout == {"accent": "#0f5132", "mini_page": "/pages/pay/pay"}
+    assert operator.post(url, {"accent": "#0f5132", "mini_page": "https://x"}).status_code == 200
+
+
+def test_an_active_account_gets_another_name_without_a_second_person(operator: Client, world: World) -> None:
+    before = fresh(world.account)
+    url = f"/admin/merchants/paymentaccount/{before.pk}/rename/"
+    assert operator.post(url, {"name": " "}).status_code == 200
+    assert operator.post(url, {"name": "Alipay, contract of 2027"}).status_code == 302
+    found = fresh(world.account)
+    assert (found.name, found.config_version) == ("Alipay, contract of 2027", before.config_version)
+    event = Event.objects.get(type="paymentaccount.renamed")
+    assert (event.actor, event.detail["before"]) == ("staff:operator", before.name)
+    assert signed_in(make_staff("finance")).post(url, {"name": "mine"}).status_code == 403
+
+
+def test_a_time_zone_has_to_exist(operator: Client) -> None:
+    add = "/admin/merchants/merchant/add/"
+    page = operator.post(add, {"name": "Riverside", "timezone": "Mars/Phobos"})
+    assert "No such time zone" in page.content.decode()
+    assert not Merchant.objects.filter(name="Riverside").exists()
+    assert operator.post(add, {"name": "Riverside", "timezone": "Asia/Tokyo"}).status_code == 302
+    assert Merchant.objects.get(name="Riverside").timezone == "Asia/Tokyo"
+
+
+def test_history_names_parameters_and_methods_as_the_forms_do(
+    operator: Client, world: World, key_pair: tuple[str, str]
+) -> None:
+    operator.post(f"{ADD}?merchant={world.merchant.pk}&channel=alipay", alipay_form(key_pair))
+    account = PaymentAccount.objects.get(name="Alipay of Riverside")
+    services.account_methods_set(account=account, methods=["alipay_qr", "alipay_wap"], actor="staff:ann")
+    changed = {**account.config, "read_timeout": 9}
+    services.account_update_config(account=account, config=changed, actor="system")
+    page = operator.get(f"/admin/merchants/paymentaccount/{account.pk}/change/").content.decode()
+    history = page[page.index("pc-line") :]
+    assert "Alipay (QR code), Alipay (mobile web)" in history
+    assert "Staff ann" in history
+    assert "read_timeout" not in history
+    assert "Answer limit (seconds)" in history
