@@ -79,5 +79,10 @@ def channels() -> list[Case]:
     return [_first(methods_of(channel)[0].code, modes_of(channel)[0]) for channel in sorted(providers())]
 
 
+def each_once() -> list[Case]:
+    """Every scene and every kind of contract at least once."""
+    return list(dict.fromkeys([*scenes(), *contracts()]))
+
+
 def _first(code: str, mode: str) -> Case:
     return Case(code, mode, min(method_for(code).currencies, key=lambda c: (c != "CNY", c)))

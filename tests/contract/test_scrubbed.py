@@ -14,7 +14,7 @@ from paycenter.errors import PaycenterError
 from paycenter.http import time_limit
 from paycenter.logging import formatter
 from paycenter.models import Event, Exchange
-from tests.contract.cases import every_case
+from tests.contract.cases import each_once
 from tests.contract.office import Office
 from tests.contract.secrets import secrets_of, stored_text
 from trades.calling import order_ref
@@ -67,7 +67,7 @@ def everything_goes_wrong(office: Office) -> None:
         logging.getLogger("test").error("the check failed: %s", exc)
 
 
-@pytest.mark.parametrize("case", every_case(), ids=str)
+@pytest.mark.parametrize("case", each_once(), ids=str)
 def test_nothing_secret_is_left_anywhere(office: Office, log_text: io.StringIO) -> None:
     everything_goes_wrong(office)
     logging.getLogger("test").error("config %s", repr(office.account))
