@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from cashier.headers import payer_page
 from cashier.icons import icon_of
 from cashier.models import CashierOrder
+from cashier.naming import payer_names
 from cashier.qr import qr_svg
 from cashier.selectors import (
     Choice,
@@ -72,7 +73,8 @@ def _choose(request: HttpRequest, found: CashierOrder) -> HttpResponse:
         return SeeOther(start(request, found, straight))
     shared = device is Device.PC and one_code_for_all(configured)
     notice = _notice(request, found, choices)
-    drawn = [_drawn(choice, notice) for choice in choices]
+    names = payer_names([choice.method for choice in choices], get_language())
+    drawn = [_drawn(choice, name, notice) for choice, name in zip(choices, names, strict=True)]
     extra: dict[str, Any] = {
         "choices": drawn,
         "preselected": _preselected(found.trade, drawn),
@@ -102,12 +104,12 @@ def _preselected(trade: Trade, drawn: Sequence[dict[str, Any]]) -> str:
     return last if last in usable else (usable or [""])[0]
 
 
-def _drawn(choice: Choice, notice: dict[str, str]) -> dict[str, Any]:
+def _drawn(choice: Choice, name: str, notice: dict[str, str]) -> dict[str, Any]:
     is_busy = notice.get("method") == choice.code and notice["kind"] in ("busy", "unavailable")
     reason = choice.unavailable or (_("Busy just now, please try again in a moment") if is_busy else "")
     return {
         "code": choice.code,
-        "name": choice.method.name.text(get_language()),
+        "name": name,
         "hint": _HINTS[choice.method.instruction](),
         "icon": icon_of(choice.method, choice.account.channel),
         "unavailable": reason,

@@ -100,7 +100,7 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
                 (_("Refunded outside"), row.external_refunded)]  # fmt: skip
         context = self.page_context(
             request, row, title=row.get_kind_display(), row=row, method=method_label(row.attempt.method),
-            sums=[(label, money(value, row.currency)) for label, value in sums if value or value == row.amount],
+            sums=[(label, money(value, row.currency)) for label, value in sums if value],
             state_chip=state_chip(row), center=tenant_of(request.user) is None,
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/abnormal.html", context)
