@@ -25,6 +25,7 @@ from trades.models import AbnormalPayment, Attempt, Trade
 from trades.querying import attempt_query
 from trades.services import trade_open, trade_pay, trade_pay_with
 from trades.states import LIVE_ATTEMPT_STATES
+from trades.sweeps import query_due
 
 
 def once(work: Callable[[], object]) -> Callable[[OrderRef], None]:
@@ -248,3 +249,22 @@ def test_an_order_being_sent_is_not_closed_under_the_senders_hands(world: World)
     trade_close(trade=attempt.trade, actor="test")
     assert fresh(attempt.trade).state == "closed"
     assert world.book.payments[attempt.channel_order_no].state == PaymentState.CLOSED
+
+
+def test_a_query_that_comes_while_an_order_is_being_sent_leaves_it_to_its_sender(world: World) -> None:
+    """A hint makes a query due at once; another process must not take the order for abandoned and send it too."""
+    seen: list[Attempt] = []
+
+    def a_hint_is_followed() -> None:
+        Attempt.objects.update(next_query_at=timezone.now())
+        query_due()
+        seen.append(Attempt.objects.get())
+
+    world.book.hooks["pay"] = once(a_hint_is_followed)
+
+    assert pay(world, world.order()).state == "submitted"
+
+    assert seen[0].state == "created"
+    assert seen[0].in_flight_until is not None
+    assert seen[0].in_flight_until > timezone.now()
+    assert world.book.calls["pay"] == 1
