@@ -16,7 +16,7 @@ _CONFIGURATION = (
     "merchants.merchant", "merchants.app", "merchants.paymentaccount", "merchants.cashiermethod",
     "cashier.printedcode",
 )  # fmt: skip
-_MONEY = ("trades.trade", "trades.attempt", "trades.abnormalpayment")
+_MONEY = ("trades.trade", "trades.attempt", "trades.abnormalpayment", "trades.contract")
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
@@ -56,7 +56,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     ),
     Role.MERCHANT: frozenset(_perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY))),
     Role.APP: frozenset(
-        _perms("view", ("merchants.app", "trades.trade", "trades.attempt", "trades.abnormalpayment"))
+        _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))
         | _perms("view change", ("merchants.cashiermethod",))
         | _perms("view add change", ("cashier.printedcode",))

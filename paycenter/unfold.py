@@ -73,6 +73,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item(_("Trades"), "receipt_long", "trades.trade"),
                     _item(_("Abnormal payments"), "report", "trades.abnormalpayment"),
+                    _item(_("Contracts"), "contract", "trades.contract"),
                     _item(_("Channel health"), "monitor_heart", "trades.channelhealth"),
                 ],
             },

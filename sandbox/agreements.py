@@ -148,9 +148,13 @@ class Agreements:
     # -- telling the merchant
 
     def owe(self, agreement: Agreement, *, signing: Signing = Signing.GENUINE, now: bool = True) -> AgreementNotice:
-        """Enter a notification of the present state; with `now` False only `send_now` sends it."""
+        """Enter a notification of the present state; with `now` False only `send_now` sends it.
+
+        A fake claims that it is signed.
+        """
+        state = agreement.state if signing is Signing.GENUINE else AgreementState.ACTIVE
         row_id = self._context.store.insert(
-            "agreement_notice", agreement_id=agreement.id, notice_id=str(uuid.uuid4()), state=agreement.state,
+            "agreement_notice", agreement_id=agreement.id, notice_id=str(uuid.uuid4()), state=state,
             signing=signing, next_at=self._context.clock() if now and agreement.notify_url else None,
         )  # fmt: skip
         row = self._context.store.one("SELECT * FROM agreement_notice WHERE id = ?", row_id)

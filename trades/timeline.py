@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -45,6 +46,11 @@ def timeline(trade: Trade, *, with_exchanges: bool = True, with_staff: bool = Tr
 
 def _events(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Event.objects.filter(trade_no=trade.trade_no).exclude(trade_no="").order_by("-id")[:LIMIT]
+    return event_entries(rows, with_staff)
+
+
+def event_entries(rows: Iterable[Event], with_staff: bool) -> list[Entry]:
+    """Events as the timeline shows them."""
     return [
         Entry(
             at=e.created_at, kind="event", title=event_word(e.type), note=reason_word(e.reason),
@@ -58,6 +64,11 @@ def _exchanges(trade: Trade) -> list[Entry]:
     # A request that was refused before it had a trade is known by the app's own number only.
     by_order = Q(trade_no="", app_order_no=trade.app_order_no, peer=f"app:{trade.app.app_id}")
     rows = Exchange.objects.filter(Q(trade_no=trade.trade_no) | by_order).order_by("-id")[:LIMIT]
+    return exchange_entries(rows)
+
+
+def exchange_entries(rows: Iterable[Exchange]) -> list[Entry]:
+    """Requests and answers as the timeline shows them; they were masked when they were written."""
     return [
         Entry(
             at=x.created_at, kind="exchange", title=f"{party(x.peer)} · {operation_word(x.operation)}",

@@ -35,6 +35,10 @@ EVENT_WORDS = {
     "attempt.unknown": _("Outcome unknown"), "attempt.failed": _("Attempt failed"),
     "attempt.closed": _("Attempt closed"), "attempt.succeeded": _("Money arrived"),
     "attempt.refund_notice": _("Notice about a refund"),
+    "contract.created": _("Contract recorded"), "contract.signed": _("Contract signed"),
+    "contract.failed": _("Contract not signed"), "contract.terminated": _("Contract ended"),
+    "contract.terminate_requested": _("End of the contract asked for"),
+    "contract.terminate_refused": _("The channel would not end the contract"),
     "abnormal.unverified": _("Money announced, being verified"), "abnormal.opened": _("Abnormal payment confirmed"),
     "abnormal.voided": _("Abnormal payment dismissed"),
     "channel.shed": _("Channel switched away"), "channel.recovered": _("Channel works again"),
@@ -55,7 +59,10 @@ OPERATION_WORDS = {
     "certificates": _("certificates"), "token": _("access token"), "authorize": _("payer's identity"),
     "bill": _("statement"), "refund": _("refund"), "query_refund": _("query a refund"), "alert": _("alert"),
     "cashier_orders": _("open a cashier order"), "query_trade": _("query a trade"),
-    "sync_events": _("fetch events"),
+    "sync_events": _("fetch events"), "contract": _("contract notice"),
+    "contract_sign": _("sign a contract"), "contract_query": _("query a contract"),
+    "contract_terminate": _("end a contract"), "query_contract": _("query a contract"),
+    "terminate_contract": _("end a contract"),
 }  # fmt: skip
 ALERT_KINDS = {
     "abnormal_payment": _("abnormal payment"), "security": _("security"), "channel": _("channel"),

@@ -1,4 +1,4 @@
-"""Deduction without password, for every scene that has contracts: signed, used, refused, ended, through the whole center."""
+"""Deduction without password, for every scene with contracts: signed, used, refused and ended, through the center."""
 
 from __future__ import annotations
 
@@ -241,7 +241,7 @@ def test_the_payer_ends_it_at_the_channel(consent: Consent) -> None:
 @pytest.mark.parametrize("kind", ["forged", "unsigned"])
 def test_a_false_notice_changes_nothing(consent: Consent, kind: str) -> None:
     contract = consent.sign()
-    consent.control(contract, "sign", pay=contract.pay)
+    consent.control(contract, "cancel", pay=contract.pay)
     path = f"/contracts/{contract.contract_no}/notify"
 
     answer = consent.office.entrance.during(

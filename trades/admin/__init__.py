@@ -1,5 +1,5 @@
-"""Trades, their attempts and timeline, and abnormal payments: all read-only."""
+"""Trades, their attempts and timeline, abnormal payments and contracts: all read-only."""
 
-from trades.admin import abnormal, health, trade
+from trades.admin import abnormal, contract, health, trade
 
-__all__ = ["abnormal", "health", "trade"]
+__all__ = ["abnormal", "contract", "health", "trade"]

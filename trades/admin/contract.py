@@ -15,12 +15,12 @@ from merchants.forms import method_label
 from paycenter.staff.display import state_chip
 from paycenter.staff.lists import BoundedPaginator
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
-from paycenter.staff.words import event_word
+from paycenter.staff.words import names_states
 from trades.contracts.models import Contract
 from trades.contracts.states import ContractState
 from trades.contracts.timeline import contract_timeline
 
-_STATE_WORDS: dict[str, Any] = dict(ContractState.choices)
+names_states(ContractState.choices)
 
 
 @admin.register(Contract)
@@ -74,12 +74,6 @@ class ContractAdmin(ReadOnlyAdmin):
         rows = contract_timeline(contract, with_exchanges=sees_exchanges, with_staff=center)
         context = self.page_context(
             request, contract, title=contract.contract_no, contract=contract, state_chip=state_chip(contract),
-            method=method_label(contract.method), timeline=[_row(r) for r in rows],
+            method=method_label(contract.method), timeline=rows,
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/contract.html", context)
-
-
-def _row(entry: Any) -> dict[str, Any]:
-    states = [str(_STATE_WORDS.get(s, s)) for s in entry.states.split(" → ")] if entry.states else []
-    title = event_word(entry.title) if entry.kind == "event" else entry.title
-    return {"entry": entry, "title": title, "states": " → ".join(states)}

@@ -18,6 +18,7 @@ from channels.base import (
     Device,
     Form,
     Initiated,
+    NoAction,
     PayerKey,
     PayOrder,
     QrCode,
@@ -219,12 +220,12 @@ def test_declared_for_the_cashier() -> None:
     assert provider_for("alipay") is AlipayProvider
     assert {code: m.devices for code, m in declared.items()} == {
         "alipay_page": {Device.PC}, "alipay_wap": {Device.MOBILE}, "alipay_qr": {Device.PC},
-        "alipay_jsapi": {Device.ALIPAY}, "alipay_app": set(),
+        "alipay_jsapi": {Device.ALIPAY}, "alipay_app": set(), "alipay_deduct": set(),
     }  # fmt: skip
     assert {code for code, m in declared.items() if m.own_cashier} == {"alipay_page", "alipay_wap"}
     assert {code for code, m in declared.items() if m.payer_key} == {"alipay_jsapi"}
     assert declared["alipay_jsapi"].payer_key is PayerKey.BUYER_ID
-    kinds = {"form": Form, "redirect": Redirect, "qrcode": QrCode, "sdk": SdkParams}
+    kinds = {"form": Form, "redirect": Redirect, "qrcode": QrCode, "sdk": SdkParams, "none": NoAction}
     assert all(m.instruction in kinds and m.name.zh and m.name.en for m in declared.values())
 
 
