@@ -15,7 +15,7 @@ from paycenter import exchange
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import recording
 from trades import shedding
-from trades.models import Attempt, Contract, Trade
+from trades.models import Attempt, Contract
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -39,15 +39,22 @@ def pay_order(attempt: Attempt) -> PayOrder:
         notify_url=f"{base}/notify/{attempt.method}/{attempt.attempt_no}",
         return_url=f"{base}/return/{attempt.method}/{attempt.attempt_no}",
         client_ip=trade.client_ip, payer=trade.payer or {}, funding=trade.funding,
-        profit_sharing=trade.profit_sharing, contract_no=_channel_contract_no(trade),
+        profit_sharing=trade.profit_sharing, contract_no=_channel_contract_no(attempt),
     )  # fmt: skip
 
 
-def _channel_contract_no(trade: Trade) -> str | None:
-    """The channel's number of the contract under which the trade is deducted."""
-    if not trade.contract_no:
+def _channel_contract_no(attempt: Attempt) -> str | None:
+    """The channel's number of the contract under which the attempt deducts."""
+    contract_no = contract_of(attempt)
+    if not contract_no:
         return None
-    return Contract.objects.values_list("channel_contract_no", flat=True).get(contract_no=trade.contract_no)
+    return Contract.objects.values_list("channel_contract_no", flat=True).get(contract_no=contract_no)
+
+
+def contract_of(attempt: Attempt) -> str:
+    """Our number of the contract under which the attempt deducts, "" without one. It stays with the attempt:
+    the trade's is that of the newest attempt."""
+    return str((attempt.memo or {}).get("contract_no", ""))
 
 
 def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: bool = False) -> T:

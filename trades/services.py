@@ -29,7 +29,7 @@ from paycenter.money import is_currency
 from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import advance, lock, record_event
 from trades import shedding
-from trades.calling import release_connection
+from trades.calling import contract_of, release_connection
 from trades.contracts.selectors import contract_for_deduction
 from trades.models import Attempt, Trade
 from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
@@ -133,8 +133,7 @@ class _Wish:
 
     def same_as(self, attempt: Attempt, amount: int) -> bool:
         ours = (self.account.pk, self.method, amount, self.contract_no)
-        # The trade keeps the contract of its current attempt, which is the one that is compared.
-        return (attempt.account_id, attempt.method, attempt.amount, attempt.trade.contract_no) == ours
+        return (attempt.account_id, attempt.method, attempt.amount, contract_of(attempt)) == ours
 
 
 class _Step(Enum):
@@ -213,6 +212,7 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
         channel_order_no=order_no, order_day=order_day, amount=amount, currency=trade.currency,
         created_at=now, sent_at=now, expire_at=trade.expire_at, in_flight_until=until,
         next_query_at=until + timedelta(seconds=1), return_to=wish.return_to, funding=wish.funding,
+        memo={"contract_no": wish.contract_no} if wish.contract_no else None,
     )  # fmt: skip
     if supersedes is not None:
         supersedes.superseded_at = now
