@@ -25,7 +25,7 @@ from paycenter.staff.display import TONES, chip, copyable, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
-from paycenter.staff.words import ALERT_KINDS, alert_kind, event_word, names_states, party, reason_word
+from paycenter.staff.words import ALERT_KINDS, actor_word, alert_kind, event_word, names_states, reason_word
 from paycenter.transitions import record_event
 
 names_states(NotificationState.choices)
@@ -94,7 +94,7 @@ def _deliveries(notification: Notification, *, center: bool) -> list[dict[str, A
     """Every try in words; tenants are not told which of our staff sent one by hand."""
     return [
         {"row": row, "answer": row.response or reason_word(row.error),
-         "by": party(row.by if center else row.by.partition(":")[0])}
+         "by": actor_word(row.by, with_staff=center)}
         for row in Delivery.objects.filter(notification=notification).order_by("-id")[:100]
     ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
-from paycenter.staff.words import event_word, operation_word, party, reason_word, states_words
+from paycenter.staff.words import actor_word, event_word, operation_word, party, reason_word, states_words
 from trades.models import Trade
 
 LIMIT = 300
@@ -54,7 +54,7 @@ def event_entries(rows: Iterable[Event], with_staff: bool) -> list[Entry]:
     return [
         Entry(
             at=e.created_at, kind="event", title=event_word(e.type), note=reason_word(e.reason),
-            who=_who(e.actor, with_staff), states=states_words(e.from_state, e.to_state),
+            who=actor_word(e.actor, with_staff=with_staff), states=states_words(e.from_state, e.to_state),
         )
         for e in rows
     ]  # fmt: skip
@@ -85,18 +85,13 @@ def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Delivery.objects.filter(notification__trade_no=trade.trade_no).exclude(notification__trade_no="")
     return [
         Entry(
-            at=d.started_at, kind="delivery", good=d.acknowledged, who=_who(d.by, with_staff),
+            at=d.started_at, kind="delivery", good=d.acknowledged, who=actor_word(d.by, with_staff=with_staff),
             title=gettext("Told the app: %(what)s") % {"what": event_word(d.notification.type)},
             note=f"{d.notification.url} → {d.status or reason_word(d.error)} · {d.elapsed_ms} ms",
             payloads=(("response", d.response),) if d.response else (),
         )
         for d in rows.select_related("notification").order_by("-id")[:LIMIT]
     ]  # fmt: skip
-
-
-def _who(actor: str, with_staff: bool) -> str:
-    """The actor in words; tenants are not told which of our staff it was."""
-    return party(actor if with_staff else actor.partition(":")[0] if actor.startswith("staff:") else actor)
 
 
 def counts(entries: list[Entry]) -> dict[str, Any]:

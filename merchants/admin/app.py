@@ -123,7 +123,8 @@ class AppAdmin(TenantAdmin):
             pending=ChangeRequest.objects.filter(app=app, state=ChangeState.PENDING).select_related("requested_by"),
             sees_changes=request.user.has_perm("merchants.view_changerequest"),
             may_cashier=request.user.has_perm("merchants.change_cashiermethod"),
-            is_tenant=tenant_of(request.user) is not None, history=history_of(app),
+            is_tenant=tenant_of(request.user) is not None,
+            history=history_of(app, with_staff=tenant_of(request.user) is None),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/app.html", context)
 

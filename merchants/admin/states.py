@@ -18,8 +18,8 @@ from merchants.forms import ReasonForm, field_errors, method_label, say
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
-from paycenter.staff.tenancy import TenantAdmin, actor_of
-from paycenter.staff.words import event_word, names_states, party, reason_word
+from paycenter.staff.tenancy import TenantAdmin, actor_of, tenant_of
+from paycenter.staff.words import actor_word, event_word, names_states, reason_word
 
 names_states([*ChangeState.choices, *MerchantState.choices])
 
@@ -60,11 +60,12 @@ def steps_of(record: Any) -> list[tuple[str, str]]:
     ]
 
 
-def history_of(record: Any, limit: int = 30) -> list[dict[str, Any]]:
-    """The record's own events, newest first."""
+def history_of(record: Any, *, with_staff: bool, limit: int = 30) -> list[dict[str, Any]]:
+    """The record's own events, newest first; tenants are not told which of our staff it was."""
     rows = Event.objects.filter(object_type=record._meta.model_name, object_id=record.pk).order_by("-id")[:limit]
     return [
-        {"word": event_word(e.type), "at": e.created_at, "actor": party(e.actor), "reason": reason_word(e.reason),
+        {"word": event_word(e.type), "at": e.created_at, "actor": actor_word(e.actor, with_staff=with_staff),
+         "reason": reason_word(e.reason),
          "detail": _detail(e, record)}
         for e in rows
     ]  # fmt: skip
@@ -107,7 +108,8 @@ class StateButtonsAdmin(TenantAdmin):
             for b in BUTTONS
             if may and can_proceed(getattr(record, b.transition))
         ]
-        return {"state_buttons": buttons, "steps": steps_of(record), "history": history_of(record)}
+        history = history_of(record, with_staff=tenant_of(request.user) is None)
+        return {"state_buttons": buttons, "steps": steps_of(record), "history": history}
 
     def advance_view(self, request: HttpRequest, object_id: str, transition: str) -> HttpResponse:
         """Run a transition. POST only; a reason is demanded on the server, too."""

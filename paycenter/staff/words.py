@@ -141,6 +141,11 @@ def party(code: str) -> str:
     return f"{words[kind]} {detail}".rstrip()
 
 
+def actor_word(actor: str, *, with_staff: bool) -> str:
+    """The actor in words; tenants (`with_staff` false) are not told which of our staff it was."""
+    return party("staff" if actor.startswith("staff:") and not with_staff else actor)
+
+
 def reason_word(reason: str) -> str:
     """Why, in the reader's language where the sentence is a known one."""
     if not reason:

@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from cashier.models import PrintedCode
+from merchants import services
 from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, ChangeRequest, Merchant, PaymentAccount, User
 from notifications.models import Alert, AlertRoute, Delivery, Notification
@@ -253,3 +254,12 @@ def test_app_staff_configure_their_own_cashier_only(world: World) -> None:
     assert CashierMethod.objects.get(app=world.app).method == "fake_page"
     assert client.post(f"/admin/merchants/app/{world.app.pk}/details/", {"name": "x"}).status_code == 403
     assert client.get(f"/admin/merchants/paymentaccount/{world.account.pk}/change/").status_code in (403, 404)
+
+
+def test_history_tells_tenants_what_was_done_but_not_by_whom_of_our_staff(world: World) -> None:
+    services.merchant_update(merchant=world.merchant, values={"contact_name": "Li"}, actor="staff:wang.fang")
+    url = f"/admin/merchants/merchant/{world.merchant.pk}/change/"
+    theirs = signed_in(make_staff("merchant", merchant=world.merchant)).get(url).content.decode()
+    assert "Details changed" in theirs
+    assert "wang.fang" not in theirs
+    assert "Staff wang.fang" in signed_in(make_staff("auditor")).get(url).content.decode()
