@@ -18,6 +18,7 @@ from tests.browser import screenshots as staff
 OUT = ROOT / "docs" / "img"
 LANGUAGES = {"zh": "zh-CN", "en": "en-US"}
 PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1200, height=880)
+PHONE_AGENT = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36"
 ORDER = {
     "zh": ("物业费 2026年11月", [("房屋", "安居苑 3 栋 1201"), ("周期", "2026-11-01 至 2026-11-30")]),
     "en": ("Management fee, November 2026", [("Home", "Building 3, 1201"), ("Period", "1 to 30 November 2026")]),
@@ -35,9 +36,9 @@ def cashier_order(demo: dict[str, Any], language: str) -> str:
     return str(order["cashier_url"])
 
 
-def staff_pictures(trade_no: str) -> dict[str, tuple[str, str, bool]]:
+def staff_pictures(trade_no: str) -> staff.Shots:
     """The landing page and the paid example, looked up by its number."""
-    return {"overview": staff.SHOTS["overview"], "trade": ("operator", f"trades/trade/?q={trade_no}", True)}
+    return {"overview": ("operator", "", False), "trade": ("operator", f"trades/trade/?q={trade_no}", True)}
 
 
 def shoot_cashier(browser: Browser, demo: dict[str, Any], out: Path) -> None:
@@ -45,7 +46,14 @@ def shoot_cashier(browser: Browser, demo: dict[str, Any], out: Path) -> None:
     for language, locale in LANGUAGES.items():
         address = cashier_order(demo, language)
         for suffix, size in (("", DESK), ("-phone", PHONE)):
-            context = browser.new_context(locale=locale, viewport=size, is_mobile=bool(suffix), has_touch=bool(suffix))
+            phone = bool(suffix)
+            context = browser.new_context(
+                locale=locale,
+                viewport=size,
+                is_mobile=phone,
+                has_touch=phone,
+                user_agent=PHONE_AGENT if phone else None,
+            )
             page = context.new_page()
             page.goto(address)
             page.wait_for_load_state("networkidle")

@@ -1,31 +1,17 @@
-"""Pictures of the admin for the README, taken from a running demo.
-
-`python -m tests.browser.screenshots [var/demo.json] [directory]`: addresses and logins come from the
-demo's own description, the pictures go to `docs/img/admin-*.png`.
-"""
+"""Pictures of the admin, taken from a running demo: `make screenshots` calls this for the README's."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SIZES = {"": (1440, 900), "-phone": (390, 844)}
+SIZE = (1440, 900)
 LANGUAGES = {"zh": "zh-CN", "en": "en-US"}
-# Picture's name → (who looks, list or page, link to follow in the list's first row).
-SHOTS: dict[str, tuple[str, str, bool]] = {
-    "overview": ("operator", "", False),
-    "trades": ("operator", "trades/trade/", False),
-    "trade": ("operator", "trades/trade/", True),
-    "merchant": ("operator", "merchants/merchant/", True),
-    "account": ("operator", "merchants/paymentaccount/", True),
-    "app": ("operator", "merchants/app/", True),
-}
+# Picture's name → (who looks, list or page, whether to follow the link in the list's first row).
+Shots = dict[str, tuple[str, str, bool]]
 
 
 def sign_in(page: Page, admin_url: str, user: dict[str, str]) -> None:
@@ -45,35 +31,15 @@ def open_page(page: Page, admin_url: str, place: str, first: bool) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def shoot(browser: Browser, demo: dict[str, Any], out: Path, shots: dict[str, tuple[str, str, bool]]) -> None:
-    """Every picture in both languages and both sizes."""
-    admin = demo["admin"]
+def shoot(browser: Browser, demo: dict[str, Any], out: Path, shots: Shots) -> None:
+    """Every picture in both languages, on a desk."""
+    admin, (width, height) = demo["admin"], SIZE
     for language, locale in LANGUAGES.items():
-        for suffix, (width, height) in SIZES.items():
-            pages: dict[str, Page] = {}
-            for name, (who, place, first) in shots.items():
-                if who not in pages:
-                    context = browser.new_context(locale=locale, viewport={"width": width, "height": height})
-                    pages[who] = context.new_page()
-                    sign_in(pages[who], admin["url"], admin["users"][who])
-                open_page(pages[who], admin["url"], place, first)
-                pages[who].screenshot(path=out / f"admin-{name}-{language}{suffix}.png")
-
-
-def main(arguments: list[str]) -> int:
-    source = Path(arguments[0] if arguments else "var/demo.json")
-    out = Path(arguments[1] if len(arguments) > 1 else "docs/img")
-    if not source.exists():
-        print(f"{source} is not there: start the demo first (make demo)", file=sys.stderr)
-        return 1
-    out.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as tool:
-        found = shutil.which("chromium") or shutil.which("chromium-browser")
-        browser = tool.chromium.launch(executable_path=found, args=CHROMIUM_ARGS)
-        shoot(browser, json.loads(source.read_text()), out, SHOTS)
-        browser.close()
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+        pages: dict[str, Page] = {}
+        for name, (who, place, first) in shots.items():
+            if who not in pages:
+                context = browser.new_context(locale=locale, viewport={"width": width, "height": height})
+                pages[who] = context.new_page()
+                sign_in(pages[who], admin["url"], admin["users"][who])
+            open_page(pages[who], admin["url"], place, first)
+            pages[who].screenshot(path=out / f"admin-{name}-{language}.png")
