@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from channels.base import CheckResult, Label
-from merchants.api.errors import ChannelShed, ChannelUnknown
+from merchants.api.errors import AlreadyPaid, ChannelShed, ChannelUnknown, ContentDiffers
 from notifications.models import Alert
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.models import Event
@@ -49,6 +49,25 @@ def test_it_opens_after_five_unknown_outcomes_in_a_row(world: World, error: Exce
     assert world.book.calls["pay"] == 5, "the refused one never reached the channel"
     assert Alert.objects.filter(kind="channel", severity="critical").count() == 1
     assert Event.objects.filter(type="channel.shed").count() == 1
+
+
+def test_what_needs_no_channel_is_answered_although_it_is_shed(world: World) -> None:
+    paid, answered = world.order(), world.order()
+    first = trade_pay(app=world.app, order=paid, method="fake_qr")
+    again = trade_pay(app=world.app, order=answered, method="fake_qr")
+    world.book.pay(first.attempt_no)
+    from trades.querying import attempt_query
+
+    attempt_query(attempt_id=first.pk, actor="test")
+    fail(world, 5)
+
+    with pytest.raises(AlreadyPaid):
+        trade_pay(app=world.app, order=paid, method="fake_qr")
+    with pytest.raises(ContentDiffers):
+        trade_pay(app=world.app, order=world.order(app_order_no=paid.app_order_no, subject="x"), method="fake_qr")
+    assert trade_pay(app=world.app, order=answered, method="fake_qr").pay == again.pay
+    with pytest.raises(ChannelShed):
+        pay(world)
 
 
 def test_words_in_between_start_the_count_again(world: World) -> None:
