@@ -17,7 +17,6 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
 
 TENANT_ROLES = ("merchant", "app")
 
@@ -80,7 +79,7 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     can_add = False
     can_change = False
 
-    @display(description=_("Created"), ordering="created_at")
+    @admin.display(description=_("Created"), ordering="created_at")
     def created_time(self, obj: Any) -> Any:
         """A column: when the record was made."""
         return obj.created_at
