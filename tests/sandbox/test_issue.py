@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from sandbox.__main__ import main
 
-ALIPAY = {"gateway_url", "oauth_url", "app_id", "seller_id", "key_mode", "app_private_key"}
+ALIPAY = {"deduct_sign_scene", "gateway_url", "oauth_url", "app_id", "seller_id", "key_mode", "app_private_key"}
 WECHAT = {
     "base_url", "mch_id", "app_id", "app_secret", "merchant_private_key", "merchant_cert", "api_v3_key", "verify_mode",
     "oauth_authorize_url", "oauth_token_url",

@@ -57,7 +57,9 @@ def answer_of(document: dict[str, Any], path: str, status: str) -> dict[str, Any
 # ---- completeness --------------------------------------------------------------------------------
 def test_every_call_is_described_and_nothing_else(document: dict[str, Any]) -> None:
     assert sorted(document["paths"]) == PATHS
-    assert sorted(["/v1/gopay", "/v1/cashier/orders", "/v1/close", "/v1/query/trade", "/v1/sync/events"]) == PATHS
+    contracts = ["/v1/contract/sign", "/v1/contract/query", "/v1/contract/terminate"]
+    trades = ["/v1/gopay", "/v1/cashier/orders", "/v1/close", "/v1/query/trade", "/v1/sync/events"]
+    assert sorted([*contracts, *trades]) == PATHS
     assert all(list(verbs) == ["post"] for verbs in document["paths"].values())
 
 
