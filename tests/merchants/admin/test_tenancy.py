@@ -28,6 +28,7 @@ from paycenter.staff.tenancy import TenantAdmin
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
+from trades.contracts.models import Contract
 from trades.models import AbnormalPayment, Attempt, ChannelHealth, Trade
 
 # Words that only A's records contain; any of them in an answer to B is a leak.
@@ -76,9 +77,13 @@ def tenants(world: World) -> Tenants:
     other_app = factories.make_app(other)
     factories.make_account(other)
     route = AlertRoute.objects.create(name=MARK, url="https://robot.example/", secret="SEC")
+    contract = Contract.objects.create(
+        contract_no=f"C{MARK}", app=world.app, merchant=world.merchant, account=world.account, channel="fakepay",
+        method="fake_qr", app_contract_no=MARK, created_at=now,
+    )  # fmt: skip
     health, _made = ChannelHealth.objects.get_or_create(account=world.account)
     found = [
-        route, health,
+        route, health, contract,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
