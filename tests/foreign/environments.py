@@ -11,7 +11,6 @@ import base64
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = Path(__file__).resolve().parent / "clients"
-CACHE = Path(os.environ.get("PAYCENTER_VAR") or ROOT / "var") / "foreign"
+# Of the project, not of one run: a run's own PAYCENTER_VAR is gone with it.
+CACHE = ROOT / "var" / "foreign"
 _INSTALL_SECONDS = 240
 
 
