@@ -19,9 +19,8 @@ FIELDS: tuple[Field, ...] = (
     Field(
         "co_no", Label("商户号", "Merchant number"), length=6, pattern=r"[0-9]{6}",
         pattern_hint=Label("6 位数字", "6 digits"), identity=True,
-        help=Label("银行分配的 6 位商户号。同一分行号和商户号只能建一个支付账户，否则订单号会重复。",
-                   "The 6 digits given by the bank. Only one payment account may have this branch and merchant "
-                   "number, or order numbers would repeat."),
+        help=Label("银行分配的 6 位商户号。",
+                   "The 6 digits given by the bank."),
     ),
     Field(
         "order_no_digits", Label("订单号位数", "Digits of an order number"), FieldKind.CHOICE, default="10",
