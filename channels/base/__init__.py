@@ -9,6 +9,7 @@ from channels.base.fields import Field, FieldKind, Label
 from channels.base.methods import Device, Method, PayerKey
 from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
 from channels.base.provider import Provider
+from channels.base.refunds import RefundOrder, RefundRef, RefundResult, RefundState
 from channels.base.results import (
     CheckResult,
     CloseOutcome,
@@ -34,6 +35,6 @@ __all__ = [
     "Device", "Field", "FieldKind", "Form",
     "InboundRequest", "Initiated", "Instruction", "Label", "Method", "NoAction", "Notice",
     "NoticeKind", "NumberRule", "OrderRef", "PayOrder", "PayResult", "PayerKey", "PaymentState", "Provider",
-    "QrCode", "QueryResult", "Redirect", "Refused", "Reply", "ReturnNotice", "SdkParams",
-    "SignOrder",
+    "QrCode", "QueryResult", "Redirect", "RefundOrder", "RefundRef", "RefundResult", "RefundState", "Refused",
+    "Reply", "ReturnNotice", "SdkParams", "SignOrder",
 ]

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from channels.base.fields import Field, Label
 from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
+from channels.base.refunds import RefundOrder, RefundRef, RefundResult
 from channels.base.results import (
     CheckResult,
     CloseResult,
@@ -21,6 +22,7 @@ from channels.base.results import (
     QueryResult,
     ReturnNotice,
 )
+from paycenter.errors import UnknownOutcome
 from paycenter.http import HttpClient
 
 Clock = Callable[[], datetime]
@@ -45,6 +47,10 @@ class Provider(ABC):
     payer_authorization: ClassVar[bool] = False
     # Whether the channel can close an unpaid order at all.
     can_close: ClassVar[bool] = True
+    # Whether the channel gives money back on a call; where it does not, refunds are paid out by hand.
+    can_refund: ClassVar[bool] = False
+    # Seconds after a refund call during which the channel's "no such refund" says nothing (Alipay: 10).
+    refund_settling_seconds: ClassVar[int] = 0
     # Keys of the channel's messages that are secret or personal, masked wherever an exchange is logged.
     masked_keys: ClassVar[frozenset[str]] = frozenset()
 
@@ -86,9 +92,25 @@ class Provider(ABC):
     def close(self, order: OrderRef) -> CloseResult:
         """Close the unpaid order at the channel. Raises NotSent or UnknownOutcome."""
 
+    def refund(self, order: RefundOrder) -> RefundResult:
+        """Give money back. Safe to repeat under the same `order.refund_no` after an unknown outcome, and only
+        then: the number is the idempotency key, and the same order always gives the same request.
+
+        A refusal is a FAILED result. Raises NotSent or UnknownOutcome.
+        """
+        raise UnknownOutcome(f"{self.code} gives nothing back through its API")
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        """Ask for a refund's state. NOT_FOUND only where the channel says explicitly that it has no such refund.
+
+        Raises NotSent or UnknownOutcome, also for an answer about another refund or payment.
+        """
+        raise UnknownOutcome(f"{self.code} cannot be asked about refunds")
+
     @abstractmethod
     def parse_notify(self, request: InboundRequest) -> Notice:
-        """Verify and normalise a notification. No outbound call may result from an unverified one.
+        """Verify and normalise a notification about a payment or a refund, whichever address it came to. No
+        outbound call may result from an unverified one.
 
         Raises BadSignature, IdentityMismatch or MalformedInbound.
         """
