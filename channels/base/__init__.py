@@ -32,7 +32,8 @@ from channels.base.results import (
 )
 
 __all__ = [
-    "BillKind", "BillRow", "BillRowKind", "BillRowState", "BillRule", "CheckResult", "CloseOutcome", "CloseResult", "ContractAnswer", "ContractMethod", "ContractRef", "ContractWord",
+    "BillKind", "BillRow", "BillRowKind", "BillRowState", "BillRule", "CheckResult",
+    "CloseOutcome", "CloseResult", "ContractAnswer", "ContractMethod", "ContractRef", "ContractWord",
     "Device", "FetchedBill", "Field", "FieldKind", "Form",
     "InboundRequest", "Initiated", "Instruction", "Label", "Method", "NoAction", "Notice",
     "NoticeKind", "NumberRule", "OrderRef", "PayOrder", "PayResult", "PayerKey", "PaymentState", "Provider",
