@@ -1,0 +1,343 @@
+"""Does a channel that hangs slow the others? `python -m bench.limping`, or `make limping`; bench/README.md explains.
+
+Starts a demo of its own on PostgreSQL and Redis, measures, and ends it. The exit status is 1 when a bar is
+missed and 2 when it could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import aiohttp
+import psycopg
+
+from bench.load import Caller, Stream, percentile
+from bench.private_demo import ROOT, NotStarted, PrivateDemo, private_demo, use_its_settings
+
+LIMPING, SOUND = "alipay_qr", "wechat_native"
+LIMPING_RATE, SOUND_RATE = 50.0, 15.0  # calls a second, constant
+HANG_SECONDS = 30
+HANGING_OPERATIONS = ("pay", "query", "close", "refund")  # the probe asks with `query`
+FIRST_SECONDS = 2.0  # before any call of the limping channel can have timed out
+P50_RATIO, P99_RATIO, P99_MORE = 1.2, 1.2, 30.0  # the last in ms
+EXPECTED = {0, 50301, 50401}  # errnos that a channel may cause; 50301 shed, 50401 outcome unknown
+RECOVERY_LIMIT = 60.0
+TROUBLE = ("PoolTimeout", "couldn't get a connection", "too many clients", "OperationalError", "Traceback")
+
+
+@dataclass(slots=True)
+class Half:
+    """What one stretch of one run gave. Times in ms, of the sound channel's calls."""
+
+    name: str
+    run: int
+    p50: float
+    p99: float
+    first_p99: float
+    slowest: float
+    calls: int
+    load: float
+    sound: dict[int, int]
+    limping: dict[int, int] = field(default_factory=dict)
+    refused_p99: float | None = None  # ms until 50301 was answered
+
+
+class Switchboard:
+    """The limping channel at the sandbox, and its breaker and switch at the center."""
+
+    def __init__(self, demo: PrivateDemo, session: aiohttp.ClientSession) -> None:
+        self.sandbox, self.session = demo.document["sandbox_url"], session
+        accounts = demo.document["merchants"][0]["accounts"]
+        self.payment_no = next(a["payment_no"] for a in accounts if LIMPING in a["methods"])
+
+    async def hang(self) -> None:
+        for operation in HANGING_OPERATIONS:
+            fault = {"channel": "alipay", "operation": operation, "fault": "timeout", "times": 1_000_000,
+                     "seconds": HANG_SECONDS}  # fmt: skip
+            async with self.session.post(f"{self.sandbox}/control/faults", json=fault) as answer:
+                answer.raise_for_status()
+
+    async def heal(self) -> None:
+        async with self.session.delete(f"{self.sandbox}/control/faults") as answer:
+            answer.raise_for_status()
+
+    async def switch(self, position: str) -> None:
+        await asyncio.to_thread(self._switch, position)
+
+    def _switch(self, position: str) -> None:
+        from merchants.models import PaymentAccount
+        from trades.shedding import switch_set
+
+        account = PaymentAccount.objects.get(payment_no=self.payment_no)
+        switch_set(account=account, switch=position, actor="system:bench", reason="measuring")
+        _disconnect()
+
+    async def closed_again(self) -> None:
+        """Wait until the product's own probe has closed the breaker. Raises NotStarted."""
+        limit = time.monotonic() + RECOVERY_LIMIT
+        while await asyncio.to_thread(self._is_open):
+            if time.monotonic() > limit:
+                raise NotStarted(f"the breaker did not close within {RECOVERY_LIMIT:.0f} s")
+            await asyncio.sleep(0.2)
+        await asyncio.sleep(1.5)  # every process has looked again
+
+    def _is_open(self) -> bool:
+        from trades.models import ChannelHealth
+
+        found = ChannelHealth.objects.filter(account__payment_no=self.payment_no, opened_at__isnull=False).exists()
+        _disconnect()
+        return found
+
+
+def _disconnect() -> None:
+    from django.db import connection
+
+    connection.close()
+
+
+class Connections(threading.Thread):
+    """Watches how many database connections there are, four times a second."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(name="connections", daemon=True)
+        self.url, self.ending = url, threading.Event()
+        self.open = self.busy = self.most = 0
+
+    def run(self) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            self.most = int(connection.execute("SHOW max_connections").fetchone()[0])  # type: ignore[index]
+            while not self.ending.wait(0.25):
+                states = [row[0] for row in connection.execute(
+                    "SELECT state FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+                )]  # fmt: skip
+                self.open = max(self.open, len(states))
+                self.busy = max(self.busy, sum(state != "idle" for state in states))
+
+
+class Measurement:
+    """The runs of one measurement, on one demo."""
+
+    def __init__(
+        self, demo: PrivateDemo, session: aiohttp.ClientSession, seconds: float, arrivals: float
+    ) -> None:
+        self.caller, self.board = Caller(demo.document, session), Switchboard(demo, session)
+        self.seconds, self.arrivals = seconds, arrivals
+        self.halves: list[Half] = []
+        self._limping: list[tuple[Half, Stream]] = []
+
+    async def run(self, number: int) -> None:
+        """Every stretch once; every second run has them in the other order."""
+        stretches = [self._alone, self._well, self._hangs]
+        for stretch in stretches if number % 2 else reversed(stretches):
+            await stretch(number)
+        for half, limping in self._limping:  # all their calls have ended by now
+            half.limping = dict(limping.errnos())
+            refused = limping.took(errno=50301)
+            half.refused_p99 = percentile(refused, 0.99) if refused else None
+        self._limping.clear()
+
+    def forget(self) -> None:
+        """Start over: what was measured so far does not count."""
+        self.halves.clear()
+        self._limping.clear()
+
+    async def _alone(self, number: int) -> None:
+        await self.stretch("alone", number, self.seconds, arrivals=0.0)
+
+    async def _well(self, number: int) -> None:
+        limping = await self.stretch("well", number, self.seconds)
+        await limping.ended()
+
+    async def _hangs(self, number: int) -> None:
+        """With the breaker; then with the switch held on, so that the concurrency limit stands alone."""
+        await self.board.hang()
+        # Long enough to see the breaker open, when the first calls have timed out after 8 s.
+        first = await self.stretch("hangs", number, max(self.seconds, 11.0))
+        await self.board.switch("on")
+        second = await self.stretch("hangs, no breaker", number, self.seconds)
+        await self.board.heal()
+        await self.board.switch("auto")
+        await asyncio.gather(first.ended(), second.ended(), self.board.closed_again())
+
+    async def stretch(self, name: str, number: int, seconds: float, arrivals: float | None = None) -> Stream:
+        """Both streams for so long. Returns the limping one, whose last calls may still be open."""
+        limping = Stream(self.caller, LIMPING, self.arrivals if arrivals is None else arrivals)
+        sound = Stream(self.caller, SOUND, SOUND_RATE)
+        await asyncio.gather(limping.run(seconds), sound.run(seconds))
+        await sound.ended()
+        took = sound.took()
+        half = Half(
+            name=name, run=number, p50=percentile(took, 0.5), p99=percentile(took, 0.99), slowest=max(took),
+            first_p99=percentile(sound.took(before=FIRST_SECONDS), 0.99), calls=len(took), load=os.getloadavg()[0],
+            sound=dict(sound.errnos()),
+        )  # fmt: skip
+        self.halves.append(half)
+        self._limping.append((half, limping))
+        say(
+            f"run {number}  {name:18} p50 {half.p50:6.1f}  p99 {half.p99:6.1f}  first {FIRST_SECONDS:.0f} s p99"
+            f" {half.first_p99:6.1f}  slowest {half.slowest:6.1f} ms  {half.calls} calls  load {half.load:.1f}"
+        )
+        return limping
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+async def measure(demo: PrivateDemo, runs: int, seconds: float, arrivals: float) -> list[Half]:
+    """The halves of all runs. Raises NotStarted."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
+        measurement = Measurement(demo, session, seconds, arrivals)
+        await (await measurement.stretch("warm-up", 0, 3.0)).ended()
+        measurement.forget()
+        for number in range(1, runs + 1):
+            await measurement.run(number)
+        return measurement.halves
+
+
+def leave_unpaid_orders_alone() -> None:
+    """Stop the worker's queries of the run's unpaid orders: they would be more work in the half that is well."""
+    from paycenter.models import RetrySchedule
+
+    RetrySchedule.objects.filter(name__startswith="query").update(delays=[3600], repeat_last=True)
+    _disconnect()
+
+
+# -- what came of it
+
+
+def judge(halves: Sequence[Half], logs: Mapping[str, Counter[str]], connections: Connections) -> dict[str, Any]:
+    """The figures for people and programs, with what missed a bar in words."""
+    medians = {name: _medians([h for h in halves if h.name == name]) for name in dict.fromkeys(h.name for h in halves)}
+    missed = []
+    for name in medians:
+        if name != "well":
+            missed += _slower(name, medians[name], medians["well"])
+    missed += [f"{h.name}, run {h.run}: sound channel answered {h.sound}" for h in halves if set(h.sound) != {0}]
+    for half in halves:
+        wrong = {errno: count for errno, count in half.limping.items()
+                 if errno not in (EXPECTED if half.name != "well" else {0})}  # fmt: skip
+        if wrong:
+            missed.append(f"{half.name}, run {half.run}: limping channel answered {wrong}")
+    missed += [f"log of {name}: {dict(found)}" for name, found in logs.items() if found]
+    return {
+        "medians": medians, "halves": [asdict(half) for half in halves], "missed": missed, "ok": not missed,
+        "connections": {"most_open": connections.open, "most_busy": connections.busy, "limit": connections.most},
+    }  # fmt: skip
+
+
+def _medians(halves: Sequence[Half]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for column in ("p50", "p99", "first_p99", "slowest"):
+        values = [getattr(half, column) for half in halves]
+        found[column] = statistics.median(values)
+        found[f"{column}_spread"] = [min(values), max(values)]
+    return found
+
+
+def _slower(name: str, hangs: Mapping[str, float], well: Mapping[str, float]) -> list[str]:
+    """What of a half lies above its bar."""
+    missed = []
+    if hangs["p50"] > P50_RATIO * well["p50"]:
+        missed.append(f"{name}: p50 {hangs['p50'] / well['p50']:.2f} ×, the bar is {P50_RATIO}")
+    for column in ("p99", "first_p99"):
+        more = hangs[column] - well[column]
+        if hangs[column] > P99_RATIO * well[column] and more > P99_MORE:
+            missed.append(f"{name}: {column} {hangs[column] / well[column]:.2f} ×, {more:+.0f} ms;"
+                          f" the bar is {P99_RATIO} or {P99_MORE:+.0f} ms")  # fmt: skip
+    return missed
+
+
+def print_report(result: Mapping[str, Any]) -> None:
+    """The table: medians over the runs, the spread in brackets, the ratio to the half that is well."""
+    medians = result["medians"]
+    say(f"\n{SOUND} gopay, ms: median over the runs [least, most]; × the half that is well")
+    for name, found in medians.items():
+        cells = [f"{title} {_cell(found, medians['well'], column)}"
+                 for title, column in (("p50", "p50"), ("p99", "p99"), ("first 2 s p99", "first_p99"))]  # fmt: skip
+        say(f"  {name:18} {'   '.join(cells)}")
+    say(f"\n{LIMPING}: answers by errno, all runs")
+    for name in medians:
+        halves = [half for half in result["halves"] if half["name"] == name]
+        total: Counter[int] = sum((Counter(half["limping"]) for half in halves), Counter())
+        refused = [half["refused_p99"] for half in halves if half["refused_p99"] is not None]
+        quick = f"   50301 after {statistics.median(refused):.0f} ms (p99)" if refused else ""
+        say(f"  {name:18} {dict(sorted(total.items()))}{quick}")
+    failed = sum(count for half in result["halves"] for errno, count in half["sound"].items() if errno != 0)
+    say(f"\n{SOUND} calls that failed: {failed}")
+    found = result["connections"]
+    say(f"database connections: {found['most_open']} open at most, {found['most_busy']} of them busy at most;"
+        f" the server allows {found['limit']}")  # fmt: skip
+    for line in result["missed"]:
+        say(f"MISSED  {line}")
+    say("every bar holds" if result["ok"] else "")
+
+
+def _cell(found: Mapping[str, Any], well: Mapping[str, Any], column: str) -> str:
+    least, most = found[f"{column}_spread"]
+    return f"{found[column]:6.1f} [{least:.0f}, {most:.0f}] {found[column] / well[column]:4.2f} ×"
+
+
+def trouble_in(log: str) -> Counter[str]:
+    """Lines that tell of an exhausted pool or a defect, by the word they contain."""
+    return Counter(word for line in log.splitlines() for word in TROUBLE if word in line)
+
+
+def bench(given: argparse.Namespace) -> int:
+    with private_demo() as demo:
+        use_its_settings(demo)
+        if not given.queries:
+            leave_unpaid_orders_alone()
+            time.sleep(5)  # schedules are read every five seconds
+        connections = Connections(demo.database_url)
+        connections.start()
+        halves = asyncio.run(measure(demo, given.runs, given.seconds, given.arrivals))
+        connections.ending.set()
+        logs = {name: trouble_in(demo.log(name)) for name in ("web", "worker")}
+    result = judge(halves, logs, connections)
+    print_report(result)
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_text(json.dumps(result, indent=1, ensure_ascii=False))
+    return 0 if result["ok"] else 1
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """As an exception, so that everything started is ended on the way out."""
+    raise SystemExit(128 + number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", default=5, type=int)
+    parser.add_argument("--seconds", default=6.0, type=float, help="of a stretch")
+    parser.add_argument("--arrivals", default=LIMPING_RATE, type=float, help="calls a second for the limping channel")
+    parser.add_argument("--queries", action="store_true", help="let the worker query the run's unpaid orders as usual")
+    parser.add_argument("--json", default=ROOT / "var" / "bench-limping.json", type=Path)
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return bench(given)
+    except NotStarted as exc:
+        print(f"not measured: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
