@@ -19,7 +19,7 @@ from tests import factories
 from tests.conftest import World
 from tests.fakes.fakepay import FakeProvider
 from trades import shedding
-from trades.models import Attempt, ChannelHealth
+from trades.models import Attempt, ChannelHealth, Trade
 from trades.services import trade_pay
 
 
@@ -68,6 +68,21 @@ def test_what_needs_no_channel_is_answered_although_it_is_shed(world: World) -> 
     assert trade_pay(app=world.app, order=answered, method="fake_qr").pay == again.pay
     with pytest.raises(ChannelShed):
         pay(world)
+
+
+def test_an_order_refused_at_the_door_leaves_nothing_to_close_and_can_still_be_paid(world: World) -> None:
+    shedding.switch_set(account=world.account, switch="off", actor="staff:ann", reason="maintenance tonight")
+    order = world.order()
+    with pytest.raises(ChannelShed):
+        trade_pay(app=world.app, order=order, method="fake_qr")
+    assert not Trade.objects.exists()
+    assert not Event.objects.filter(type__startswith="trade.").exists()
+
+    shedding.switch_set(account=world.account, switch="auto", actor="staff:ann", reason="done")
+    attempt = trade_pay(app=world.app, order=order, method="fake_qr")
+
+    assert attempt.state == "submitted"
+    assert Trade.objects.get().app_order_no == order.app_order_no
 
 
 def test_words_in_between_start_the_count_again(world: World) -> None:
