@@ -1,4 +1,4 @@
-"""Does a channel that hangs slow the others? `python -m bench.limping`, or `make limping`; bench/README.md explains.
+"""Does a channel that hangs slow the others? `python -m bench.limping`, or `make bench-limping`; bench/README.md explains.
 
 Starts a demo of its own on PostgreSQL and Redis, measures, and ends it. The exit status is 1 when a bar is
 missed and 2 when it could not be measured.
@@ -11,51 +11,29 @@ import asyncio
 import json
 import os
 import signal
-import statistics
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import aiohttp
 import psycopg
 
 from bench.load import Caller, Stream, percentile
 from bench.private_demo import ROOT, NotStarted, PrivateDemo, private_demo, use_its_settings
+from bench.processor import Processor
+from bench.verdict import FIRST_SECONDS, Half, judge, print_report, say
 
 LIMPING, SOUND = "alipay_qr", "wechat_native"
-LIMPING_RATE, SOUND_RATE = 50.0, 15.0  # calls a second, constant
+LIMPING_RATE, SOUND_RATE = 50.0, 20.0  # calls a second, constant
 HANG_SECONDS = 30
 HANGING_OPERATIONS = ("pay", "query", "close", "refund")  # the probe asks with `query`
-FIRST_SECONDS = 2.0  # before any call of the limping channel can have timed out
-HANGING = ("hangs", "hangs, no breaker")
-KEPT_UP = 2.0  # × the sound channel's p50 alone: with more, the machine was busy with queueing
-P50_RATIO, P99_RATIO, P99_MORE = 1.2, 1.2, 30.0  # the last in ms
-EXPECTED = {0, 50301, 50401}  # errnos that a channel may cause; 50301 shed, 50401 outcome unknown
 RECOVERY_LIMIT = 60.0
 TROUBLE = ("PoolTimeout", "couldn't get a connection", "too many clients", "OperationalError", "Traceback")
-
-
-@dataclass(slots=True)
-class Half:
-    """What one stretch of one run gave. Times in ms, of the sound channel's calls."""
-
-    name: str
-    run: int
-    p50: float
-    p99: float
-    first_p99: float
-    slowest: float
-    calls: int
-    load: float
-    sound: dict[int, int]
-    limping: dict[int, int] = field(default_factory=dict)
-    refused_p99: float | None = None  # ms until 50301 was answered
 
 
 class Switchboard:
@@ -120,25 +98,26 @@ class Connections(threading.Thread):
     def __init__(self, url: str) -> None:
         super().__init__(name="connections", daemon=True)
         self.url, self.ending = url, threading.Event()
-        self.open = self.busy = self.most = 0
+        self.open = self.busy = self.allowed = 0
 
     def run(self) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
-            self.most = int(connection.execute("SHOW max_connections").fetchone()[0])  # type: ignore[index]
+            self.allowed = int(connection.execute("SHOW max_connections").fetchone()[0])  # type: ignore[index]
             while not self.ending.wait(0.25):
                 states = [row[0] for row in connection.execute(_CLIENTS)]
                 self.open = max(self.open, len(states))
                 self.busy = max(self.busy, sum(state != "idle" for state in states))
 
+    def found(self) -> dict[str, int]:
+        return {"most_open": self.open, "most_busy": self.busy, "allowed": self.allowed}
+
 
 class Measurement:
     """The runs of one measurement, on one demo."""
 
-    def __init__(
-        self, demo: PrivateDemo, session: aiohttp.ClientSession, seconds: float, arrivals: float
-    ) -> None:
+    def __init__(self, demo: PrivateDemo, session: aiohttp.ClientSession, given: argparse.Namespace) -> None:
         self.caller, self.board = Caller(demo.document, session), Switchboard(demo, session)
-        self.seconds, self.arrivals = seconds, arrivals
+        self.seconds, self.arrivals, self.sound = given.seconds, given.arrivals, given.sound
         self.halves: list[Half] = []
         self._limping: list[tuple[Half, Stream]] = []
 
@@ -179,36 +158,35 @@ class Measurement:
     async def stretch(self, name: str, number: int, seconds: float, arrivals: float | None = None) -> Stream:
         """Both streams for so long. Returns the limping one, whose last calls may still be open."""
         limping = Stream(self.caller, LIMPING, self.arrivals if arrivals is None else arrivals)
-        sound = Stream(self.caller, SOUND, SOUND_RATE)
+        sound = Stream(self.caller, SOUND, self.sound)
+        processor = Processor()
         await asyncio.gather(limping.run(seconds), sound.run(seconds))
+        used = processor.used()
         await sound.ended()
         took = sound.took()
         half = Half(
             name=name, run=number, p50=percentile(took, 0.5), p99=percentile(took, 0.99), slowest=max(took),
             first_p99=percentile(sound.took(before=FIRST_SECONDS), 0.99), calls=len(took), load=os.getloadavg()[0],
-            sound=dict(sound.errnos()),
+            ours=used.ours, others=used.others, sound=dict(sound.errnos()),
         )  # fmt: skip
         self.halves.append(half)
         self._limping.append((half, limping))
         say(
             f"run {number}  {name:18} p50 {half.p50:6.1f}  p99 {half.p99:6.1f}  first {FIRST_SECONDS:.0f} s p99"
-            f" {half.first_p99:6.1f}  slowest {half.slowest:6.1f} ms  {half.calls} calls  load {half.load:.1f}"
+            f" {half.first_p99:6.1f}  slowest {half.slowest:6.1f} ms  {half.calls} calls"
+            f"  processors {half.ours:.2f} + others' {half.others:.2f}  load {half.load:.1f}"
         )
         return limping
 
 
-def say(text: str) -> None:
-    print(text, flush=True)
-
-
-async def measure(demo: PrivateDemo, runs: int, seconds: float, arrivals: float) -> list[Half]:
+async def measure(demo: PrivateDemo, given: argparse.Namespace) -> list[Half]:
     """The halves of all runs. Raises NotStarted."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
-        measurement = Measurement(demo, session, seconds, arrivals)
+        measurement = Measurement(demo, session, given)
         await (await measurement.stretch("warm-up", 0, 3.0)).ended()
         measurement.forget()
-        for number in range(1, runs + 1):
+        for number in range(1, given.runs + 1):
             await measurement.run(number)
         return measurement.halves
 
@@ -219,105 +197,6 @@ def leave_unpaid_orders_alone() -> None:
 
     RetrySchedule.objects.filter(name__startswith="query").update(delays=[3600], repeat_last=True)
     _disconnect()
-
-
-# -- what came of it
-
-
-def judge(halves: Sequence[Half], logs: Mapping[str, Counter[str]], connections: Connections) -> dict[str, Any]:
-    """The figures for people and programs, with what missed a bar in words."""
-    medians = {name: _medians([h for h in halves if h.name == name]) for name in dict.fromkeys(h.name for h in halves)}
-    baseline = "well" if _kept_up(medians, halves) else "alone"
-    missed = [line for name in HANGING for line in _slower(name, medians[name], medians[baseline])]
-    for half in halves:
-        if half.name == "well" and baseline == "alone":
-            continue  # more than the machine can do: its own limits answered
-        missed += _unexpected(half)
-    missed += [f"log of {name}: {dict(found)}" for name, found in logs.items() if found]
-    return {
-        "baseline": baseline, "medians": medians, "halves": [asdict(half) for half in halves], "missed": missed,
-        "ok": not missed, "logs": {name: dict(found) for name, found in logs.items()},
-        "connections": {"most_open": connections.open, "most_busy": connections.busy, "limit": connections.most},
-    }  # fmt: skip
-
-
-def _kept_up(medians: Mapping[str, Any], halves: Sequence[Half]) -> bool:
-    """Whether the machine carried both channels' payments when both were well, so that it is a fair measure."""
-    all_answered = all(set(h.limping) == {0} for h in halves if h.name == "well")
-    return all_answered and bool(medians["well"]["p50"] <= KEPT_UP * medians["alone"]["p50"])
-
-
-def _unexpected(half: Half) -> list[str]:
-    """Answers that no channel may cause, and any failure of the sound one."""
-    found = []
-    if set(half.sound) != {0}:
-        found.append(f"{half.name}, run {half.run}: the sound channel answered {half.sound}")
-    wrong = {errno: count for errno, count in half.limping.items()
-             if errno not in (EXPECTED if half.name in HANGING else {0})}  # fmt: skip
-    if wrong:
-        found.append(f"{half.name}, run {half.run}: the limping channel answered {wrong}")
-    return found
-
-
-def _medians(halves: Sequence[Half]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for column in ("p50", "p99", "first_p99", "slowest"):
-        values = [getattr(half, column) for half in halves]
-        found[column] = statistics.median(values)
-        found[f"{column}_spread"] = [min(values), max(values)]
-    return found
-
-
-def _slower(name: str, hangs: Mapping[str, float], baseline: Mapping[str, float]) -> list[str]:
-    """What of a half lies above its bar."""
-    missed = []
-    if hangs["p50"] > P50_RATIO * baseline["p50"]:
-        missed.append(f"{name}: p50 {hangs['p50'] / baseline['p50']:.2f} ×, the bar is {P50_RATIO}")
-    for column in ("p99", "first_p99"):
-        more = hangs[column] - baseline[column]
-        if hangs[column] > P99_RATIO * baseline[column] and more > P99_MORE:
-            missed.append(f"{name}: {column} {hangs[column] / baseline[column]:.2f} ×, {more:+.0f} ms;"
-                          f" the bar is {P99_RATIO} or {P99_MORE:+.0f} ms")  # fmt: skip
-    return missed
-
-
-def print_report(result: Mapping[str, Any]) -> None:
-    """The table: medians over the runs, the spread in brackets, the ratio to the baseline."""
-    medians, baseline = result["medians"], result["baseline"]
-    say(f"\n{SOUND} gopay, ms: median over the runs [least, most], × `{baseline}`")
-    for name, found in medians.items():
-        cells = [f"{title} {_cell(found, medians[baseline], column)}"
-                 for title, column in (("p50", "p50"), ("p99", "p99"), ("first 2 s p99", "first_p99"))]  # fmt: skip
-        say(f"  {name:18} {'   '.join(cells)}")
-    if baseline == "alone":
-        say("  This machine cannot carry these payments when both channels are well, so `well` is no measure.")
-    say(f"{LIMPING}: answers by errno, all runs")
-    for name in medians:
-        _print_answers(name, [half for half in result["halves"] if half["name"] == name])
-    failed = sum(count for half in result["halves"] for errno, count in half["sound"].items() if errno != 0)
-    found = result["connections"]
-    say(f"{SOUND} calls that failed: {failed}")
-    say(f"database connections: at most {found['most_open']} open and {found['most_busy']} busy; the server allows"
-        f" {found['limit']}")  # fmt: skip
-    say(f"pool or connection trouble in the logs: {result['logs']}")
-    for line in result["missed"]:
-        say(f"MISSED  {line}")
-    say("Every bar holds." if result["ok"] else "")
-
-
-def _print_answers(name: str, halves: Sequence[Mapping[str, Any]]) -> None:
-    total: Counter[int] = Counter()
-    for half in halves:
-        total.update(half["limping"])
-    refused = [half["refused_p99"] for half in halves if half["refused_p99"] is not None]
-    quick = f"   50301 within {statistics.median(refused):.0f} ms (p99)" if refused else ""
-    if total:
-        say(f"  {name:18} {dict(sorted(total.items()))}{quick}")
-
-
-def _cell(found: Mapping[str, Any], baseline: Mapping[str, Any], column: str) -> str:
-    least, most = found[f"{column}_spread"]
-    return f"{found[column]:6.1f} [{least:.0f}, {most:.0f}] {found[column] / baseline[column]:4.2f} ×"
 
 
 def trouble_in(log: str) -> Counter[str]:
@@ -333,10 +212,10 @@ def bench(given: argparse.Namespace) -> int:
             time.sleep(5)  # schedules are read every five seconds
         connections = Connections(demo.database_url)
         connections.start()
-        halves = asyncio.run(measure(demo, given.runs, given.seconds, given.arrivals))
+        halves = asyncio.run(measure(demo, given))
         connections.ending.set()
         logs = {name: trouble_in(demo.log(name)) for name in ("web", "worker")}
-    result = judge(halves, logs, connections)
+    result = judge(halves, logs, connections.found())
     print_report(result)
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps(result, indent=1, ensure_ascii=False))
@@ -353,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", default=5, type=int)
     parser.add_argument("--seconds", default=6.0, type=float, help="of a stretch")
     parser.add_argument("--arrivals", default=LIMPING_RATE, type=float, help="calls a second for the limping channel")
+    parser.add_argument("--sound", default=SOUND_RATE, type=float, help="calls a second for the sound channel")
     parser.add_argument("--queries", action="store_true", help="let the worker query the run's unpaid orders as usual")
     parser.add_argument("--json", default=ROOT / "var" / "bench-limping.json", type=Path)
     given = parser.parse_args(arguments)
