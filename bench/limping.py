@@ -1,4 +1,4 @@
-"""Does a channel that hangs slow the others? `python -m bench.limping`, or `make bench-limping`; bench/README.md explains.
+"""Does a channel that hangs slow the others? `make bench-limping`; bench/README.md explains it.
 
 Starts a demo of its own on PostgreSQL and Redis, measures, and ends it. The exit status is 1 when a bar is
 missed and 2 when it could not be measured.
