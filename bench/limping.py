@@ -108,6 +108,14 @@ class Connections(threading.Thread):
                 self.open = max(self.open, len(states))
                 self.busy = max(self.busy, sum(state != "idle" for state in states))
 
+    def __enter__(self) -> Connections:
+        self.start()
+        return self
+
+    def __exit__(self, *_why: object) -> None:
+        self.ending.set()
+        self.join()
+
     def found(self) -> dict[str, int]:
         return {"most_open": self.open, "most_busy": self.busy, "allowed": self.allowed}
 
@@ -210,10 +218,8 @@ def bench(given: argparse.Namespace) -> int:
         if not given.queries:
             leave_unpaid_orders_alone()
             time.sleep(5)  # schedules are read every five seconds
-        connections = Connections(demo.database_url)
-        connections.start()
-        halves = asyncio.run(measure(demo, given))
-        connections.ending.set()
+        with Connections(demo.database_url) as connections:
+            halves = asyncio.run(measure(demo, given))
         logs = {name: trouble_in(demo.log(name)) for name in ("web", "worker")}
     result = judge(halves, logs, connections.found())
     print_report(result)
