@@ -110,6 +110,8 @@ class GatewayV2:
             raise MalformedInbound(f"not a message of API v2: {exc}") from exc
         if found.get("return_code") != "SUCCESS":
             raise MalformedInbound(f"it states no success: {found.get('return_msg', '')[:128]}")
+        if "req_info" in found and "sign" not in found:
+            raise MalformedInbound("a refund's notification, which API v2 seals and does not sign")
         sign_type = found.get("sign_type") or MD5
         if sign_type not in (MD5, HMAC_SHA256):
             raise BadSignature("an unknown kind of signature")
