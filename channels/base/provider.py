@@ -7,12 +7,15 @@ A provider folder holds `gateway.py` (the wire: URL, signing, verifying, raw ans
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
+from channels.base.bills import BillKind, BillRow, BillRule, FetchedBill
 from channels.base.fields import Field, Label
 from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
+from channels.base.refunds import RefundOrder, RefundRef, RefundResult
 from channels.base.results import (
     CheckResult,
     CloseResult,
@@ -21,6 +24,7 @@ from channels.base.results import (
     QueryResult,
     ReturnNotice,
 )
+from paycenter.errors import UnknownOutcome
 from paycenter.http import HttpClient
 
 Clock = Callable[[], datetime]
@@ -45,6 +49,10 @@ class Provider(ABC):
     payer_authorization: ClassVar[bool] = False
     # Whether the channel can close an unpaid order at all.
     can_close: ClassVar[bool] = True
+    # Whether the channel gives money back on a call; where it does not, refunds are paid out by hand.
+    can_refund: ClassVar[bool] = False
+    # Seconds after a refund call during which the channel's "no such refund" says nothing (Alipay: 10).
+    refund_settling_seconds: ClassVar[int] = 0
     # Keys of the channel's messages that are secret or personal, masked wherever an exchange is logged.
     masked_keys: ClassVar[frozenset[str]] = frozenset()
 
@@ -86,9 +94,25 @@ class Provider(ABC):
     def close(self, order: OrderRef) -> CloseResult:
         """Close the unpaid order at the channel. Raises NotSent or UnknownOutcome."""
 
+    def refund(self, order: RefundOrder) -> RefundResult:
+        """Give money back. Safe to repeat under the same `order.refund_no` after an unknown outcome, and only
+        then: the number is the idempotency key, and the same order always gives the same request.
+
+        A refusal is a FAILED result. Raises NotSent or UnknownOutcome.
+        """
+        raise UnknownOutcome(f"{self.code} gives nothing back through its API")
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        """Ask for a refund's state. NOT_FOUND only where the channel says explicitly that it has no such refund.
+
+        Raises NotSent or UnknownOutcome, also for an answer about another refund or payment.
+        """
+        raise UnknownOutcome(f"{self.code} cannot be asked about refunds")
+
     @abstractmethod
     def parse_notify(self, request: InboundRequest) -> Notice:
-        """Verify and normalise a notification. No outbound call may result from an unverified one.
+        """Verify and normalise a notification about a payment or a refund, whichever address it came to. No
+        outbound call may result from an unverified one.
 
         Raises BadSignature, IdentityMismatch or MalformedInbound.
         """
@@ -100,6 +124,23 @@ class Provider(ABC):
     @abstractmethod
     def nack(self, reason: str) -> Reply:
         """What makes the channel send the notification again. `reason` holds nothing secret."""
+
+    def bill_rule(self) -> BillRule | None:
+        """When this account's bills are there; None: the channel has none to fetch."""
+        return None
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        """Download one day's bill to the file `into`, exactly as the channel sends it, its hash checked where
+        the channel publishes one. Raises BillNotReady, BillRefused, NotSent or UnknownOutcome."""
+        raise UnknownOutcome(f"{self.code} has no bills to fetch")
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        """The rows of a downloaded or uploaded bill, one by one, by header names and never by position.
+
+        Raises BillRefused, also after the last row: for another day or account, changed columns, a missing end,
+        totals that its own rows contradict. Nothing of a refused bill may be used.
+        """
+        raise UnknownOutcome(f"{self.code} has no bills to read")
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """Look at a returning browser's request. Raises BadSignature where a signature is wrong."""

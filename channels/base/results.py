@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from channels.base.fields import Label
+from channels.base.refunds import RefundState
 from paycenter.money import Money
 
 
@@ -128,7 +129,13 @@ class NoticeKind(StrEnum):
 class Notice:
     """A notification in the one internal form. Signature, app id and merchant id were checked by the
     provider; order number, amount and currency are for the core to compare, and `order_day` (`YYYYMMDD`)
-    where the channel's numbers repeat on other days (see `NumberRule`)."""
+    where the channel's numbers repeat on other days (see `NumberRule`).
+
+    In a REFUND notice `order_no` and `channel_trade_no` name the payment (`order_no` is empty where the channel
+    names the refund only), `refund_no` is the number the refund was sent under, `amount` what this refund gives
+    back, `refund_sent_at` the time that is part of its name where a channel has that. `refund_state` is None
+    where the notice does not decide (Alipay states a cumulative sum): then the refund is queried.
+    """
 
     kind: NoticeKind
     order_no: str
@@ -141,6 +148,9 @@ class Notice:
     funding: str | None = None
     channel_state: str = ""
     refund_no: str | None = None
+    channel_refund_no: str | None = None
+    refund_state: RefundState | None = None
+    refund_sent_at: datetime | None = None
     notice_id: str = ""
 
 
