@@ -303,6 +303,7 @@ class AbnormalPayment(AbnormalStates, models.Model):
     class Meta:
         verbose_name = _("abnormal payment")
         verbose_name_plural = _("abnormal payments")
+        permissions = [("accept_abnormalpayment", "Can ask for and confirm keeping abnormal money")]
         constraints = [
             models.UniqueConstraint(
                 fields=["attempt"], condition=~Q(state="void"), name="abnormal_one_per_attempt"
