@@ -170,7 +170,8 @@ class Notifier:
             "send", notice_id=notice.id, sent_at=self._context.clock(), elapsed_ms=sent.elapsed_ms,
             status=sent.status, body=sent.body.decode("utf-8", "replace"), error=sent.error,
         )  # fmt: skip
-        return sent, sent.status is not None and channel.acknowledged(sent.status, sent.body)
+        judge = message.acknowledged or channel.acknowledged
+        return sent, sent.status is not None and judge(sent.status, sent.body)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         """One request to a merchant; whatever happens is an outcome."""

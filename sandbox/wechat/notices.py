@@ -12,6 +12,7 @@ from sandbox.claims import Claim, Message, Signing, Subject
 from sandbox.clock import rfc3339
 from sandbox.context import Context
 from sandbox.records import Account, Notice, Refund, RefundState
+from sandbox.wechat.notices_v2 import deduction_message
 from sandbox.wechat.oauth import openid_for
 from sandbox.wechat.orders import TRADE_TYPES
 from sandbox.wechat.transport import seal, signature_headers, signer
@@ -23,6 +24,8 @@ _REFUND_EVENTS = {
 
 
 def message(context: Context, account: Account, subject: Subject, claim: Claim, notice: Notice) -> Message:
+    if subject.refund is None and subject.payment.scene == "deduct":
+        return deduction_message(account, subject, claim)
     if subject.refund is None:
         event, summary, kind = "TRANSACTION.SUCCESS", "支付成功", "transaction"
         plain, url = _paid(account, subject, claim), subject.payment.notify_url

@@ -21,7 +21,8 @@ from sandbox.records import Account, Payment, PaymentState
 from sandbox.wechat.transport import Asked, Problem, Reply, parameter_error
 
 Data = Mapping[str, Any]
-TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB"}
+PRODUCTS = ("jsapi", "native", "app", "h5")
+TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB", "deduct": "PAP"}
 PREPAY_SECONDS = 2 * 3600
 H5_SECONDS = 5 * 60
 _DEFAULT_EXPIRY_SECONDS = 7 * 86400
