@@ -100,7 +100,8 @@ def test_the_qr_code_is_what_unionpay_answers(
 ) -> None:
     content = "https://qr.95516.com/00010001/62203343506412524330099992411134"
     answering(respCode="00", qrCode=content)
-    assert provider.pay("unionpay_qr", order) == Initiated(instruction=QrCode(content))
+    memo = {"bizType": "000000", "channelType": "08"}  # for a refund later
+    assert provider.pay("unionpay_qr", order) == Initiated(instruction=QrCode(content), memo=memo)
     sent = gateway.received[0]
     assert gateway.paths == ["/gateway/api/backTransReq.do"]
     assert (sent["txnType"], sent["txnSubType"], sent["bizType"]) == ("01", "07", "000000")
