@@ -262,18 +262,6 @@ def test_a_notice_of_a_payment(provider: UnionPayProvider, parties: World, word:
     assert (found.refund_no, found.funding) == (None, "01")
 
 
-@pytest.mark.parametrize("kind", ["04", "31"])
-def test_a_notice_of_a_refund_or_revocation_is_no_payment(
-    provider: UnionPayProvider, parties: World, kind: str
-) -> None:
-    found = provider.parse_notify(
-        told(parties, txnType=kind, orderId="R0000000000000001", origQryId="782611201830050674028",
-             queryId="782611211830050674029")
-    )  # fmt: skip
-    assert (found.kind, found.state) == (NoticeKind.REFUND, None)
-    assert (found.refund_no, found.channel_trade_no) == ("R0000000000000001", "782611201830050674028")
-
-
 @pytest.mark.parametrize("word", ["01", "03", "05", "64", "99", "", None])
 def test_a_notice_that_does_not_say_success_only_asks_for_a_query(
     provider: UnionPayProvider, parties: World, word: str | None
