@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from merchants import channels as account_channels
+from paycenter.logging import formatter
 from sandbox.context import Settings
 from tests.contract.cases import Case
 from tests.contract.desk import HTTP, Contracts, Desk, payer_for
 from tests.contract.entrance import Entrance
 from tests.contract.office import Office
+from tests.contract.till import Till
 from tests.sandbox.running import Merchant, Running
 
 
@@ -45,6 +49,28 @@ def desk(case: Case, sandbox: Running, contracts: Contracts, told_merchant: Merc
     told_merchant.told.clear()
     yield Desk(case, sandbox, config, provider, told_merchant, payer)
     sandbox.control("DELETE", "/faults")
+
+
+@pytest.fixture
+def till(desk: Desk) -> Iterator[Till]:
+    """An order of this contract, paid; skipped where the channel gives nothing back."""
+    usual = desk.merchant.answer
+    yield Till.open(desk)
+    desk.merchant.answer = usual
+
+
+@pytest.fixture
+def log_text() -> Iterator[io.StringIO]:
+    """What our handler would write, down to DEBUG."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter())
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.setLevel(level)
+    root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

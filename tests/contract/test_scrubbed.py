@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from merchants.api.errors import ChannelUnknown
 from paycenter.errors import PaycenterError
 from paycenter.http import time_limit
-from paycenter.logging import formatter
 from paycenter.models import Event, Exchange
 from tests.contract.cases import each_once
 from tests.contract.office import Office
@@ -24,20 +22,6 @@ from trades.querying import attempt_query
 _MASKED = re.compile(r"\*|xxx|^.{0,6}$")
 # Where who paid has no place; the trade's and the attempt's own columns are what people look it up in.
 OF_NO_PAYER = {"Exchange", "Event", "Alert", "Notification", "Delivery", "logs"}
-
-
-@pytest.fixture
-def log_text() -> Iterator[io.StringIO]:
-    """What our handler would write, down to DEBUG."""
-    stream, root = io.StringIO(), logging.getLogger()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter())
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    yield stream
-    root.setLevel(level)
-    root.removeHandler(handler)
 
 
 def everything_goes_wrong(office: Office) -> None:

@@ -1,0 +1,177 @@
+"""Refunds while the channel misbehaves, and what is told of them: nothing but its true words counts, nothing leaks."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import pytest
+
+from channels.base import NoticeKind, RefundState
+from paycenter.errors import InboundRefused, NotSent, UnknownOutcome
+from paycenter.exchange import record_channel_calls
+from paycenter.http import HttpCall, recording, time_limit
+from paycenter.models import Exchange
+from tests.contract.cases import channels, contracts
+from tests.contract.desk import HTTP
+from tests.contract.secrets import secrets_of, stored_text
+from tests.contract.test_faults import FAULTS, limit, need_signature, nobody_there
+from tests.contract.till import Till
+
+FAKES = ("forged", "unsigned", "other_merchant")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("case", channels(), ids=str)
+def test_sending(till: Till, fault: str) -> None:
+    need_signature(till.desk, fault)
+    refund = till.refund_of(3300)
+    till.desk.fault("refund", fault)
+
+    with time_limit(limit(fault)), pytest.raises(UnknownOutcome):
+        till.desk.provider.refund(refund)
+
+    assert till.desk.end_faults() == 1, "it is not asked twice by itself"
+    if fault == "lost_reply":
+        till.until(refund, {RefundState.SUCCEEDED}, None)
+    else:
+        assert till.ask(refund).state in {RefundState.NOT_FOUND, RefundState.PROCESSING, RefundState.SUCCEEDED}
+    again = till.send(refund)
+    assert again is None or again.state in {RefundState.PROCESSING, RefundState.SUCCEEDED}
+    assert till.until(refund, {RefundState.SUCCEEDED}, again).amount == refund.amount
+    assert till.moved() == 3300
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("case", channels(), ids=str)
+def test_asking(till: Till, fault: str) -> None:
+    need_signature(till.desk, fault)
+    refund = till.refund_of(3300)
+    done = till.given_back(refund)
+    till.desk.fault("query_refund", fault)
+
+    with time_limit(limit(fault)), pytest.raises(UnknownOutcome):
+        till.ask(refund, done)
+
+    assert till.desk.end_faults() == 1
+    assert till.ask(refund, done).state is RefundState.SUCCEEDED
+
+
+@pytest.mark.parametrize("case", contracts(), ids=str)
+def test_a_channel_that_is_not_there_was_sent_nothing(till: Till) -> None:
+    gone = till.desk.case.provider(nobody_there(till.desk.case, till.desk.config), http=HTTP)
+    refund = till.refund_of()
+
+    for ask in (gone.refund, gone.query_refund):
+        with pytest.raises(NotSent):
+            ask(refund)
+
+    assert till.moved() == 0
+
+
+@pytest.mark.parametrize("case", contracts(), ids=str)
+def test_the_answer_about_another_refund_is_no_answer(till: Till) -> None:
+    """Right in every name but the payment's: a number that was mixed up must not end somebody's refund."""
+    refund = till.refund_of(3300)
+    till.given_back(refund)
+    other = Till.open(till.desk)
+
+    try:
+        found = other.ask(replace(refund, order=other.order))
+    except UnknownOutcome:
+        return
+    assert found.state is RefundState.NOT_FOUND
+
+
+# -- notifications
+
+
+@pytest.mark.parametrize("case", contracts(), ids=str)
+def test_what_is_told_names_the_refund(till: Till) -> None:
+    refund = till.refund_of(3300)
+    till.given_back(refund)
+
+    heard = till.told_of(refund)
+
+    for url in (refund.notify_url, till.address):  # which of the two it came to makes no difference
+        notice = till.desk.provider.parse_notify(replace(heard, path=urlsplit(url).path))
+        if notice.kind is NoticeKind.HINT:  # not signed: it only makes us ask
+            assert (notice.refund_state, notice.state) == (None, None)
+            continue
+        assert (notice.kind, notice.refund_no) == (NoticeKind.REFUND, refund.refund_no)
+        assert notice.order_no in ("", till.order.order_no)
+        if notice.refund_state is None:  # a sum of several: the refund is asked about
+            assert notice.amount is None
+        else:
+            assert (notice.refund_state, notice.amount) == (RefundState.SUCCEEDED, refund.amount)
+
+
+@pytest.mark.parametrize("fake", FAKES)
+@pytest.mark.parametrize("case", contracts(), ids=str)
+def test_what_others_tell_is_refused(till: Till, fake: str) -> None:
+    refund = till.refund_of(3300)
+    till.given_back(refund)
+    till.told_of(refund)
+
+    heard = till.falsely_told_of(refund, fake)
+
+    try:
+        notice = till.desk.provider.parse_notify(heard)
+    except InboundRefused:
+        return
+    assert (notice.kind, notice.refund_state) == (NoticeKind.HINT, None)
+
+
+@pytest.mark.parametrize("case", contracts(), ids=str)
+def test_what_was_changed_on_the_way_is_refused(till: Till) -> None:
+    refund = till.refund_of(3300)
+    till.given_back(refund)
+    heard = till.told_of(refund)
+    body = heard.body.replace(b"0", b"1", 1)
+    assert body != heard.body
+
+    try:
+        notice = till.desk.provider.parse_notify(replace(heard, body=body))
+    except InboundRefused:
+        return
+    assert notice.kind is NoticeKind.HINT
+
+
+# -- leaks
+
+
+def everything_goes_wrong(till: Till) -> tuple[list[HttpCall], str]:
+    """Refunds, faults on every call, a refusal: the calls made, and every result and error as text."""
+    said = []
+    with recording() as calls:
+        for fault in (None, "bad_signature", "garbage", "http500"):
+            refund = till.refund_of(1)
+            for operation, ask in (
+                ("refund", till.desk.provider.refund), ("query_refund", till.desk.provider.query_refund),
+            ):  # fmt: skip
+                if fault is not None:
+                    till.desk.fault(operation, fault)
+                try:
+                    said.append(repr(ask(refund)))
+                except UnknownOutcome as exc:
+                    logging.getLogger("test").exception("%s went wrong", operation)
+                    said.append(repr(exc))
+                till.desk.end_faults()
+        said.append(repr(till.send(till.refund_of(till.order.amount.minor + 1))))
+    return calls, "\n".join(said)
+
+
+@pytest.mark.parametrize("case", contracts(), ids=str)
+def test_nothing_secret_is_left_anywhere(db: None, till: Till, log_text: io.StringIO) -> None:
+    calls, said = everything_goes_wrong(till)
+    record_channel_calls(calls, channel=till.desk.case.channel, masked_keys=till.desk.provider.masked_keys)
+
+    assert Exchange.objects.count() == len(calls) > 8
+    places = {"exchanges": stored_text()["Exchange"], "results": said, "logs": log_text.getvalue()}
+    told = till.desk.provider.query(till.order).payer_id
+    payers = {who for who in (*till.desk.payer.values(), told or "") if who and "*" not in who and len(who) > 6}
+    for text in (*secrets_of(till.desk.case.provider, till.desk.config), *payers):
+        for place, content in places.items():
+            assert text not in content, f"a secret parameter, or who paid, stands in the {place}"
