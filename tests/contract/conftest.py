@@ -16,7 +16,6 @@ from tests.contract.cases import Case
 from tests.contract.desk import HTTP, Contracts, Desk, payer_for
 from tests.contract.entrance import Entrance
 from tests.contract.office import Office
-from tests.contract.till import Till
 from tests.sandbox.running import Merchant, Running
 
 
@@ -47,16 +46,9 @@ def desk(case: Case, sandbox: Running, contracts: Contracts, told_merchant: Merc
     provider = case.provider(config, http=HTTP)
     payer = payer_for(sandbox, provider, case.scene.payer_key)
     told_merchant.told.clear()
+    told_merchant.answer = Merchant.answer
     yield Desk(case, sandbox, config, provider, told_merchant, payer)
     sandbox.control("DELETE", "/faults")
-
-
-@pytest.fixture
-def till(desk: Desk) -> Iterator[Till]:
-    """An order of this contract, paid; skipped where the channel gives nothing back."""
-    usual = desk.merchant.answer
-    yield Till.open(desk)
-    desk.merchant.answer = usual
 
 
 @pytest.fixture

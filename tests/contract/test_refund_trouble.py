@@ -16,7 +16,7 @@ from paycenter.http import HttpCall, recording, time_limit
 from paycenter.models import Exchange
 from paycenter.money import Money
 from tests.contract.cases import channels, contracts
-from tests.contract.desk import HTTP
+from tests.contract.desk import HTTP, Desk
 from tests.contract.secrets import identities, secrets_of, stored_text
 from tests.contract.test_faults import FAULTS, limit, need_signature, nobody_there
 from tests.contract.till import Till
@@ -26,15 +26,16 @@ FAKES = ("forged", "unsigned", "other_merchant")
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", channels(), ids=str)
-def test_sending(till: Till, fault: str) -> None:
-    need_signature(till.desk, fault)
+def test_sending(desk: Desk, fault: str) -> None:
+    till = Till.open(desk)
+    need_signature(desk, fault)
     refund = till.refund_of(3300)
-    till.desk.fault("refund", fault)
+    desk.fault("refund", fault)
 
     with time_limit(limit(fault)), pytest.raises(UnknownOutcome):
-        till.desk.provider.refund(refund)
+        desk.provider.refund(refund)
 
-    assert till.desk.end_faults() == 1, "it is not asked twice by itself"
+    assert desk.end_faults() == 1, "it is not asked twice by itself"
     if fault == "lost_reply":
         till.until(refund, {RefundState.SUCCEEDED}, None)
     else:
@@ -47,22 +48,24 @@ def test_sending(till: Till, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("case", channels(), ids=str)
-def test_asking(till: Till, fault: str) -> None:
-    need_signature(till.desk, fault)
+def test_asking(desk: Desk, fault: str) -> None:
+    till = Till.open(desk)
+    need_signature(desk, fault)
     refund = till.refund_of(3300)
     done = till.given_back(refund)
-    till.desk.fault("query_refund", fault)
+    desk.fault("query_refund", fault)
 
     with time_limit(limit(fault)), pytest.raises(UnknownOutcome):
         till.ask(refund, done)
 
-    assert till.desk.end_faults() == 1
+    assert desk.end_faults() == 1
     assert till.ask(refund, done).state is RefundState.SUCCEEDED
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_a_channel_that_is_not_there_was_sent_nothing(till: Till) -> None:
-    gone = till.desk.case.provider(nobody_there(till.desk.case, till.desk.config), http=HTTP)
+def test_a_channel_that_is_not_there_was_sent_nothing(desk: Desk) -> None:
+    till = Till.open(desk)
+    gone = desk.case.provider(nobody_there(desk.case, desk.config), http=HTTP)
     refund = till.refund_of()
 
     for ask in (gone.refund, gone.query_refund):
@@ -73,8 +76,9 @@ def test_a_channel_that_is_not_there_was_sent_nothing(till: Till) -> None:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_an_answer_about_other_money_is_no_answer(till: Till) -> None:
+def test_an_answer_about_other_money_is_no_answer(desk: Desk) -> None:
     """A number that was mixed up must not end somebody else's refund."""
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.given_back(refund)
 
@@ -86,14 +90,15 @@ def test_an_answer_about_other_money_is_no_answer(till: Till) -> None:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_what_is_told_names_the_refund(till: Till) -> None:
+def test_what_is_told_names_the_refund(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.given_back(refund)
 
     heard = till.told_of(refund)
 
     for url in (refund.notify_url, till.address):  # which of the two it came to makes no difference
-        notice = till.desk.provider.parse_notify(replace(heard, path=urlsplit(url).path))
+        notice = desk.provider.parse_notify(replace(heard, path=urlsplit(url).path))
         if notice.kind is NoticeKind.HINT:  # not signed: it only makes us ask
             assert (notice.refund_state, notice.state) == (None, None)
             continue
@@ -107,7 +112,8 @@ def test_what_is_told_names_the_refund(till: Till) -> None:
 
 @pytest.mark.parametrize("fake", FAKES)
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_what_others_tell_is_refused(till: Till, fake: str) -> None:
+def test_what_others_tell_is_refused(desk: Desk, fake: str) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.given_back(refund)
     till.told_of(refund)
@@ -115,14 +121,15 @@ def test_what_others_tell_is_refused(till: Till, fake: str) -> None:
     heard = till.falsely_told_of(refund, fake)
 
     try:
-        notice = till.desk.provider.parse_notify(heard)
+        notice = desk.provider.parse_notify(heard)
     except InboundRefused:
         return
     assert (notice.kind, notice.refund_state) == (NoticeKind.HINT, None)
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_what_was_changed_on_the_way_is_refused(till: Till) -> None:
+def test_what_was_changed_on_the_way_is_refused(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.given_back(refund)
     heard = till.told_of(refund)
@@ -130,7 +137,7 @@ def test_what_was_changed_on_the_way_is_refused(till: Till) -> None:
     assert body != heard.body
 
     try:
-        notice = till.desk.provider.parse_notify(replace(heard, body=body))
+        notice = desk.provider.parse_notify(replace(heard, body=body))
     except InboundRefused:
         return
     assert notice.kind is NoticeKind.HINT
@@ -161,13 +168,14 @@ def everything_goes_wrong(till: Till) -> tuple[list[HttpCall], str]:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_nothing_secret_is_left_anywhere(db: None, till: Till, log_text: io.StringIO) -> None:
+def test_nothing_secret_is_left_anywhere(db: None, desk: Desk, log_text: io.StringIO) -> None:
+    till = Till.open(desk)
     calls, said = everything_goes_wrong(till)
-    record_channel_calls(calls, channel=till.desk.case.channel, masked_keys=till.desk.provider.masked_keys)
+    record_channel_calls(calls, channel=desk.case.channel, masked_keys=desk.provider.masked_keys)
 
     assert Exchange.objects.count() == len(calls) > 8
     places = {"exchanges": stored_text()["Exchange"], "results": said, "logs": log_text.getvalue()}
-    payers = identities(*till.desk.payer.values(), till.desk.provider.query(till.order).payer_id)
-    for text in (*secrets_of(till.desk.case.provider, till.desk.config), *payers):
+    payers = identities(*desk.payer.values(), desk.provider.query(till.order).payer_id)
+    for text in (*secrets_of(desk.case.provider, desk.config), *payers):
         for place, content in places.items():
             assert text not in content, f"a secret parameter, or who paid, stands in the {place}"

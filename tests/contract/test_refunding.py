@@ -39,7 +39,8 @@ def test_it_gives_money_back_or_says_that_it_does_not(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("case", each_once(), ids=str)
-def test_the_whole_payment(till: Till) -> None:
+def test_the_whole_payment(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of()
 
     found = till.given_back(refund)
@@ -48,19 +49,20 @@ def test_the_whole_payment(till: Till) -> None:
     assert found.finished_at is None or abs(found.finished_at - datetime.now(UTC)) < timedelta(minutes=1)
     asked = till.ask(refund, found)
     assert (asked.state, asked.refund_no, asked.amount) == (RefundState.SUCCEEDED, refund.refund_no, refund.amount)
-    paid = till.desk.provider.query(till.order)
+    paid = desk.provider.query(till.order)
     assert (paid.state, paid.amount) == (PaymentState.PAID, till.order.amount), "what is given back was paid"
     assert paid.refunded in (None, till.order.amount)
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_in_parts_up_to_the_whole(till: Till) -> None:
+def test_in_parts_up_to_the_whole(desk: Desk) -> None:
+    till = Till.open(desk)
     done = 0
     for part in PARTS:
         till.given_back(till.refund_of(part))
         done += part
         assert till.moved() == done
-        paid = till.desk.provider.query(till.order)
+        paid = desk.provider.query(till.order)
         assert (paid.state, paid.amount) == (PaymentState.PAID, till.order.amount)
         assert paid.refunded in (None, Money(done, till.order.amount.currency))
 
@@ -72,7 +74,8 @@ def test_in_parts_up_to_the_whole(till: Till) -> None:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_more_than_there_is_is_refused_in_words(till: Till) -> None:
+def test_more_than_there_is_is_refused_in_words(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(AMOUNT + 1)
 
     refused = till.send(refund)
@@ -87,7 +90,8 @@ def test_more_than_there_is_is_refused_in_words(till: Till) -> None:
 
 @pytest.mark.parametrize("minor", [None, 3300], ids=["whole", "part"])
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_the_same_number_again_moves_nothing_more(till: Till, minor: int | None) -> None:
+def test_the_same_number_again_moves_nothing_more(desk: Desk, minor: int | None) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(minor)
     first = till.send(refund)
     assert first is not None
@@ -103,7 +107,8 @@ def test_the_same_number_again_moves_nothing_more(till: Till, minor: int | None)
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_the_same_number_with_another_amount_is_not_accepted(till: Till) -> None:
+def test_the_same_number_with_another_amount_is_not_accepted(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.given_back(refund)
 
@@ -118,7 +123,8 @@ def test_the_same_number_with_another_amount_is_not_accepted(till: Till) -> None
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_a_refund_nobody_sent(till: Till) -> None:
+def test_a_refund_nobody_sent(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(1)
 
     found = till.ask(refund)
@@ -127,7 +133,8 @@ def test_a_refund_nobody_sent(till: Till) -> None:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_one_that_takes_its_time(till: Till) -> None:
+def test_one_that_takes_its_time(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.says(refund, "pending")
 
@@ -135,7 +142,7 @@ def test_one_that_takes_its_time(till: Till) -> None:
 
     assert result is None or result.state is RefundState.PROCESSING
     # A channel that needs time to settle may know nothing of it until then.
-    unsettled = {RefundState.NOT_FOUND} if till.desk.provider.refund_settling_seconds else set()
+    unsettled = {RefundState.NOT_FOUND} if desk.provider.refund_settling_seconds else set()
     assert till.ask(refund, result).state in {RefundState.PROCESSING, *unsettled}
     till.says(refund, "success")
     found = till.until(refund, {RefundState.SUCCEEDED}, result)
@@ -144,7 +151,8 @@ def test_one_that_takes_its_time(till: Till) -> None:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_one_that_fails(till: Till) -> None:
+def test_one_that_fails(desk: Desk) -> None:
+    till = Till.open(desk)
     refund = till.refund_of(3300)
     till.says(refund, "fail")
 
@@ -159,9 +167,10 @@ def test_one_that_fails(till: Till) -> None:
 
 
 @pytest.mark.parametrize("case", contracts(), ids=str)
-def test_one_for_which_the_merchant_is_short_of_money(till: Till) -> None:
-    if not channel_classes()[till.desk.case.channel].says_short_balance:
-        pytest.skip(f"{till.desk.case.channel} has no words of its own for a short balance")
+def test_one_for_which_the_merchant_is_short_of_money(desk: Desk) -> None:
+    till = Till.open(desk)
+    if not channel_classes()[desk.case.channel].says_short_balance:
+        pytest.skip(f"{desk.case.channel} has no words of its own for a short balance")
     refund = till.refund_of(3300)
     till.says(refund, "no_balance")
 

@@ -45,6 +45,7 @@ class Till:
 
     @classmethod
     def open(cls, desk: Desk) -> Till:
+        """An order of this contract, paid; skipped where the channel gives nothing back."""
         if not desk.provider.can_refund:
             pytest.skip(f"{desk.case.channel} says can_refund = False: refunds are paid out by hand")
         attempt_no, order = desk.order()
