@@ -14,6 +14,8 @@ PaycenterError
     │   ├── BadSignature       signature absent, wrong, stale, or by an unknown key
     │   ├── IdentityMismatch   genuine, but for another app id or merchant id
     │   └── MalformedInbound   not even parseable
+    ├── BillNotReady           the channel has not made the day's bill yet: ask again later
+    ├── BillRefused            a bill's bytes cannot be trusted or read; says the line and why
     └── ChannelConfigInvalid   a payment account's fields are wrong; `problems` maps field to reasons
 """
 
@@ -93,6 +95,18 @@ class IdentityMismatch(InboundRefused):
 
 class MalformedInbound(InboundRefused):
     """The bytes are not a message of this channel."""
+
+
+class BillNotReady(ChannelError):
+    """The channel has not made this day's bill yet; asking again later is right."""
+
+
+class BillRefused(ChannelError):
+    """A bill that is truncated, doubled, of another day or account, or whose columns or totals are wrong."""
+
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        super().__init__(f"line {line}: {reason}" if line is not None else reason)
+        self.reason, self.line = reason, line
 
 
 class ChannelConfigInvalid(ChannelError):

@@ -4,6 +4,7 @@ Pure Python: no Django, no database. A provider is one folder below `channels`; 
 `channels.base.provider.Provider` and `channels.base.methods.Method`.
 """
 
+from channels.base.bills import BillKind, BillRow, BillRowKind, BillRowState, BillRule, FetchedBill
 from channels.base.contracts import ContractAnswer, ContractMethod, ContractRef, ContractWord, SignOrder
 from channels.base.fields import Field, FieldKind, Label
 from channels.base.methods import Device, Method, PayerKey
@@ -31,8 +32,9 @@ from channels.base.results import (
 )
 
 __all__ = [
-    "CheckResult", "CloseOutcome", "CloseResult", "ContractAnswer", "ContractMethod", "ContractRef", "ContractWord",
-    "Device", "Field", "FieldKind", "Form",
+    "BillKind", "BillRow", "BillRowKind", "BillRowState", "BillRule", "CheckResult",
+    "CloseOutcome", "CloseResult", "ContractAnswer", "ContractMethod", "ContractRef", "ContractWord",
+    "Device", "FetchedBill", "Field", "FieldKind", "Form",
     "InboundRequest", "Initiated", "Instruction", "Label", "Method", "NoAction", "Notice",
     "NoticeKind", "NumberRule", "OrderRef", "PayOrder", "PayResult", "PayerKey", "PaymentState", "Provider",
     "QrCode", "QueryResult", "Redirect", "RefundOrder", "RefundRef", "RefundResult", "RefundState", "Refused",

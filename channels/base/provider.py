@@ -7,10 +7,12 @@ A provider folder holds `gateway.py` (the wire: URL, signing, verifying, raw ans
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 
+from channels.base.bills import BillKind, BillRow, BillRule, FetchedBill
 from channels.base.fields import Field, Label
 from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
 from channels.base.refunds import RefundOrder, RefundRef, RefundResult
@@ -122,6 +124,23 @@ class Provider(ABC):
     @abstractmethod
     def nack(self, reason: str) -> Reply:
         """What makes the channel send the notification again. `reason` holds nothing secret."""
+
+    def bill_rule(self) -> BillRule | None:
+        """When this account's bills are there; None: the channel has none to fetch."""
+        return None
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        """Download one day's bill to the file `into`, exactly as the channel sends it, its hash checked where
+        the channel publishes one. Raises BillNotReady, BillRefused, NotSent or UnknownOutcome."""
+        raise UnknownOutcome(f"{self.code} has no bills to fetch")
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        """The rows of a downloaded or uploaded bill, one by one, by header names and never by position.
+
+        Raises BillRefused, also after the last row: for another day or account, changed columns, a missing end,
+        totals that its own rows contradict. Nothing of a refused bill may be used.
+        """
+        raise UnknownOutcome(f"{self.code} has no bills to read")
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """Look at a returning browser's request. Raises BadSignature where a signature is wrong."""
