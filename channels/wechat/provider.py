@@ -25,11 +25,14 @@ from channels.base import (
     PayOrder,
     Provider,
     QueryResult,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
     Refused,
     Reply,
 )
 from channels.base.provider import Clock, utc_now
-from channels.wechat import checking, deductions, ordering, reading
+from channels.wechat import checking, deductions, ordering, reading, refunds
 from channels.wechat.certificates import PlatformCertificate, config_problems
 from channels.wechat.fields import FIELDS
 from channels.wechat.gateway import Answer, Gateway, json_object
@@ -52,6 +55,7 @@ class WeChatPay(Provider):
     name = Label("微信支付", "WeChat Pay")
     fields: ClassVar[tuple[Field, ...]] = FIELDS
     payer_authorization = True
+    can_refund = True
     masked_keys = frozenset({
         "openid", "sub_openid", "unionid", "paySign", "sign", "signature", "ciphertext", "prepay_id",
         "prepayid", "package", "authorization", "wechatpay-signature", "secret", "access_token",
@@ -124,6 +128,12 @@ class WeChatPay(Provider):
             raise ordering.unknown(answer)
         return CloseResult(outcome=outcome, code=answer.code, message=answer.message)
 
+    def refund(self, order: RefundOrder) -> RefundResult:
+        return refunds.refund(self.gateway, order)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        return refunds.query_refund(self.gateway, refund)
+
     def parse_notify(self, request: InboundRequest) -> Notice:
         """https://pay.weixin.qq.com/doc/v3/merchant/4012791861"""
         if request.body.lstrip().startswith(b"<"):
@@ -154,12 +164,7 @@ class WeChatPay(Provider):
                 kind=NoticeKind.IGNORED, order_no=reading.optional(data, "out_trade_no") or "",
                 notice_id=notice_id, channel_state=event,
             )  # fmt: skip
-        return Notice(
-            kind=NoticeKind.REFUND, notice_id=notice_id,
-            order_no=reading.text(data, "out_trade_no"), refund_no=reading.text(data, "out_refund_no"),
-            channel_trade_no=reading.optional(data, "transaction_id"),
-            amount=reading.money(data, "refund"), channel_state=reading.text(data, "refund_status"),
-        )  # fmt: skip
+        return refunds.notice(data, notice_id)
 
     @staticmethod
     def _payment_notice(data: Mapping[str, Any], notice_id: str) -> Notice:

@@ -67,7 +67,7 @@ def _add(context: Context, payment: Payment, refund_no: str, amount: int, operat
     """Decided at once, as the acquirer does, or as the controls said beforehand."""
     if payment.state is not PaymentState.PAID:
         raise rejected("The order has not been captured")
-    state = RefundState(context.book.outcome(refund_no) or "success")
+    state = context.book.ending(refund_no)
     with context.store.together():
         try:
             refund = context.book.add_refund(

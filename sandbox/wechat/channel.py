@@ -37,6 +37,8 @@ class WeChat(Channel):
     ladder = (15.0, 15.0, 30.0, 180.0, 600.0, 1200.0, 1800.0, 1800.0, 1800.0, 3600.0,
               10800.0, 10800.0, 10800.0, 21600.0, 21600.0)  # fmt: skip
 
+    says_short_balance = True
+
     @classmethod
     def sign_contract(cls, *, name: str, mode: str, base_url: str) -> Contract:
         return sign_contract(name=name, mode=mode, base_url=base_url)

@@ -67,7 +67,7 @@ class Orders:
         attach, description = _text(data, "attach", 128, needed=False), _text(data, "description", 127)
         return self.book.add(NewPayment(
             channel="wechat", account=account.key, order_no=order_no, trade_no=new_trade_no(self.context.clock()),
-            scene=scene, amount=amount, currency="CNY", subject=description, notify_url=_notify_url(data),
+            scene=scene, amount=amount, currency="CNY", subject=description, notify_url=notify_url(data),
             expires_at=expires_at, state=PaymentState.UNPAID, payer=payer, request=request,
             extra={"attach": attach}, code=code, code_expires_at=code_expires_at,
         ))  # fmt: skip
@@ -196,7 +196,7 @@ def _amount(data: Data) -> int:
     return total
 
 
-def _notify_url(data: Data) -> str:
+def notify_url(data: Data) -> str:
     url = _text(data, "notify_url", 255)
     parts = urlsplit(url)
     # The vendor demands https; a development machine has none.

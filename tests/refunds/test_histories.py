@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from hypothesis import HealthCheck, event, example, given, settings
+from hypothesis import HealthCheck, event, example, given, note, settings
 from hypothesis import strategies as st
 
 from channels.base import PaymentState, RefundResult
@@ -217,6 +217,7 @@ def test_never_more_back_than_was_paid_and_both_books_agree(world: World, steps:
     world.book.__init__()  # type: ignore[misc]
     limits = {"automatic_up_to": 300, "one_approval_up_to": 700}
     RefundPolicy.objects.update_or_create(app=world.app, merchant=world.merchant, currency="", defaults=limits)
+    note(str(steps))
     history = History(world)
     explored["histories"] += 1
     # Every history opens with a payment that arrived: without money nothing can happen to it.
