@@ -189,15 +189,17 @@ class HttpClient:
         limits: TimeLimits | None = None,
         operation: str = "",
         max_bytes: int = MAX_BODY_BYTES,
+        record_body: bool = True,
     ) -> HttpResponse:
         """Send one request and read the whole answer, whatever its status. Never retries.
 
-        `url` is sent byte for byte as given (already percent-encoded). Raises NotSent when no
-        connection was made or the address is refused, UnknownOutcome for everything after that.
+        `url` is sent byte for byte as given (already percent-encoded). `record_body` is False where the
+        answer carries a file. Raises NotSent when no connection was made or the address is refused,
+        UnknownOutcome for everything after that.
         """
         limits = _tighter(limits or TimeLimits(), _limits.get())
         work = self.fetch(method, url, headers=headers, body=body, limits=limits, max_bytes=max_bytes)
-        return _recorded(HttpCall(method, url, dict(headers or {}), body, operation), work)
+        return _recorded(HttpCall(method, url, dict(headers or {}), body, operation), work, body=record_body)
 
     def download(
         self,
@@ -317,7 +319,7 @@ class HttpClient:
                 start_on_loop(session.close()).result(timeout=1.0)
 
 
-def _recorded(call: HttpCall, work: Coroutine[Any, Any, HttpResponse]) -> HttpResponse:
+def _recorded(call: HttpCall, work: Coroutine[Any, Any, HttpResponse], *, body: bool = True) -> HttpResponse:
     """Do it on the loop, and let a `recording` around this thread see the call, finished or not."""
     calls = _recorder.get()
     if calls is not None:
@@ -330,7 +332,8 @@ def _recorded(call: HttpCall, work: Coroutine[Any, Any, HttpResponse]) -> HttpRe
         raise
     finally:
         call.elapsed_ms = int((time.monotonic() - started) * 1000)
-    call.status, call.response_headers, call.response_body = response.status, response.headers, response.body
+    call.status, call.response_headers = response.status, response.headers
+    call.response_body = response.body if body else b""
     return response
 
 
