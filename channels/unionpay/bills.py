@@ -77,13 +77,14 @@ def _unpacked(content: str) -> bytes:
 
 def read(path: Path, *, day: date, mer_id: str) -> Iterator[BillRow]:
     """See `Provider.read_bill`. The file has no totals; a day without money is an archive of an empty one."""
-    days, detail, line = DayCheck(RULE.bounds(day)), _detail(path, day, mer_id), 0
+    days, detail, any_row = DayCheck(RULE.bounds(day)), _detail(path, day, mer_id), False
     for line, raw in raw_lines(path, detail):
         if raw:
             row = _Row(raw, line).read(day, mer_id)
             days.see(row.occurred_at, line=line)
+            any_row = True
             yield row
-    if detail is None and not line:
+    if detail is None and not any_row:
         raise BillRefused("an empty file is no statement")
     days.finish()
 

@@ -135,7 +135,7 @@ class _Trades:
         if "退款申请时间" in names or "退款状态" not in names:
             raise BillRefused("not a trade bill of WeChat Pay with payments and refunds (ALL)", line=line)
         self._total, self._refunded = (
-            new if new in names else old for old, new in _OLD_NAMES.items()
+            old if old in names and new not in names else new for old, new in _OLD_NAMES.items()
         )  # fmt: skip
         self._sums = {name: Decimal(0) for name in _SUMS.values() if name in names}
         return Columns(names, (
