@@ -16,6 +16,8 @@ from sandbox.store import payment_from, refund_from
 
 # 0.6 %, the providers' ordinary rate, in thousandths of a percent.
 FEE_RATE = 600
+_ACCEPTED = "created_at >= ? AND created_at < ?"
+_SETTLED = "state = 'success' AND settled_at >= ? AND settled_at < ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +66,10 @@ def _book_rows(book: Book, account: Account, date: str, *, refund_states: bool) 
         "SELECT * FROM payment WHERE channel = ? AND account = ? AND state = 'paid' AND paid_at >= ? AND paid_at < ?",
         account.channel, account.key, start, end,
     )  # fmt: skip
-    shown = "created_at" if refund_states else "state = 'success' AND settled_at"
+    shown = _ACCEPTED if refund_states else _SETTLED
     refunds = book.store.all(
-        f"SELECT * FROM refund WHERE channel = ? AND account = ? AND {shown} >= ? AND {shown.split()[-1]} < ?",
-        account.channel, account.key, start, end,
-    )  # fmt: skip
+        f"SELECT * FROM refund WHERE channel = ? AND account = ? AND {shown}", account.channel, account.key, start, end
+    )
     rows = [payment_row(payment_from(row)) for row in paid]
     for found in refunds:
         refund = refund_from(found)

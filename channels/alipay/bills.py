@@ -1,7 +1,7 @@
 """Alipay's bills: a zip of GBK files, behind an address that lives 30 seconds.
 
 https://opendocs.alipay.com/open/02e7gr (alipay.data.dataservice.bill.downloadurl.query). Columns, comments and
-totals as in recorded files; see docs/channels/alipay.md.
+totals as in recorded files; see docs/channels/bills.md.
 """
 
 from __future__ import annotations

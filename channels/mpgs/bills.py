@@ -1,4 +1,4 @@
-"""The proxy's report of a day: CSV in UTF-8. MPGS itself has none; see docs/channels/mpgs.md."""
+"""The proxy's report of a day: CSV in UTF-8. MPGS itself has none; see docs/channels/bills.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """UnionPay's statement file (76/01): an answer that carries base64 of a deflated zip, in it lines of fixed columns.
 
-https://open.unionpay.com/tjweb/acproduct/APIList?acpAPIId=758&apiservId=448&version=V2.2&bussType=0 . The widths are
-those of the demo code in UnionPay's development kit; what is not confirmed by a real file: docs/channels/unionpay.md.
+The widths are those of the demo code in UnionPay's development kit:
+https://open.unionpay.com/tjweb/acproduct/list?apiservId=448 . What no real file confirms: docs/channels/bills.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """WeChat Pay's bills: asked for by a signed call, downloaded by another, and proved by the hash of the first.
 
-Asking: https://pay.weixin.qq.com/doc/v3/merchant/4012791866 (trade), https://pay.weixin.qq.com/doc/v3/merchant/4012791870
-(fund flow). Downloading: https://pay.weixin.qq.com/doc/v3/merchant/4012084430 . Columns:
-https://pay.weixin.qq.com/docs/merchant/products/bill-download/format-trade.html
+Asking and downloading: https://pay.weixin.qq.com/doc/v3/merchant/4012084430 . Columns of the trade bill:
+https://pay.weixin.qq.com/docs/merchant/products/bill-download/format-trade.html . More: docs/channels/bills.md
 """
 
 from __future__ import annotations
