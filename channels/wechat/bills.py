@@ -91,10 +91,9 @@ def read(path: Path, *, day: date, kind: BillKind, mch_id: str) -> Iterator[Bill
 
 def _ticked(text: str, line: int) -> list[str]:
     """Values, each behind a back-tick. Merchants' commas and line ends are escaped, and quotes mean nothing."""
-    values = text.split(",")
-    if any(not value.startswith("`") for value in values):
+    if not text.startswith("`") or text.count(",") != text.count(",`"):
         raise BillRefused("a value without the back-tick before it", line=line)
-    return [value[1:] for value in values]
+    return text[1:].split(",`")
 
 
 class _Table(Protocol):
