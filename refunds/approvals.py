@@ -16,16 +16,15 @@ from django.utils.translation import gettext_noop
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.staff.tenancy import tenant_of
+from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from refunds import sums
 from refunds.models import Approval, Decision, Refund, RefundPolicy, RefundType
-from refunds.policies import approvals_needed, policy_for
+from refunds.policies import APPROVE_PERMISSION, approvals_needed, policy_for
 from refunds.services import end_unsent, refund_clear, tell_approvers
 from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance
 
-APPROVE_PERMISSION = "refunds.approve_refund"
 
 
 @transaction.atomic
@@ -200,14 +199,6 @@ def _require(user: User, refund: Refund, policy: RefundPolicy) -> None:
         raise TransitionRefused(_("Your role may not decide on this refund."), state=str(refund.state))
     if user.pk in (refund.requested_by_id, refund.changed_by_id):
         raise TransitionRefused(_("Somebody else has to decide on what you asked for."), state=str(refund.state))
-
-
-def is_foreign(user: User, refund: Refund) -> bool:
-    """Whether the refund belongs to another merchant or app than this staff member."""
-    tenant = tenant_of(user)
-    if tenant is None:
-        return False
-    return tenant.pk != (refund.merchant_id if tenant.kind == "merchant" else refund.app_id)
 
 
 def _record(refund: Refund, user: User, decision: Decision, comment: str, *, new_round: bool = False) -> None:

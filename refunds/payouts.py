@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from merchants.models import User
 from paycenter.errors import TransitionRefused
 from refunds import sums
-from refunds.approvals import is_foreign
+from paycenter.staff.tenancy import is_foreign
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState

@@ -17,7 +17,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
-from refunds.approvals import is_foreign
+from paycenter.staff.tenancy import is_foreign
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.services import SEND_TASK, tell_approvers

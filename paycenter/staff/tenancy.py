@@ -40,6 +40,14 @@ def tenant_of(user: Any) -> Tenant | None:
     return None
 
 
+def is_foreign(user: Any, record: Any) -> bool:
+    """Whether a record with `merchant_id` and `app_id` belongs to another tenant than this staff member's."""
+    tenant = tenant_of(user)
+    if tenant is None:
+        return False
+    return bool(tenant.pk != (record.merchant_id if tenant.kind == "merchant" else record.app_id))
+
+
 def actor_of(user: Any) -> str:
     """How events name a staff member."""
     return f"staff:{user.get_username()}"
