@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from merchants.forms import method_label
+from paycenter.staff.acts import page_additions
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
@@ -101,6 +102,6 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
         context = self.page_context(
             request, row, title=row.get_kind_display(), row=row, method=method_label(row.attempt.method),
             sums=[(label, money(value, row.currency)) for label, value in sums if value],
-            state_chip=state_chip(row), center=tenant_of(request.user) is None,
+            state_chip=state_chip(row), center=tenant_of(request.user) is None, **page_additions(request, row),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/abnormal.html", context)
