@@ -26,7 +26,6 @@ from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance
 
 
-
 @transaction.atomic
 def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | None = None) -> Refund:
     """Approve the refund, over `amount` where the approver saw one. The last approval needed makes it go.

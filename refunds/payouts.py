@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from refunds import sums
 from paycenter.staff.tenancy import is_foreign
+from refunds import sums
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState

@@ -14,10 +14,10 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
-from paycenter.staff.tenancy import is_foreign
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.services import SEND_TASK, tell_approvers

@@ -1,0 +1,5 @@
+"""Refunds in the admin: policies."""
+
+from refunds.admin import policies
+
+__all__ = ["policies"]
