@@ -118,6 +118,8 @@ def _why_not_allowed(abnormal: AbnormalPayment, user: User) -> str:
 
 
 def _why_not_whole(abnormal: AbnormalPayment) -> str:
+    if abnormal.state == AbnormalState.UNVERIFIED:
+        return _("The channel itself has not confirmed this money yet.")
     touched = abnormal.refunded_amount or abnormal.refunding_amount or abnormal.external_refunded
     if abnormal.state != AbnormalState.OPEN or touched:
         return _("Only money that nobody gives back can be kept.")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
 from paycenter.staff.words import actor_word, event_word, operation_word, party, reason_word, states_words
-from trades.models import Trade
+from trades.models import AbnormalPayment, Trade
 
 LIMIT = 300
 
@@ -47,6 +47,12 @@ def timeline(trade: Trade, *, with_exchanges: bool = True, with_staff: bool = Tr
 def _events(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Event.objects.filter(trade_no=trade.trade_no).exclude(trade_no="").order_by("-id")[:LIMIT]
     return event_entries(rows, with_staff)
+
+
+def money_timeline(abnormal: AbnormalPayment, *, with_staff: bool = True) -> list[Entry]:
+    """What happened to one abnormal payment, its attempt and its refunds, oldest first; the newest LIMIT."""
+    rows = Event.objects.filter(trade_no=abnormal.trade.trade_no, attempt_no=abnormal.attempt.attempt_no)
+    return event_entries(reversed(rows.order_by("-id")[:LIMIT]), with_staff)
 
 
 def event_entries(rows: Iterable[Event], with_staff: bool) -> list[Entry]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Model
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,9 @@ class Section:
 
 
 PageContributor = Callable[[HttpRequest, Any], Iterable[Act | Section]]
+PageView = Callable[[Any, HttpRequest, str], HttpResponse]
 _contributors: dict[type[Model], list[PageContributor]] = {}
+_views: dict[type[Model], list[tuple[str, PageView]]] = {}
 
 
 def adds_to_page(model: type[Model]) -> Callable[[PageContributor], PageContributor]:
@@ -62,6 +64,25 @@ def adds_to_page(model: type[Model]) -> Callable[[PageContributor], PageContribu
         return function
 
     return register
+
+
+def adds_view(model: type[Model], name: str) -> Callable[[PageView], PageView]:
+    """Register a view below the page of one record, at `…/<id>/name/`, called `admin:<app>_<model>_name`.
+
+    The function gets the record's page (a TenantAdmin), the request and the id as it stands in the address; it
+    fetches the record through the page, which refuses those of other tenants.
+    """
+
+    def register(function: PageView) -> PageView:
+        _views.setdefault(model, []).append((name, function))
+        return function
+
+    return register
+
+
+def added_views(model: type[Model]) -> Iterable[tuple[str, PageView]]:
+    """(name, view) of what was registered for this model."""
+    return tuple(_views.get(model, ()))
 
 
 def page_additions(request: HttpRequest, record: Model) -> dict[str, Any]:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+
+from paycenter.staff.acts import added_views
 
 TENANT_ROLES = ("merchant", "app")
 
@@ -91,6 +95,15 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     def created_time(self, obj: Any) -> Any:
         """A column: when the record was made."""
         return obj.created_at
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the views that other apps add below the page of one record."""
+        wrap = self.admin_site.admin_view
+        added = [
+            path(f"<path:object_id>/{name}/", wrap(partial(view, self)), name=self.view_name(name))
+            for name, view in added_views(self.model)
+        ]
+        return [*added, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scope(request.user, super().get_queryset(request))

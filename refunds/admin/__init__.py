@@ -1,5 +1,5 @@
-"""Refunds in the admin: policies."""
+"""Refunds in the admin: asking for them, and policies."""
 
-from refunds.admin import policies
+from refunds.admin import asking, policies
 
-__all__ = ["policies"]
+__all__ = ["asking", "policies"]

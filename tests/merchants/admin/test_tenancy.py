@@ -25,6 +25,7 @@ from merchants.models import App, CashierMethod, ChangeRequest, Merchant, Paymen
 from notifications.models import Alert, AlertRoute, Delivery, Notification
 from paycenter.models import Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
+from refunds.models import Refund, RefundPolicy
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
@@ -82,8 +83,9 @@ def tenants(world: World) -> Tenants:
         method="fake_qr", app_contract_no=MARK, created_at=now,
     )  # fmt: skip
     health, _made = ChannelHealth.objects.get_or_create(account=world.account)
+    policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        route, health, contract,
+        route, health, contract, policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
@@ -114,6 +116,9 @@ def model_of(route: str) -> type[Model] | None:
     return None
 
 
+POLICY = {"automatic_up_to": "1.00", "one_approval_up_to": "2.00", "daily_ceiling": "", "approver_roles": "finance",
+          "approval_hours": "1", "window_days": "1", "spacing_seconds": "0", "late_payment": "ask",
+          "duplicate_payment": "ask", "wrong_payment": "ask", "abnormal_automatic_up_to": "0"}  # fmt: skip
 WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades"}
 
 
@@ -177,14 +182,15 @@ def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) 
         data = {"reason": "because", "shown": f"{tenants.records[PaymentAccount].pk}-fake_qr",
                 "action": "delete_selected", "_selected_action": "1", "methods": "", "title": "x",
                 "merchant": tenants.records[Merchant].pk,
-                "app": tenants.records[App].pk, "currency": "CNY", "name": "x"}  # fmt: skip
+                "app": tenants.records[App].pk, "currency": "CNY", "name": "x",
+                "amount": "0.01", "route": "original", "version": "1", **POLICY}  # fmt: skip
         assert client.post(url, data).status_code in (200, 302, 403, 404, 405), url
     assert snapshot() == before
 
 
 def snapshot() -> dict[str, Any]:
     models = (Merchant, App, PaymentAccount, Trade, Attempt, AbnormalPayment, Notification, ChangeRequest,
-              CashierMethod, PrintedCode, RetrySchedule, Alert)  # fmt: skip
+              CashierMethod, PrintedCode, RetrySchedule, Alert, RefundPolicy, Refund)  # fmt: skip
     return {m.__name__: list(m.objects.order_by("pk").values()) for m in models}
 
 
