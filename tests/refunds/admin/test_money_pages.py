@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes import fakepay
 from tests.fakes.staff import make_staff, signed_in
-from tests.refunds.paying import paid_trade, paid_twice
+from tests.refunds.paying import confirm, paid_trade, paid_twice
 from tests.refunds.test_abnormal import late_money, wrong_money
 from trades.models import AbnormalPayment, Trade
 
@@ -139,8 +138,6 @@ def test_currencies_keep_their_decimals(finance: Client, world: World) -> None:
 
 
 def paid_page_trade(world: World, amount: int, currency: str) -> Trade:
-    from tests.refunds.paying import confirm
-
     order = world.order(amount=amount, currency=currency)
     attempt = factories.trade_pay(app=world.app, order=order, method="fake_page")
     confirm(attempt, world)
@@ -171,10 +168,9 @@ def test_who_may_not_ask_gets_nothing(world: World, row: AbnormalPayment, role: 
 
 
 @pytest.fixture
-def generous_roles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def generous_roles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every role may everything, so that only the scope is left to stop a stranger."""
     monkeypatch.setattr(RoleBackend, "has_perm", lambda self, user, perm, obj=None: True)
-    yield
 
 
 @pytest.mark.usefixtures("generous_roles")
