@@ -26,7 +26,7 @@ from refunds import sums
 from refunds.models import Refund, RefundKind, RefundPolicy, RefundRoute, RefundSource, RefundType
 from refunds.policies import approvals_needed, policy_for
 from refunds.selectors import RELATED
-from refunds.states import RefundState
+from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance, refund_recorded
 from trades.accepting import lock_abnormal
 from trades.models import AbnormalKind, AbnormalPayment, Trade
@@ -204,14 +204,27 @@ def tell_approvers(refund: Refund) -> None:
 
 @transaction.atomic
 def refund_cancel(*, refund: Refund, actor: str, user: User | None = None) -> Refund:
-    """Take back what nobody has decided on. Raises NotPossible in any other state; cancelling again is the same."""
+    """Take back what nobody has decided on. Raises NotPossible in any other state; cancelling again is the same.
+
+    Staff (`user`) take back what they asked for themselves. Raises TransitionRefused for anything else of theirs.
+    """
     source, locked = sums.lock_refund(refund.pk)
+    if user is not None:
+        refuse_cancel(locked, user)
     if locked.state == RefundState.CANCELLED:
         return locked
-    if locked.state not in (RefundState.PENDING_APPROVAL, RefundState.ON_HOLD) or locked.sent_at is not None:
+    if locked.state not in UNDECIDED_STATES or locked.sent_at is not None:
         raise NotPossible
     end_unsent(source, locked, "cancel", actor=actor)
     return locked
+
+
+def refuse_cancel(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this staff member may take the refund back now."""
+    if refund.requested_by_id != user.pk:
+        raise TransitionRefused(_("Only who asked for it takes it back."), state=str(refund.state))
+    if refund.state not in UNDECIDED_STATES or refund.sent_at is not None:
+        raise TransitionRefused(_("It was decided on already."), state=str(refund.state))
 
 
 def end_unsent(source: sums.Source, refund: Refund, transition: str, *, actor: str, reason: str = "") -> None:

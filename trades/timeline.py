@@ -89,6 +89,11 @@ def exchange_entries(rows: Iterable[Exchange]) -> list[Entry]:
 
 def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Delivery.objects.filter(notification__trade_no=trade.trade_no).exclude(notification__trade_no="")
+    return delivery_entries(rows.select_related("notification").order_by("-id")[:LIMIT], with_staff)
+
+
+def delivery_entries(rows: Iterable[Delivery], with_staff: bool) -> list[Entry]:
+    """Tries at telling the app, as the timeline shows them. The rows come with their notification."""
     return [
         Entry(
             at=d.started_at, kind="delivery", good=d.acknowledged, who=actor_word(d.by, with_staff=with_staff),
@@ -96,7 +101,7 @@ def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
             note=f"{d.notification.url} → {d.status or reason_word(d.error)} · {d.elapsed_ms} ms",
             payloads=(("response", d.response),) if d.response else (),
         )
-        for d in rows.select_related("notification").order_by("-id")[:LIMIT]
+        for d in rows
     ]  # fmt: skip
 
 

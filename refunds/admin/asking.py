@@ -140,17 +140,13 @@ def ask_on_trade(request: HttpRequest, trade: Any) -> list[Act | Section]:
 
 
 @adds_to_page(AbnormalPayment)
-def refunds_of_abnormal(request: HttpRequest, row: Any) -> list[Act | Section]:
-    """Giving it back in one dialog, what the policy says of such money, and its refunds so far."""
+def ask_on_abnormal(request: HttpRequest, row: Any) -> list[Act | Section]:
+    """Giving it back in one dialog, and what the policy says of such money while it is not decided."""
     found: list[Act | Section] = []
     if request.user.has_perm(ASK_PERMISSION) and row.state not in (AbnormalState.VOID, AbnormalState.ACCEPTED):
         found += _giving_back(row)
-    refunds = Refund.objects.filter(abnormal=row).order_by("-id")
-    data = {
-        "wish": _wish_word(row), "may_view": request.user.has_perm("refunds.view_refund"),
-        "refunds": [(r, money(r.amount, r.currency), state_chip(r)) for r in refunds],
-    }  # fmt: skip
-    return [*found, Section("admin/pc/abnormal_refunds.html", data, order=40)]
+    wish = _wish_word(row)
+    return [*found, Section("admin/pc/abnormal_policy.html", {"wish": wish}, order=5)] if wish else found
 
 
 def _giving_back(row: AbnormalPayment) -> list[Act | Section]:
