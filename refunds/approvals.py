@@ -21,7 +21,8 @@ from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from refunds import sums
 from refunds.models import Approval, Decision, Refund, RefundPolicy, RefundType
-from refunds.policies import APPROVE_PERMISSION, approvals_needed, policy_for
+from refunds.policies import APPROVE_PERMISSION as APPROVE_PERMISSION
+from refunds.policies import approvals_needed, policy_for
 from refunds.services import end_unsent, refund_clear, tell_approvers
 from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance

@@ -14,9 +14,9 @@ from paycenter.staff.acts import Section, adds_to_page
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.tenancy import registered, tenant_of
 from refunds.admin.facts import refund_rows
+from refunds.approvals import APPROVE_PERMISSION
 from refunds.finding import trade_nos_of_refund
 from refunds.models import Refund, RefundRoute
-from refunds.policies import APPROVE_PERMISSION
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState
 from refunds.worklist import WAITING
