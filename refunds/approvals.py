@@ -77,9 +77,10 @@ def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
     _source, locked = sums.lock_refund(refund.pk)
     _decidable(locked, user, comment, RELEASE)
     locked.held_because, locked.approved_at = "", None
+    locked.round += 1  # so that who held it may approve it now
     locked.approvals_needed = max(locked.approvals_needed, 1)
     refund_advance(locked, "release", actor=_actor(user), reason=comment,
-                   fields=("held_because", "approved_at", "approvals_needed"))  # fmt: skip
+                   fields=("held_because", "approved_at", "approvals_needed", "round"))  # fmt: skip
     tell_approvers(locked)
     return locked
 

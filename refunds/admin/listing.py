@@ -20,7 +20,7 @@ from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from paycenter.staff.words import reason_word
-from refunds.admin.acts import ACTS, BULK
+from refunds.admin.acts import ACTS, BULK, reader
 from refunds.approvals import APPROVE_PERMISSION
 from refunds.finding import refund_ids
 from refunds.models import Approval, Decision, Payout, Refund, RefundRoute
@@ -77,13 +77,13 @@ class RefundDayFilter(NumberDayFilter):
     default_days = None
 
 
-class RefundChangeList(ChangeList):  # type: ignore[misc]
+class RefundChangeList(ChangeList):
     """Reads what stands beside the page's refunds once for all of them."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = list(self.result_list)
-        facts = facts_of(rows, request.user)
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        facts = facts_of(rows, reader(request))
         for row in rows:
             row.facts = facts[row.pk]
         self.result_list = rows
@@ -116,12 +116,11 @@ class RefundListing(ReadOnlyAdmin):
         pick = ["pick"] if request.user.has_perm(APPROVE_PERMISSION) else []
         return [*pick, *columns, "approvals_label", "hints_label"]
 
-    def get_ordering(self, request: HttpRequest) -> list[str]:
-        return ["-mine", "requested_at"] if opens_on_work(request) else ["-id"]
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return [_mine(request.user).desc(), "requested_at"] if opens_on_work(request) else ["-id"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = super().get_queryset(request).select_related(*_RELATED).defer(*_HEAVY)
-        return rows.annotate(mine=_mine(request.user))
+        return super().get_queryset(request).select_related(*_RELATED).defer(*_HEAVY)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return (queryset.filter(pk__in=refund_ids(search_term)) if search_term.strip() else queryset), False

@@ -33,7 +33,8 @@ class PayoutForm(forms.Form):
     )  # fmt: skip
 
     def __init__(self, *args: Any, refund: Refund, **kwargs: Any) -> None:
-        super().__init__(*args, initial={"paid_on": timezone.localdate()}, **kwargs)
+        super().__init__(*args, **kwargs)
+        self.fields["paid_on"].initial = timezone.localdate
         self.fields["voucher"].required = refund.route == RefundRoute.MANUAL
 
     @property
