@@ -111,13 +111,13 @@ _REASONS = (
     (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
     (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
 )
-_states: dict[str, Any] = {}
+_states: dict[tuple[str, str], Any] = {}
 _channel_names: list[Callable[[str], str]] = []
 
 
-def names_states(choices: Iterable[tuple[str, Any]]) -> None:
-    """Register the words of an app's states."""
-    _states.update(choices)
+def names_states(choices: Iterable[tuple[str, Any]], record: str = "") -> None:
+    """Register the words of an app's states; of one kind of record only where others use the same codes."""
+    _states.update({(record, code): word for code, word in choices})
 
 
 def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
@@ -141,15 +141,16 @@ def alert_kind(kind: str) -> str:
     return str(ALERT_KINDS.get(kind, kind))
 
 
-def state_word(state: str) -> str:
-    """A state of any record, in words."""
-    return str(_states.get(state, state))
+def state_word(state: str, record: str = "") -> str:
+    """A state in words; `record` is the kind of record, as events name it."""
+    return str(_states.get((record, state), _states.get(("", state), state)))
 
 
-def states_words(before: str, after: str) -> str:
+def states_words(before: str, after: str, record: str = "") -> str:
     """`Waiting → Paying`; the one state where nothing or the same went before."""
     changed = before and before != after
-    return f"{state_word(before)} → {state_word(after)}" if changed else state_word(after)
+    words = state_word(after, record)
+    return f"{state_word(before, record)} → {words}" if changed else words
 
 
 def party(code: str) -> str:

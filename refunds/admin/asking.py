@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 from channels.base.discovery import provider_for
 from merchants.api.errors import NotPossible, RefundExceeds
 from paycenter.errors import TransitionRefused
-from paycenter.money import Money
 from paycenter.staff.acts import Act, Section, adds_to_page, adds_view
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money, state_chip
@@ -150,14 +149,15 @@ def ask_on_abnormal(request: HttpRequest, row: Any) -> list[Act | Section]:
 
 
 def _giving_back(row: AbnormalPayment) -> list[Act | Section]:
-    label = gettext("Refund %(amount)s") % {"amount": Money(row.refundable_amount, row.currency).major}
+    label = gettext("Refund %(amount)s") % {"amount": money(row.refundable_amount, row.currency)}
+    tone = "" if row.acceptance_asked_by_id else "primary"  # somebody asks for the opposite
     why_not = why_not_refund(row)
     if why_not:
         return [Act(label=gettext("Refund"), why_not=why_not, icon="undo", order=10)]
     action = reverse("admin:trades_abnormalpayment_refund", args=[row.pk])
     data = {"form": AskForm(source=row, auto_id="refund-%s"), "action": action}
     return [
-        Act(label=label, dialog="dialog-refund", tone="primary", icon="undo", order=10),
+        Act(label=label, dialog="dialog-refund", tone=tone, icon="undo", order=10),
         Section("admin/pc/ask_refund_dialog.html", data, order=90),
     ]
 

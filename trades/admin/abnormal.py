@@ -91,7 +91,7 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
     def state_label(self, obj: AbnormalPayment) -> str:
         return state_chip(obj)
 
-    @display(description=_("what comes next, or came of it"))
+    @display(description=_("outcome"))
     def next_label(self, obj: AbnormalPayment) -> str:
         return outcome(obj)
 
@@ -105,7 +105,7 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
     def trade_link(self, obj: AbnormalPayment) -> str:
         url = reverse("admin:trades_trade_change", args=[obj.trade_id])
         return format_html(
-            '<a class="text-primary-600 pc-mono" href="{}">{}</a><br><span class="pc-sub pc-mono">{}</span>',
+            '<div><a class="text-primary-600 pc-mono" href="{}">{}</a><br><span class="pc-sub pc-mono">{}</span></div>',
             url, obj.trade.trade_no, obj.channel_trade_no,
         )  # fmt: skip
 

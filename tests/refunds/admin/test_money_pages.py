@@ -64,7 +64,7 @@ def buttons(page: str) -> dict[str, bool]:
 
 def test_one_click_asks_for_the_whole_of_it(finance: Client, row: AbnormalPayment) -> None:
     page = text(finance.get(f"{ROWS}{row.pk}/change/"))
-    assert buttons(page)["Refund 8.00"]
+    assert buttons(page)["Refund ¥8.00"]
     assert 'value="8.00"' in page
     answer = finance.post(f"{ROWS}{row.pk}/refund/", form(row))
     refund = Refund.objects.get()
@@ -292,4 +292,5 @@ def test_its_own_line_of_time_holds_its_refunds_and_nothing_of_the_trades(
     )  # fmt: skip
     page = text(finance.get(f"{ROWS}{row.pk}/change/"))
     assert "paid twice" in page[page.index("Timeline"):]
+    assert "submitted → succeeded" in page, "an attempt's state, not a refund's"
     assert "only-of-the-trade" not in page

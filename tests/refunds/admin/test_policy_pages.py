@@ -113,7 +113,7 @@ def test_history_stands_side_by_side(finance: Client, second: Client, world: Wor
         assert change is not None
         second.post(f"/admin/merchants/changerequest/{change.pk}/decide/confirm/", {"reason": "ok"})
     page = text(finance.get(pair(world)))
-    newest = page[page.index("Earlier versions"):]
+    newest = page[page.index("Versions"):]
     assert "<del>¥100.00</del>" in newest
     assert "<ins>¥250.00</ins>" in newest
     assert "confirmed by operator" in newest
