@@ -26,8 +26,10 @@ from notifications.models import Alert, AlertRoute, Delivery, Notification
 from paycenter.models import Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
 from refunds.models import Refund, RefundPolicy
+from refunds.services import refund_request_by_staff
 from tests import factories
 from tests.conftest import World
+from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
 from trades.contracts.models import Contract
 from trades.models import AbnormalPayment, Attempt, ChannelHealth, Trade
@@ -56,7 +58,7 @@ def tenants(world: World) -> Tenants:
     now = timezone.now()
     factories.make_cashier_methods(world.app, world.account, "fake_qr")
     abnormal = AbnormalPayment.objects.create(
-        trade=attempt.trade, attempt=attempt, account=world.account, kind="late", state="open", amount=1,
+        trade=attempt.trade, attempt=attempt, account=world.account, kind="late", state="open", amount=2,
         currency="CNY", channel_trade_no=MARK, created_at=now,
     )  # fmt: skip
     notification = Notification.objects.create(
@@ -83,9 +85,12 @@ def tenants(world: World) -> Tenants:
         method="fake_qr", app_contract_no=MARK, created_at=now,
     )  # fmt: skip
     health, _made = ChannelHealth.objects.get_or_create(account=world.account)
+    refund = refund_request_by_staff(
+        trade=attempt.trade, abnormal=abnormal, amount=1, reason=MARK, user=make_staff("finance", first_name=MARK)
+    )
     policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        route, health, contract, policy,
+        route, health, contract, refund, policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
@@ -183,7 +188,8 @@ def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) 
                 "action": "delete_selected", "_selected_action": "1", "methods": "", "title": "x",
                 "merchant": tenants.records[Merchant].pk,
                 "app": tenants.records[App].pk, "currency": "CNY", "name": "x",
-                "amount": "0.01", "route": "original", "version": "1", **POLICY}  # fmt: skip
+                "amount": "0.01", "route": "original", "version": fresh(tenants.records[AbnormalPayment]).version,
+                **POLICY}  # fmt: skip
         assert client.post(url, data).status_code in (200, 302, 403, 404, 405), url
     assert snapshot() == before
 
