@@ -63,6 +63,7 @@ class PolicyForm(forms.Form):
             return number
         return AmountField(currency=self.currency, required=name != "daily_ceiling")
 
-    def groups(self) -> list[tuple[Any, list[BoundField]]]:
-        """(title, boxes) in the order people think about them."""
-        return [(title, [self[name] for name in names]) for title, names in _GROUPS]
+    def columns(self) -> list[list[tuple[Any, list[BoundField]]]]:
+        """Two columns of (title, boxes), in the order people think about them."""
+        groups = [(title, [self[name] for name in names]) for title, names in _GROUPS]
+        return [groups[:2], groups[2:]]
