@@ -55,6 +55,8 @@ class Channel(ABC):
     preludes: ClassVar[tuple[str, ...]] = ()
     # Whether a refund that failed is notified.
     tells_failed_refunds: ClassVar[bool] = True
+    # Whether a refund is refused in words of its own while the merchant's balance is short.
+    says_short_balance: ClassVar[bool] = False
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -24,6 +24,7 @@ from paycenter.http import HttpClient, TimeLimits
 # UnionPay's clock has no zone and no summer time: always Beijing, wherever this process runs.
 BEIJING = timezone(timedelta(hours=8), "Beijing")
 VERSION, RSA_CERTIFICATE = "5.1.0", "01"
+_TIME = "%Y%m%d%H%M%S"
 _MAX_FIELDS = 100
 # A value may hold groups in braces or brackets, within which `&` and `=` separate nothing.
 _FIELD = re.compile(r"([^&=]++)=((?:[^&{\[]++|\{[^}]*+\}|\[[^\]]*+\])*+)(?:&|\Z)")
@@ -31,7 +32,15 @@ _FIELD = re.compile(r"([^&=]++)=((?:[^&{\[]++|\{[^}]*+\}|\[[^\]]*+\])*+)(?:&|\Z)
 
 def beijing(moment: datetime) -> str:
     """An aware moment as UnionPay writes it: `yyyyMMddHHmmss` in Beijing."""
-    return moment.astimezone(BEIJING).strftime("%Y%m%d%H%M%S")
+    return moment.astimezone(BEIJING).strftime(_TIME)
+
+
+def from_beijing(text: str) -> datetime | None:
+    """The aware moment of UnionPay's `yyyyMMddHHmmss`; None where it is no time."""
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=BEIJING) if len(text) == 14 else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,15 @@ class Gateway:
             if found.get(name) != parameters[name]:
                 raise UnknownOutcome(f"UnionPay's answer is about another order ({name}): {code} {message}")
         return Answer(code, message, found)
+
+    def retrieve(self, number: str, sent_at: datetime, *, operation: str) -> Answer:
+        """Ask for the transaction sent under this number at this moment; raises as `call`.
+
+        https://open.unionpay.com/tjweb/acproduct/APIList?acpAPIId=757&apiservId=448&version=V2.2&bussType=0
+        """
+        return self.call("queryTrans.do", {
+            "txnType": "00", "txnSubType": "00", "bizType": "000000", "orderId": number, "txnTime": beijing(sent_at),
+        }, operation=operation)  # fmt: skip
 
     def verify_inbound(self, body: bytes) -> dict[str, str]:
         """Fields of a notification or return, once proved to be UnionPay's.

@@ -271,6 +271,21 @@ def test_refunds_that_cannot_be(client: Client) -> None:
     assert client.refund(paid["queryId"], orderId="R-1")["respCode"] == "10"
 
 
+def test_a_query_is_counted_as_what_it_asks_for(client: Client, sandbox: Running) -> None:
+    """The wire does not say it: a payment's number stays a payment's, a refused refund's is a refund's."""
+    paid, refused, unknown = client.paid(), "R" + secrets.token_hex(8), "R" + secrets.token_hex(8)
+    assert client.refund(paid["queryId"], orderId=refused, txnAmt="1235")["respCode"] == "36"
+    for number in (paid["orderId"], refused, unknown):
+        client.query(number, paid["txnTime"])
+
+    def calls(kind: str, number: str) -> dict[str, int]:
+        return dict(sandbox.control("GET", f"/{kind}/{number}").json["calls"])
+
+    assert calls("payments", paid["orderId"]) == {"pay": 1, "query": 2, "refund": 1}
+    assert calls("refunds", refused) == {"refund": 1, "query_refund": 1}
+    assert calls("refunds", unknown) == {"query": 1}
+
+
 def test_a_revocation_takes_all_back_within_the_clearing_day(client: Client, clock: Clock) -> None:
     first, second, third = client.paid(), client.paid(), client.paid()
     assert client.refund(first["queryId"], txnType="31", txnAmt="1")["respCode"] == "36"
