@@ -115,9 +115,9 @@ _states: dict[tuple[str, str], Any] = {}
 _channel_names: list[Callable[[str], str]] = []
 
 
-def names_states(choices: Iterable[tuple[str, Any]], record: str = "") -> None:
-    """Register the words of an app's states; of one kind of record only where others use the same codes."""
-    _states.update({(record, code): word for code, word in choices})
+def names_states(choices: Iterable[tuple[str, Any]], of: str = "") -> None:
+    """Register the words of an app's states; `of` a kind of record (as events name it) where they are its own."""
+    _states.update({(of, code): word for code, word in choices})
 
 
 def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
@@ -141,16 +141,15 @@ def alert_kind(kind: str) -> str:
     return str(ALERT_KINDS.get(kind, kind))
 
 
-def state_word(state: str, record: str = "") -> str:
-    """A state in words; `record` is the kind of record, as events name it."""
-    return str(_states.get((record, state), _states.get(("", state), state)))
+def state_word(state: str, of: str = "") -> str:
+    """A state of any record, in words; `of` a kind of record that may have words of its own."""
+    return str(_states.get((of, state)) or _states.get(("", state), state))
 
 
-def states_words(before: str, after: str, record: str = "") -> str:
+def states_words(before: str, after: str, of: str = "") -> str:
     """`Waiting → Paying`; the one state where nothing or the same went before."""
     changed = before and before != after
-    words = state_word(after, record)
-    return f"{state_word(before, record)} → {words}" if changed else words
+    return f"{state_word(before, of)} → {state_word(after, of)}" if changed else state_word(after, of)
 
 
 def party(code: str) -> str:

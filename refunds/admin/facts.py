@@ -31,7 +31,7 @@ from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.timeline import refund_timeline
 from refunds.worklist import facts_of
 
-names_states(RefundState.choices, "refund")
+names_states(RefundState.choices, of="refund")
 ASK_PERMISSION = "refunds.add_refund"
 OTHERS = 20
 _TONES = {Decision.APPROVE: "good", Decision.HOLD: "warn", Decision.REJECT: "bad"}

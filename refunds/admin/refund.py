@@ -16,8 +16,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from merchants.api.errors import NotPossible
-from paycenter.errors import MoneyError, TransitionRefused
-from paycenter.money import Money
+from paycenter.errors import TransitionRefused
+from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
 from paycenter.staff.tenancy import actor_of
 from refunds.admin import bulk, facts
@@ -35,21 +35,14 @@ from refunds.vouchers import VoucherRefused, voucher_drop, voucher_store
 class AmountForm(forms.Form):
     """Another amount, in major units of the refund's currency, and why."""
 
-    amount = forms.CharField(label=_("Amount"), max_length=24, widget=forms.TextInput(attrs={"inputmode": "decimal"}))
     reason = forms.CharField(label=_("Reason"), min_length=2, max_length=300)
 
     def __init__(self, *args: Any, refund: Refund, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.refund = refund
-        self.fields["amount"].initial = refund.money.major
-        self.fields["amount"].help_text = refund.currency
-
-    def clean_amount(self) -> int:
-        try:
-            return Money.from_major(self.cleaned_data["amount"].strip().replace(",", ""), self.refund.currency).minor
-        except MoneyError as exc:
-            raise forms.ValidationError(gettext("This is no amount in %(currency)s.") % {
-                "currency": self.refund.currency}) from exc  # fmt: skip
+        self.fields["amount"] = AmountField(
+            label=_("Amount"), currency=refund.currency, minimum=1, initial=refund.amount
+        )
+        self.order_fields(("amount", "reason"))
 
 
 @admin.register(Refund)
