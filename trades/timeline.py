@@ -54,7 +54,8 @@ def event_entries(rows: Iterable[Event], with_staff: bool) -> list[Entry]:
     return [
         Entry(
             at=e.created_at, kind="event", title=event_word(e.type), note=reason_word(e.reason),
-            who=actor_word(e.actor, with_staff=with_staff), states=states_words(e.from_state, e.to_state),
+            who=actor_word(e.actor, with_staff=with_staff),
+            states=states_words(e.from_state, e.to_state, e.object_type),
         )
         for e in rows
     ]  # fmt: skip

@@ -111,13 +111,13 @@ _REASONS = (
     (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
     (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
 )
-_states: dict[str, Any] = {}
+_states: dict[tuple[str, str], Any] = {}
 _channel_names: list[Callable[[str], str]] = []
 
 
-def names_states(choices: Iterable[tuple[str, Any]]) -> None:
-    """Register the words of an app's states."""
-    _states.update(choices)
+def names_states(choices: Iterable[tuple[str, Any]], of: str = "") -> None:
+    """Register the words of an app's states; `of` a kind of record (as events name it) where they are its own."""
+    _states.update({(of, code): word for code, word in choices})
 
 
 def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
@@ -141,15 +141,15 @@ def alert_kind(kind: str) -> str:
     return str(ALERT_KINDS.get(kind, kind))
 
 
-def state_word(state: str) -> str:
-    """A state of any record, in words."""
-    return str(_states.get(state, state))
+def state_word(state: str, of: str = "") -> str:
+    """A state of any record, in words; `of` a kind of record that may have words of its own."""
+    return str(_states.get((of, state)) or _states.get(("", state), state))
 
 
-def states_words(before: str, after: str) -> str:
+def states_words(before: str, after: str, of: str = "") -> str:
     """`Waiting → Paying`; the one state where nothing or the same went before."""
     changed = before and before != after
-    return f"{state_word(before)} → {state_word(after)}" if changed else state_word(after)
+    return f"{state_word(before, of)} → {state_word(after, of)}" if changed else state_word(after, of)
 
 
 def party(code: str) -> str:
