@@ -216,7 +216,7 @@ def _decidable(refund: Refund, user: User, comment: str, decision: str) -> Refun
 def _refuse_unless(refund: Refund, states: tuple[RefundState, ...]) -> None:
     if refund.state not in states:
         raise TransitionRefused(
-            _("This is not possible: the refund is %(state)s.") % {"state": refund.get_state_display()},
+            _("This is not possible in the state “%(state)s”.") % {"state": refund.get_state_display()},
             state=str(refund.state),
         )
 

@@ -102,6 +102,8 @@ def _soon(refund: Refund) -> Hint | None:
     if paid_at is None or not timedelta() <= refund.requested_at - paid_at < SOON:
         return None
     minutes = int((refund.requested_at - paid_at).total_seconds() // 60)
+    if minutes == 0:
+        return Hint(_("right after payment"), _("It was asked for within a minute of the payment."))
     return Hint(_("%(minutes)d min after payment") % {"minutes": minutes},
                 _("It was asked for %(minutes)d minutes after the payment.") % {"minutes": minutes})  # fmt: skip
 

@@ -11,8 +11,9 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.staff.display import money, state_chip
+from paycenter.staff.display import money
 from refunds.admin.acts import BULK, act_run
+from refunds.admin.listing import refund_chip
 from refunds.models import Refund
 
 LIMIT = 100
@@ -67,4 +68,4 @@ def _one(refund: Refund | None, decision: str, seen: int | None, user: User, com
     except TransitionRefused as exc:
         why = str(exc)
     now: Any = Refund.objects.select_related("trade").defer("memo", "trade__payer").get(pk=refund.pk)
-    return Outcome(now, not why, why, money(now.amount, now.currency), state_chip(now))
+    return Outcome(now, not why, why, money(now.amount, now.currency), refund_chip(now))

@@ -15,12 +15,12 @@ from channels.base.discovery import providers
 from merchants.forms import method_label, say
 from merchants.models import User
 from paycenter.staff.acts import Act
-from paycenter.staff.display import chip, money, state_chip
+from paycenter.staff.display import chip, money
 from paycenter.staff.tenancy import tenant_of
 from paycenter.staff.words import actor_word, names_states, reason_word
 from refunds import sums
 from refunds.admin.acts import dialogs_for, reason_not
-from refunds.admin.listing import payer_mask
+from refunds.admin.listing import payer_mask, refund_chip
 from refunds.admin.payouts import payee_lines, sees_payee
 from refunds.approvals import refuse_amount_change
 from refunds.confirm import Booked
@@ -53,7 +53,7 @@ def page_facts(refund: Refund, user: User) -> dict[str, Any]:
     dialogs = dialogs_for(refund, user)
     acts = [button for _act, button in dialogs] + (_links(refund, user) if center else [])
     return {
-        "refund": refund, "center": center, "state_chip": state_chip(refund), "figures": _figures(refund),
+        "refund": refund, "center": center, "state_chip": refund_chip(refund), "figures": _figures(refund),
         "payer": payer_mask(refund), "method": method_label(refund.attempt.method), "channel_name": _channel(refund),
         "held": reason_word(refund.held_because), "reason": reason_word(refund.reason),
         "channel_says": [reason_word(text) for text in (refund.error_code, refund.error_message) if text],
@@ -63,10 +63,17 @@ def page_facts(refund: Refund, user: User) -> dict[str, Any]:
             refund, with_exchanges=center and user.has_perm("paycenter.view_exchange"), with_staff=center
         ),
         "dialogs": [act for act, button in dialogs if not button.why_not],
-        "acts": [act for act in acts if not act.why_not], "blocked": [act for act in acts if act.why_not],
+        "acts": [act for act in acts if not act.why_not and _first(act)],
+        "more": [act for act in acts if not act.why_not and not _first(act)],
+        "blocked": [act for act in acts if act.why_not],
         "seen": str(refund.amount),
         "requested_by": refund.requested_by if center else None, "changed_by": refund.changed_by if center else None,
     }  # fmt: skip
+
+
+def _first(act: Act) -> bool:
+    """Whether the button belongs to the head of the page: what one comes for, not what is possible besides."""
+    return bool(act.key or act.tone or act.post)
 
 
 def _figures(refund: Refund) -> list[tuple[str, str, str]]:
@@ -124,7 +131,7 @@ def _others(refund: Refund) -> list[dict[str, Any]]:
 def refund_rows(rows: Any) -> list[dict[str, Any]]:
     """Refunds as a short table shows them."""
     return [
-        {"row": r, "amount": money(r.amount, r.currency), "state": state_chip(r), "reason": reason_word(r.reason)}
+        {"row": r, "amount": money(r.amount, r.currency), "state": refund_chip(r), "reason": reason_word(r.reason)}
         for r in rows
     ]  # fmt: skip
 

@@ -137,8 +137,9 @@ class RefundListing(ReadOnlyAdmin):
     @display(description=_("amount"))
     def amount_label(self, obj: Refund) -> str:
         return format_html(
-            '<a class="pc-row-link" href="{}"><b class="pc-num">{}</b><br><span class="pc-sub pc-mono">{}</span></a>',
-            reverse("admin:refunds_refund_change", args=[obj.pk]), money(obj.amount, obj.currency), obj.refund_no,
+            '<a class="pc-row-link" href="{}"><b class="nw">{}</b><br>{}</a>',
+            reverse("admin:refunds_refund_change", args=[obj.pk]), money(obj.amount, obj.currency),
+            _short(obj.refund_no, "pc-sub"),
         )  # fmt: skip
 
     @display(description=_("age"))
@@ -156,18 +157,18 @@ class RefundListing(ReadOnlyAdmin):
         because = reason_word(obj.held_because) or (obj.error_message if obj.state == RefundState.FAILED else "")
         if obj.needs_attention:
             because = gettext("stuck at the channel")
-        return format_html('{}{}', _state(obj), _under(because[:80]))
+        return format_html('<div>{}{}</div>', refund_chip(obj), _under(because[:80]))
 
     @display(description=_("reason"))
     def reason_label(self, obj: Refund) -> str:
         words = [obj.get_source_display(), *([obj.get_kind_display()] if obj.abnormal_id else [])]
-        return format_html('{}{}', reason_word(obj.reason), _under(" · ".join(map(str, words))))
+        return format_html('<div>{}{}</div>', reason_word(obj.reason), _under(" · ".join(map(str, words))))
 
     @display(description=_("trade"))
     def trade_label(self, obj: Refund) -> str:
         return format_html(
-            '<a class="text-primary-700 dark:text-primary-400 pc-mono" href="{}">{}</a>{}',
-            reverse("admin:trades_trade_change", args=[obj.trade_id]), obj.trade.trade_no,
+            '<div><a class="text-primary-700 dark:text-primary-400" href="{}">{}</a>{}</div>',
+            reverse("admin:trades_trade_change", args=[obj.trade_id]), _short(obj.trade.trade_no),
             _under(obj.merchant.short_name or obj.merchant.name),
         )  # fmt: skip
 
@@ -186,8 +187,10 @@ class RefundListing(ReadOnlyAdmin):
     @display(description=_("approvals"))
     def approvals_label(self, obj: Refund) -> str:
         facts = obj.facts  # type: ignore[attr-defined]
+        if not obj.approvals_needed:
+            return "–"
         return format_html(
-            '<span class="nw">{}</span>{}', f"{facts.given}/{obj.approvals_needed}",
+            '<div><span class="nw">{}</span>{}</div>', f"{facts.given}/{obj.approvals_needed}",
             format_html('<br>{}', chip(_("yours"), "info")) if facts.mine else "",
         )  # fmt: skip
 
@@ -195,7 +198,8 @@ class RefundListing(ReadOnlyAdmin):
     def hints_label(self, obj: Refund) -> str:
         hints = obj.facts.hints  # type: ignore[attr-defined]
         rows = ((hint.text, hint.short) for hint in hints)
-        return format_html_join(" ", '<span class="pc-chip warn" title="{}">{}</span>', rows) or "–"
+        chips = format_html_join(" ", '<span class="pc-chip warn" title="{}">{}</span>', rows)
+        return format_html('<div class="pc-hints">{}</div>', chips) if chips else "–"
 
 
 def payer_mask(refund: Refund) -> str:
@@ -204,12 +208,19 @@ def payer_mask(refund: Refund) -> str:
     return f"•••• {tail}" if tail else "–"
 
 
-def _state(refund: Refund) -> str:
+def refund_chip(refund: Refund) -> str:
+    """The state in words, coloured; a payout by hand says what it waits for."""
     if refund.route != RefundRoute.ORIGINAL and refund.state == RefundState.PROCESSING:
         return chip(gettext("payout to check"), "warn")
     if refund.route != RefundRoute.ORIGINAL and refund.state == RefundState.APPROVED:
         return chip(gettext("to be paid out"), "warn")
     return state_chip(refund)
+
+
+def _short(number: str, css: str = "") -> str:
+    """A long number by its beginning and end; whole in its title."""
+    text = f"{number[:9]}…{number[-6:]}" if len(number) > 18 else number
+    return format_html('<span class="pc-mono nw {}" title="{}">{}</span>', css, number, text)
 
 
 def _under(text: Any) -> Any:

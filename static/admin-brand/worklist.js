@@ -22,7 +22,7 @@
     boxes().forEach(function (box) { box.closest("tr").classList.toggle("pc-picked", box.checked); });
   }
 
-  function open(button) {
+  function open(bar, button) {
     var dialog = document.getElementById(button.getAttribute("data-bulk-open"));
     var place = dialog.querySelector("[data-chosen]");
     place.textContent = "";
@@ -34,7 +34,7 @@
       place.appendChild(field);
       return box.getAttribute("data-amount");
     });
-    dialog.querySelector("[data-chosen-text]").textContent = amounts.length + " × : " + amounts.join(" · ");
+    dialog.querySelector("[data-chosen-text]").textContent = bar.querySelector("[data-bulk-count]").textContent + " · " + amounts.join(" · ");
     dialog.showModal();
     dialog.querySelector("textarea").focus();
   }
@@ -86,7 +86,7 @@
     });
     bar.addEventListener("click", function (event) {
       var opener = event.target.closest("[data-bulk-open]");
-      if (opener) { open(opener); return; }
+      if (opener) { open(bar, opener); return; }
       if (event.target.closest("[data-pick-all]")) {
         var every = boxes().every(function (box) { return box.checked; });
         boxes().forEach(function (box) { box.checked = !every; });

@@ -131,7 +131,7 @@ def test_bulk_tells_what_became_of_each(world: World, policy: RefundPolicy, ask:
     assert [fresh(r).state for r in (good, held, mine)] == ["approved", "on_hold", "pending_approval"]
     assert "1 done" in page
     assert "2 refused" in page
-    assert "the refund is on hold" in page
+    assert "This is not possible in the state “on hold”." in page
     assert "Somebody else has to decide on what you asked for." in page
 
 
