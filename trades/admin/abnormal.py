@@ -93,7 +93,7 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
 
     @display(description=_("outcome"))
     def next_label(self, obj: AbnormalPayment) -> str:
-        return outcome(obj)
+        return format_html("<div>{}</div>", outcome(obj))
 
     @display(description=_("age"), ordering="created_at")
     def age(self, obj: AbnormalPayment) -> str:
