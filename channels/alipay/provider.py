@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
-from channels.alipay import refunds
+from channels.alipay import bills, refunds
 from channels.alipay.fields import FIELDS, check_fields
 from channels.alipay.gateway import Answer, Gateway, beijing, encoded, from_beijing
 from channels.alipay.reading import clean_text, main_funding, parse_amount
 from channels.alipay.refusals import BUSINESS_FAILED, is_final_refusal
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     InboundRequest,
     Label,
     Notice,
@@ -232,6 +237,15 @@ class AlipayProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=200, body=b"fail")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, kind=kind, into=into, now=self.clock())
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, kind=kind, seller_id=self.config["seller_id"])
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """A signed return names the order and no state; a payer who turned back brings no signature."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
+from channels.bank import bills
 from channels.bank.fields import FIELDS, check_fields
 from channels.bank.gateway import Answer, Gateway, beijing, beijing_day, from_beijing
 from channels.bank.reading import clean_text, named, order_name, parse_amount
 from channels.bank.refunds import Refunds, refund_notice
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     InboundRequest,
     Label,
     Notice,
@@ -175,6 +181,15 @@ class BankProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=200, body=b"FAIL")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, into=into)
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, branch_id=self.config["branch_id"], co_no=self.config["co_no"])
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """A signed return names the order and no state; a payer who turned back brings no signature.

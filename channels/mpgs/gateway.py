@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -157,6 +158,23 @@ class Gateway:
             if _token_is_invalid(response) and self._credentials.forget(used):
                 response, _used = self._send(method, path, headers, body, operation)
         return _answer(response)
+
+    def report(self, day: str, into: Path) -> Answer:
+        """The proxy's statement of a day (`YYYY-MM-DD`), to a file. Raises as `call`; `ok` means that it is there."""
+        headers = {"Accept": "text/csv", "X-Request-Id": str(uuid.uuid4())}
+        path = f"/reports/transactions?date={quote(day, safe='')}"
+
+        def send() -> tuple[HttpResponse, str]:
+            authorization = self._credentials.header()
+            response = self._http.download(
+                "GET", self._base + path, into, headers={**headers, "Authorization": authorization}, operation="bill"
+            )
+            return response, authorization
+
+        response, used = send()
+        if _token_is_invalid(response) and self._credentials.forget(used):
+            response, _used = send()
+        return Answer(200, {}) if response.status == 200 else _answer(response)
 
     def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, operation: str

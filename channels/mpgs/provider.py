@@ -5,15 +5,20 @@ from __future__ import annotations
 import hmac
 import secrets
 import unicodedata
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     Field,
     InboundRequest,
     Initiated,
@@ -35,7 +40,8 @@ from channels.base import (
     ReturnNotice,
 )
 from channels.base.provider import Clock, utc_now
-from channels.mpgs.fields import FIELDS, check_fields
+from channels.mpgs import bills
+from channels.mpgs.fields import FIELDS, OAUTH, check_fields
 from channels.mpgs.gateway import Answer, Gateway, read_json
 from channels.mpgs.reading import Unreadable, order_state
 from channels.mpgs.refunds import Refunds, refund_named
@@ -208,6 +214,15 @@ class MpgsProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=500, body=b"")
+
+    def bill_rule(self) -> BillRule | None:
+        return bills.RULE if self.config["auth_mode"] == OAUTH else None
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, into=into)
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day)
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """Equal indicators: the payer was told it is paid. Another one is what MPGS itself sends after a failed

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     Form,
     InboundRequest,
     Initiated,
@@ -31,6 +36,7 @@ from channels.base import (
     ReturnNotice,
 )
 from channels.base.provider import Clock, utc_now
+from channels.unionpay import bills
 from channels.unionpay.codes import NOT_FOUND, REFUSALS, SUCCESS, parse_amount
 from channels.unionpay.fields import FIELDS, check_fields
 from channels.unionpay.gateway import Gateway, beijing
@@ -197,6 +203,15 @@ class UnionPayProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=500, body=b"fail")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, into=into, now=self.clock())
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, mer_id=self.config["mer_id"])
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """The payer's browser posts the same signed fields; one who turned back brings none."""

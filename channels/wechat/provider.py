@@ -6,15 +6,20 @@ Deductions under a contract are orders of API v2 and go to `deductions`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     Field,
     InboundRequest,
     Label,
@@ -32,7 +37,7 @@ from channels.base import (
     Reply,
 )
 from channels.base.provider import Clock, utc_now
-from channels.wechat import checking, deductions, ordering, reading, refunds
+from channels.wechat import bills, checking, deductions, ordering, reading, refunds
 from channels.wechat.certificates import PlatformCertificate, config_problems
 from channels.wechat.fields import FIELDS
 from channels.wechat.gateway import Answer, Gateway, json_object
@@ -191,6 +196,15 @@ class WeChatPay(Provider):
     def nack(self, reason: str) -> Reply:
         body = json.dumps({"code": "FAIL", "message": reason}, ensure_ascii=False).encode()
         return Reply(status=500, body=body, content_type="application/json; charset=utf-8")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, self.config["mch_id"], day=day, kind=kind, into=into, now=self.clock())
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, kind=kind, mch_id=self.config["mch_id"])
 
     def authorize_url(self, *, redirect_uri: str, state: str) -> str:
         return self._authorisation.url(redirect_uri=redirect_uri, state=state)

@@ -31,6 +31,7 @@ class Alipay(Channel):
     tells_console_refunds = True
     tells_failed_refunds = False
     says_short_balance = True
+    bills_refund_states = False
 
     @classmethod
     def sign_contract(cls, *, name: str, mode: str, base_url: str) -> Contract:

@@ -165,7 +165,7 @@ class History:
         payments = [p for p in self.world.book.payments.values() if p.state == PaymentState.PAID]
         if index < len(payments):
             self.consoles += 1
-            name, order_no = f"CONSOLE-{self.consoles}", payments[index].order_no
+            name, order_no = f"{self.number}-C{self.consoles}", payments[index].order_no
             given = self.world.book.give_back(order_no, name, Money(amount, "CNY"))
             attempt = Attempt.objects.get(attempt_no=order_no)
             if given is not None:

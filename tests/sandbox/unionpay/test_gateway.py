@@ -322,12 +322,15 @@ def columns(content: str) -> list[list[str]]:
     return found
 
 
-def test_the_statement_holds_a_clearing_day(client: Client, clock: Clock) -> None:
+def test_the_statement_holds_a_clearing_day(client: Client, clock: Clock, sandbox: Running) -> None:
     clock.now = START + 10 * 86400
     early = client.paid(20000)
     clock.now += 180  # past 23:00: belongs to the next day's file
     late = client.paid(30000)
-    refund = client.refund(early["queryId"], orderId="R" + secrets.token_hex(8), txnAmt="5000")
+    refund_no = "R" + secrets.token_hex(8)
+    refund = client.refund(early["queryId"], orderId=refund_no, txnAmt="5000")
+    # Only what was given back is in a file, on the day it was.
+    sandbox.control("POST", f"/refunds/{refund_no}", {"outcome": "success"})
     assert [statement(client, day)["respCode"] for day in ("1130", "1201", "1331")] == ["98", "98", "10"]
     clock.now += 3 * 86400
     first = columns(statement(client, "1130")["fileContent"])
