@@ -6,8 +6,9 @@ The file is kept as it came. Reading it never holds more than a row: a bill may 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from paycenter.money import Money
 
@@ -32,11 +33,13 @@ class BillRowState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BillRow:
-    """One line. `amount` is positive (the order's total, or what a refund gave back); `fee` is what the channel
+    """One line. `amount` of a payment or refund is positive (the order's total, or what a refund gave back); of a
+    FEE or OTHER row it is the movement on the account, negative where money left it. `fee` is what the channel
     took (negative where it gave some back), None where this bill does not say.
 
-    `order_no` and `refund_no` are the numbers we sent, empty where the row names none. `line` counts from 1 in
-    the file as a person sees it in an editor.
+    `order_no` and `refund_no` are the numbers we sent, empty where the row names none; `order_day` (`YYYYMMDD`)
+    where the channel's numbers repeat on other days (see `NumberRule`). `line` counts from 1 in the file as a
+    person sees it in an editor.
     """
 
     line: int
@@ -44,6 +47,7 @@ class BillRow:
     amount: Money
     occurred_at: datetime
     order_no: str = ""
+    order_day: str = ""
     channel_trade_no: str = ""
     refund_no: str = ""
     channel_refund_no: str = ""
@@ -62,11 +66,26 @@ class BillRule:
     ready_at: time = time(10, 0)
     kinds: tuple[BillKind, ...] = (BillKind.TRADE,)
 
+    def bounds(self, day: date) -> tuple[datetime, datetime]:
+        """When the bill's day begins, and when it is over (exclusive)."""
+        end_day = day if self.cut > time(0, 0) else day + timedelta(days=1)
+        end = datetime.combine(end_day, self.cut, ZoneInfo(self.zone))
+        return end - timedelta(days=1), end
+
+    def ready(self, day: date) -> datetime:
+        """From when on the channel is asked for it."""
+        return datetime.combine(day + timedelta(days=1), self.ready_at, ZoneInfo(self.zone))
+
+    def overdue(self, day: date, now: datetime) -> bool:
+        """Whether a bill that still is not there will never come: a day after it was due. Some channels have one
+        word for "not yet" and "no money that day"."""
+        return now >= self.ready(day) + timedelta(days=1)
+
 
 @dataclass(frozen=True, slots=True)
 class FetchedBill:
-    """A bill that was downloaded. `empty` is the channel's explicit word that the day had no money; then there
-    may be no file. `file_name` is the channel's own."""
+    """A bill that was downloaded. `empty`: the day had no money, by the channel's explicit word or by its "no such
+    file" once the bill is overdue; then there may be no file. `file_name` is the channel's own."""
 
     day: date
     kind: BillKind

@@ -86,11 +86,11 @@ class Book:
     refunds_wait: bool = False
     tells_sums: bool = False
     calls: Counter[str] = field(default_factory=Counter)
-    faults: dict[str, list[Exception | PayResult | RefundResult | str]] = field(default_factory=dict)
-    hooks: dict[str, Callable[[OrderRef], None]] = field(default_factory=dict)
+    faults: dict[str, list[BaseException | PayResult | RefundResult | str]] = field(default_factory=dict)
+    hooks: dict[str, Callable[[Any], None]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def fault(self, operation: str, *outcomes: Exception | PayResult | RefundResult | str) -> None:
+    def fault(self, operation: str, *outcomes: BaseException | PayResult | RefundResult | str) -> None:
         """The next calls of `operation` end like this; "lost" acts and then answers nothing."""
         self.faults.setdefault(operation, []).extend(outcomes)
 
@@ -145,8 +145,9 @@ class Book:
         )  # fmt: skip
         return {**claim, **changed}
 
-    def begin(self, operation: str, order: OrderRef) -> str:
-        """Count the call and take its fault; returns "lost" where the channel acts without answering."""
+    def begin(self, operation: str, order: OrderRef, about: RefundRef | None = None) -> str:
+        """Count the call and take its fault; returns "lost" where the channel acts without answering, "crash"
+        where our process dies with the answer in hand. The hook gets the refund where there is one."""
         with self.lock:
             self.calls[operation] += 1
             recorded = _recorder.get()
@@ -156,12 +157,16 @@ class Book:
             waiting = self.faults.get(operation)
             outcome = waiting.pop(0) if waiting else ""
         if operation in self.hooks:
-            self.hooks[operation](order)
-        if isinstance(outcome, Exception):
+            self.hooks[operation](about or order)
+        if isinstance(outcome, BaseException):
             raise outcome
         if isinstance(outcome, Refused | RefundResult):
             raise _Refusal(outcome)
         return str(outcome)
+
+
+class Crash(BaseException):
+    """Our process dies. Not an Exception, so that nothing in the center goes on after it."""
 
 
 class _Refusal(Exception):
@@ -212,10 +217,12 @@ class FakeProvider(Provider):
 
     def refund(self, order: RefundOrder) -> RefundResult:
         try:
-            lost = BOOK.begin("refund", order.order)
+            lost = BOOK.begin("refund", order.order, order)
         except _Refusal as refusal:
             return replace(refusal.refused, refund_no=order.refund_no)
         given = BOOK.give_back(order.order.order_no, order.refund_no, order.amount)
+        if lost == "crash":
+            raise Crash
         if lost:
             raise UnknownOutcome("no answer")
         if given is None:
@@ -223,7 +230,7 @@ class FakeProvider(Provider):
         return _word(given)
 
     def query_refund(self, refund: RefundRef) -> RefundResult:
-        BOOK.begin("query_refund", refund.order)
+        BOOK.begin("query_refund", refund.order, refund)
         given = BOOK.refunds.get(refund.refund_no)
         if given is None:
             return RefundResult(state=RefundState.NOT_FOUND, refund_no=refund.refund_no)
