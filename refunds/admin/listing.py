@@ -110,7 +110,7 @@ class RefundListing(ReadOnlyAdmin):
         return RefundChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
-        columns = ["amount_label", "age", "state_label", "reason_label", "trade_label", "payer", "earlier"]
+        columns = ["amount_label", "age", "state_label", "reason_label", "trade_label", "payer"]
         if tenant_of(request.user) is not None:
             return columns
         pick = ["pick"] if request.user.has_perm(APPROVE_PERMISSION) else []
@@ -162,7 +162,7 @@ class RefundListing(ReadOnlyAdmin):
     @display(description=_("reason"))
     def reason_label(self, obj: Refund) -> str:
         words = [obj.get_source_display(), *([obj.get_kind_display()] if obj.abnormal_id else [])]
-        return format_html('<div>{}{}</div>', reason_word(obj.reason), _under(" · ".join(map(str, words))))
+        return format_html('<div class="pc-roomy">{}{}</div>', reason_word(obj.reason), _under(" · ".join(map(str, words))))
 
     @display(description=_("trade"))
     def trade_label(self, obj: Refund) -> str:
@@ -172,17 +172,12 @@ class RefundListing(ReadOnlyAdmin):
             _under(obj.merchant.short_name or obj.merchant.name),
         )  # fmt: skip
 
-    @display(description=_("payer"))
+    @display(description=_("payer, earlier refunds"))
     def payer(self, obj: Refund) -> str:
-        return format_html('<span class="nw">{}</span>', payer_mask(obj))
-
-    @display(description=_("earlier refunds"))
-    def earlier(self, obj: Refund) -> str:
         facts = obj.facts  # type: ignore[attr-defined]
-        if not facts.earlier_count:
-            return "–"
-        return format_html('<span class="nw">{} · {}</span>', facts.earlier_count,
-                           money(facts.earlier_sum, obj.currency))  # fmt: skip
+        values = {"n": facts.earlier_count, "money": money(facts.earlier_sum, obj.currency)}
+        earlier = gettext("%(n)d earlier, %(money)s") % values if facts.earlier_count else ""
+        return format_html('<div><span class="nw">{}</span>{}</div>', payer_mask(obj), _under(earlier))
 
     @display(description=_("approvals"))
     def approvals_label(self, obj: Refund) -> str:
@@ -219,7 +214,7 @@ def refund_chip(refund: Refund) -> str:
 
 def _short(number: str, css: str = "") -> str:
     """A long number by its beginning and end; whole in its title."""
-    text = f"{number[:9]}…{number[-6:]}" if len(number) > 18 else number
+    text = f"{number[0]}…{number[-6:]}" if len(number) > 18 else number
     return format_html('<span class="pc-mono nw {}" title="{}">{}</span>', css, number, text)
 
 

@@ -114,6 +114,7 @@ def test_hints_say_where_to_look_twice(world: World, policy: RefundPolicy, ask: 
 
     trade = paid_trade(world, 3000, payer={"phone": "13800004321"})
     last = [ask(trade, amount) for amount in (900, 900, 1100)][-1]
+    assert "2 earlier, ¥18.00" in finance.list()
     page = finance.page(last)
     assert "this is refund number 3 of the same trade" in page
     assert "3 refunds went to payers with phone tail 4321" in page
