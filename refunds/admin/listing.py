@@ -162,7 +162,8 @@ class RefundListing(ReadOnlyAdmin):
     @display(description=_("reason"))
     def reason_label(self, obj: Refund) -> str:
         words = [obj.get_source_display(), *([obj.get_kind_display()] if obj.abnormal_id else [])]
-        return format_html('<div class="pc-roomy">{}{}</div>', reason_word(obj.reason), _under(" · ".join(map(str, words))))
+        said = _under(" · ".join(map(str, words)))
+        return format_html('<div class="pc-roomy">{}{}</div>', reason_word(obj.reason), said)
 
     @display(description=_("trade"))
     def trade_label(self, obj: Refund) -> str:
