@@ -77,7 +77,6 @@ def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
     _source, locked = sums.lock_refund(refund.pk)
     _decidable(locked, user, comment, RELEASE)
     locked.held_because, locked.approved_at = "", None
-    locked.round += 1  # so that who held it may approve it now
     locked.approvals_needed = max(locked.approvals_needed, 1)
     locked.round += 1  # who put it on hold may approve it now
     refund_advance(locked, "release", actor=_actor(user), reason=comment,
@@ -104,6 +103,7 @@ def refund_amount_change(*, refund: Refund, amount: int, user: User, reason: str
     """
     source, locked = sums.lock_refund(refund.pk)
     refuse_amount_change(locked, user)
+    require_comment(locked, reason)
     if amount <= 0 or amount > source.refundable_amount + locked.amount or amount == locked.amount:
         raise TransitionRefused(_("This amount is not possible."), state=locked.state)
     sums.free(source, locked.amount, actor=_actor(user))
@@ -208,8 +208,7 @@ def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
 
 
 def _decidable(refund: Refund, user: User, comment: str, decision: str) -> RefundPolicy:
-    if not comment.strip():
-        raise TransitionRefused(_("Please give a comment."), state=str(refund.state))
+    require_comment(refund, comment)
     return refuse_decision(refund, user, decision)
 
 
@@ -219,6 +218,12 @@ def _refuse_unless(refund: Refund, states: tuple[RefundState, ...]) -> None:
             _("This is not possible in the state “%(state)s”.") % {"state": refund.get_state_display()},
             state=str(refund.state),
         )
+
+
+def require_comment(refund: Refund, comment: str) -> None:
+    """Raises TransitionRefused where nobody says why."""
+    if not comment.strip():
+        raise TransitionRefused(_("Please give a comment."), state=str(refund.state))
 
 
 def _require(user: User, refund: Refund, policy: RefundPolicy) -> None:

@@ -16,6 +16,7 @@ from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import is_foreign
 from refunds import sums
+from refunds.approvals import require_comment
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState
@@ -70,8 +71,7 @@ def payout_refuse(*, refund: Refund, user: User, comment: str) -> Refund:
     """Say that the payout is not right; it has to be entered again. Raises TransitionRefused."""
     _source, locked = sums.lock_refund(refund.pk)
     payout = refuse_check(locked, user)
-    if not comment.strip():
-        raise TransitionRefused(_("Please give a comment."), state=locked.state)
+    require_comment(locked, comment)
     _check(payout, user, comment, accepted=False)
     refund_advance(locked, "pay_out_again", actor=_actor(user), reason=comment)
     return locked

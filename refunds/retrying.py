@@ -18,6 +18,7 @@ from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
+from refunds.approvals import require_comment
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.services import SEND_TASK, tell_approvers
@@ -35,6 +36,7 @@ def refund_send_again(*, refund: Refund, user: User, reason: str) -> Refund:
     """
     source, locked = sums.lock_refund(refund.pk)
     refuse_send_again(locked, user)
+    require_comment(locked, reason)
     _reserve_again(source, locked, user)
     locked.next_send_at = locked.approved_at = timezone.now()
     policy = policy_for(locked.app, locked.merchant, locked.currency)
@@ -55,6 +57,7 @@ def refund_convert(*, refund: Refund, user: User, route: str, reason: str) -> Re
         raise TransitionRefused(_("This route is not possible."))
     source, locked = sums.lock_refund(refund.pk)
     refuse_convert(locked, user)
+    require_comment(locked, reason)
     if locked.state == RefundState.FAILED:
         _reserve_again(source, locked, user)
         refund_advance(locked, "send_again", actor=_actor(user), reason=reason, fields=("finished_at",))
@@ -81,6 +84,7 @@ def refund_give_up(*, refund: Refund, user: User, reason: str) -> Refund:
     """
     source, locked = sums.lock_refund(refund.pk)
     refuse_give_up(locked, user)
+    require_comment(locked, reason)
     sums.free(source, locked.amount, actor=_actor(user))
     locked.finished_at = timezone.now()
     locked.next_send_at = locked.next_expiry_at = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, Exists, IntegerField, OuterRef, Q, Value, When
+from django.db.models import Case, Exists, IntegerField, OrderBy, OuterRef, Q, Value, When
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -117,7 +117,7 @@ class RefundListing(ReadOnlyAdmin):
         return [*pick, *columns, "approvals_label", "hints_label"]
 
     def get_ordering(self, request: HttpRequest) -> Any:
-        return [_mine(request.user).desc(), "requested_at"] if opens_on_work(request) else ["-id"]
+        return [*_mine_first(request.user), "requested_at"] if opens_on_work(request) else ["-id"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related(*_RELATED).defer(*_HEAVY)
@@ -162,7 +162,8 @@ class RefundListing(ReadOnlyAdmin):
     @display(description=_("reason"))
     def reason_label(self, obj: Refund) -> str:
         words = [obj.get_source_display(), *([obj.get_kind_display()] if obj.abnormal_id else [])]
-        return format_html('<div class="pc-roomy">{}{}</div>', reason_word(obj.reason), _under(" · ".join(map(str, words))))
+        said = _under(" · ".join(map(str, words)))
+        return format_html('<div class="pc-roomy">{}{}</div>', reason_word(obj.reason), said)
 
     @display(description=_("trade"))
     def trade_label(self, obj: Refund) -> str:
@@ -222,8 +223,8 @@ def _under(text: Any) -> Any:
     return format_html('<div class="pc-sub">{}</div>', text) if text else ""
 
 
-def _mine(user: Any) -> Case:
-    """1 for what this person can do something about, so that it comes first; the services have the last word."""
+def _mine_first(user: Any) -> list[OrderBy]:
+    """What this person can do something about comes first; the services have the last word."""
     signed = Approval.objects.filter(
         refund=OuterRef("pk"), round=OuterRef("round"), amount=OuterRef("amount"), approver=user.pk,
         decision=Decision.APPROVE,
@@ -234,4 +235,4 @@ def _mine(user: Any) -> Case:
         own = Payout.objects.filter(refund=OuterRef("pk"), accepted=None, entered_by=user.pk)
         by_hand = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE), state=RefundState.PROCESSING)
         chances.append(When(by_hand & ~Exists(own), then=Value(1)))
-    return Case(*chances, default=Value(0), output_field=IntegerField())
+    return [Case(*chances, default=Value(0), output_field=IntegerField()).desc()] if chances else []

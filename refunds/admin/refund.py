@@ -72,9 +72,7 @@ class RefundAdmin(RefundListing):
             raise Http404
         comment = request.POST.get("reason", "").strip()[:300]
         seen = bulk.amount_seen(request.POST.get("amount", ""))
-        if not comment and not ACTS[act].optional:
-            messages.error(request, gettext("Please give a comment."))
-        elif ACTS[act].sees_amount and seen is None:
+        if ACTS[act].sees_amount and seen is None:
             messages.error(request, gettext("Please look at the refund again."))
         else:
             run = partial(act_run, act, refund=refund, user=reader(request), comment=comment, seen=seen)
