@@ -202,9 +202,7 @@ def refuse_amount_change(refund: Refund, user: User) -> None:
 
 
 def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
-    return Approval.objects.filter(
-        refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount
-    )
+    return Approval.objects.filter(refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount)
 
 
 def _decidable(refund: Refund, user: User, comment: str, decision: str) -> RefundPolicy:

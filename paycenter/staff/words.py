@@ -104,10 +104,14 @@ _REASONS = (
         re.compile(r"(?P<who>\S+) resolves to an address that is not public"),
         _("%(who)s resolves to an address that is not public"),
     ),
-    (re.compile(r"the channel says (?P<word>.+), the center says paid"),
-     _("the channel says %(word)s, the center says paid")),
-    (re.compile(r"the channel can still refund (?P<left>.+), the refund is (?P<amount>.+)"),
-     _("the channel can still refund %(left)s, the refund is %(amount)s")),
+    (
+        re.compile(r"the channel says (?P<word>.+), the center says paid"),
+        _("the channel says %(word)s, the center says paid"),
+    ),
+    (
+        re.compile(r"the channel can still refund (?P<left>.+), the refund is (?P<amount>.+)"),
+        _("the channel can still refund %(left)s, the refund is %(amount)s"),
+    ),
     (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
     (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
 )

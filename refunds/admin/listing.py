@@ -157,7 +157,7 @@ class RefundListing(ReadOnlyAdmin):
         because = reason_word(obj.held_because) or (obj.error_message if obj.state == RefundState.FAILED else "")
         if obj.needs_attention:
             because = gettext("stuck at the channel")
-        return format_html('<div>{}{}</div>', refund_chip(obj), _under(because[:80]))
+        return format_html("<div>{}{}</div>", refund_chip(obj), _under(because[:80]))
 
     @display(description=_("reason"))
     def reason_label(self, obj: Refund) -> str:

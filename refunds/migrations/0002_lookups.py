@@ -5,29 +5,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('merchants', '0003_refunds'),
-        ('refunds', '0001_refunds'),
-        ('trades', '0007_refunds'),
+        ("merchants", "0003_refunds"),
+        ("refunds", "0001_refunds"),
+        ("trades", "0007_refunds"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='refund',
-            index=models.Index(condition=models.Q(('route__in', ['manual', 'balance']), ('state__in', ['approved', 'processing'])), fields=['state', 'requested_at'], name='refund_by_hand'),
+            model_name="refund",
+            index=models.Index(
+                condition=models.Q(("route__in", ["manual", "balance"]), ("state__in", ["approved", "processing"])),
+                fields=["state", "requested_at"],
+                name="refund_by_hand",
+            ),
         ),
         migrations.AddIndex(
-            model_name='refund',
-            index=models.Index(condition=models.Q(('needs_attention', True)), fields=['requested_at'], name='refund_stuck'),
+            model_name="refund",
+            index=models.Index(
+                condition=models.Q(("needs_attention", True)), fields=["requested_at"], name="refund_stuck"
+            ),
         ),
         migrations.AddIndex(
-            model_name='refund',
-            index=models.Index(condition=models.Q(('app_refund_no__isnull', False)), fields=['app_refund_no'], name='refund_app_number'),
+            model_name="refund",
+            index=models.Index(
+                condition=models.Q(("app_refund_no__isnull", False)), fields=["app_refund_no"], name="refund_app_number"
+            ),
         ),
         migrations.AddIndex(
-            model_name='refund',
-            index=models.Index(condition=models.Q(('channel_refund_no__isnull', False)), fields=['channel_refund_no'], name='refund_channel_refund'),
+            model_name="refund",
+            index=models.Index(
+                condition=models.Q(("channel_refund_no__isnull", False)),
+                fields=["channel_refund_no"],
+                name="refund_channel_refund",
+            ),
         ),
     ]

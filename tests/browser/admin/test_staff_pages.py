@@ -60,7 +60,7 @@ def test_the_arrows_change_the_order_of_the_cashier(desk: Desk, committed_world:
 def test_language_is_switched_and_stays(desk: Desk) -> None:
     page = desk.go("")
     assert page.locator("html").get_attribute("lang") == "en"
-    page.evaluate("document.querySelector('form[action$=\"/language/\"] input[value=\"zh-hans\"]').form.submit()")
+    page.evaluate('document.querySelector(\'form[action$="/language/"] input[value="zh-hans"]\').form.submit()')
     page.wait_for_selector("text=今日收款")
     assert desk.go("trades/trade/").locator("html").get_attribute("lang") == "zh-hans"
 

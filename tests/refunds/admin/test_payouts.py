@@ -132,7 +132,7 @@ def test_a_balance_needs_no_voucher(policy: RefundPolicy, trade: Trade, ask: Ask
 def test_the_voucher_is_a_download_for_who_may_see_the_payee(
     world: World, refund: Refund, ann: Desk, bob: Desk, desk: Desks
 ) -> None:
-    ann.post(refund, "payout", given(voucher=SimpleUploadedFile("回单\" ;.png", PNG)))
+    ann.post(refund, "payout", given(voucher=SimpleUploadedFile('回单" ;.png', PNG)))
     payout = Payout.objects.get()
     url = f"{LIST}{refund.pk}/voucher/{payout.pk}/"
     answer = bob.client.get(url)
