@@ -74,7 +74,8 @@ def test_the_same_number_again(call: Caller, body: dict[str, Any]) -> None:
     ("change", "field"),
     [
         ({"amount": 0}, "amount"), ({"amount": 1.0}, "amount"), ({"amount": "1"}, "amount"),
-        ({"amount": True}, "amount"), ({"amount": 10**11 + 1}, "amount"), ({"reason": ""}, "reason"), ({"reason": "x" * 129}, "reason"),
+        ({"amount": True}, "amount"), ({"amount": 10**11 + 1}, "amount"),
+        ({"reason": ""}, "reason"), ({"reason": "x" * 129}, "reason"),
         ({"app_refund_no": "é"}, "app_refund_no"), ({"app_refund_no": "x" * 65}, "app_refund_no"),
         ({"notify_url": "ftp://x"}, "notify_url"), ({"unknown": 1}, "unknown"), ({"attempt_no": "NOPE"}, "attempt_no"),
         ({"payment_no": "NOPE"}, "payment_no"),
