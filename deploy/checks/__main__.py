@@ -17,7 +17,9 @@ from deploy.checks import catalogues, services
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-PACKAGES = ("paycenter", "channels", "merchants", "notifications", "trades", "cashier", "sandbox", "deploy")
+PACKAGES = (
+    "paycenter", "channels", "merchants", "notifications", "trades", "cashier", "reconciliation", "sandbox", "deploy",
+)  # fmt: skip
 # A database or broker of the developer's own must not become the one that tests write to.
 OURS = (
     "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PAYCENTER_VAR", "PAYCENTER_MODE", "PAYCENTER_ENTRANCE",

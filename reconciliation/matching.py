@@ -1,0 +1,166 @@
+"""Comparing an account's day with its bill: sets in the database, and only what may differ in Python.
+
+One FULL JOIN per kind of movement answers the pairs that are not plainly equal. Those without a partner
+are looked up in other days: a channel's day is cut elsewhere than ours, bills come late, and one payment may stand
+in our Tuesday and in the channel's Monday. What has no partner anywhere is carried over for some days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from merchants.models import PaymentAccount
+from reconciliation.fees import Rate, fee_sql, rates_sql
+from reconciliation.models import Bill, BillRow, CaseKind
+from reconciliation.rules import Ours, Theirs, judge
+from reconciliation.sides import Side
+from reconciliation.states import USABLE_BILL_STATES
+
+PAGE = 20_000  # candidates in memory at a time
+LOOK_UP = 500  # numbers in one look-up
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two sides that do not agree, or one without the other."""
+
+    side: Side
+    kind: CaseKind
+    ours: Ours | None
+    theirs: Theirs | None
+
+    @property
+    def key(self) -> str:
+        """Names the thing the same way from both sides."""
+        return self.ours.key if self.ours is not None else self.theirs.key  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is compared: one account's bill with what moved here in its time. `bill` is None for a day whose bill
+    is empty."""
+
+    account: PaymentAccount
+    day: date
+    start: datetime
+    end: datetime
+    bill: Bill
+    rates: Mapping[str, Rate]
+
+
+def differences(scope: Scope, side: Side) -> Iterator[list[Difference]]:
+    """Everything that differs, in portions of a bounded size."""
+    last: tuple[str, int] = ("", 0)
+    while True:
+        found = _candidates(scope, side, last)
+        for start in range(0, len(found), LOOK_UP):
+            yield _judged(scope, side, found[start : start + LOOK_UP])
+        if len(found) < PAGE:
+            return
+        last = (found[-1].key, found[-1].line)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    key: str
+    line: int  # 0: no row in this bill
+    record_id: int | None  # None: nothing of ours in this time
+
+
+def _candidates(scope: Scope, side: Side, last: tuple[str, int]) -> list[_Candidate]:
+    """Pairs of the day that are not plainly equal, and what has no partner in it."""
+    sql, values = candidates_sql(scope, side, last)
+    with _memory_for_joins(), connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return [_Candidate(*row) for row in cursor.fetchall()]
+
+
+def candidates_sql(scope: Scope, side: Side, last: tuple[str, int] = ("", 0)) -> tuple[str, list[Any]]:
+    """The one statement that looks at every row. FULL JOIN: PostgreSQL, and SQLite from 3.39."""
+    rates, rate_values = rates_sql(scope.rates)
+    window, window_values = side.window(scope.account.pk, _bound(scope.start), _bound(scope.end))
+    fee = f"r.fee <> {fee_sql('o.amount', 'rate')}"
+    sql = f"""
+        WITH {rates}
+        SELECT COALESCE(r.key, o.key) AS k, COALESCE(r.line, 0) AS l, o.id
+        FROM (SELECT line, key, amount, currency, fee, state FROM reconciliation_billrow
+              WHERE bill_id = %s AND kind = '{side.row_kind}') r
+        FULL JOIN ({window}) o ON o.key = r.key
+        LEFT JOIN rate ON rate.method = o.method
+        WHERE (r.key IS NULL OR o.key IS NULL OR r.amount <> o.amount OR r.currency <> o.currency
+               OR r.state <> 'succeeded' OR {fee})
+          AND (COALESCE(r.key, o.key) > %s OR (COALESCE(r.key, o.key) = %s AND COALESCE(r.line, 0) > %s))
+        ORDER BY k, l LIMIT {PAGE}
+    """  # noqa: S608 - names of our own, values as parameters
+    return sql, [*rate_values, scope.bill.pk, *window_values, last[0], last[0], last[1]]
+
+
+def _bound(moment: datetime) -> Any:
+    return moment if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(moment)
+
+
+class _memory_for_joins:
+    """On PostgreSQL a short transaction in which a join of a million rows stays in memory."""
+
+    def __enter__(self) -> None:
+        self.block = transaction.atomic() if connection.vendor == "postgresql" else None
+        if self.block is not None:
+            self.block.__enter__()
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL work_mem = '128MB'")
+
+    def __exit__(self, *exc: Any) -> None:
+        if self.block is not None:
+            self.block.__exit__(*exc)
+
+
+def _judged(scope: Scope, side: Side, candidates: list[_Candidate]) -> list[Difference]:
+    theirs = rows_by_line(scope.bill, [c.line for c in candidates if c.line])
+    ours = side.of_ids([c.record_id for c in candidates if c.record_id is not None], scope.rates)
+    alone = [ours[c.record_id] for c in candidates if c.record_id is not None and not c.line]
+    elsewhere = rows_by_key(scope.account.pk, side, alone)
+    strangers = [theirs[c.line] for c in candidates if c.record_id is None]
+    known = side.of_rows(scope.account.pk, strangers, scope.rates)
+    found = []
+    for candidate in candidates:
+        row = theirs.get(candidate.line) if candidate.line else None
+        mine = ours.get(candidate.record_id) if candidate.record_id is not None else None
+        if row is None and mine is not None:
+            row = elsewhere.get(mine.key)
+        if mine is None and row is not None:
+            mine = known.get(row.key)
+        kind = judge(mine, row)
+        if kind is not None:
+            found.append(Difference(side, kind, mine, row))
+    return found
+
+
+def rows_by_line(bill: Bill, lines: Collection[int]) -> dict[int, Theirs]:
+    """A bill's rows by line."""
+    rows = BillRow.objects.filter(bill_id=bill.pk, line__in=lines)
+    return {row.line: theirs_of(row) for row in rows}
+
+
+def rows_by_key(account_id: int, side: Side, ours: Collection[Ours]) -> dict[str, Theirs]:
+    """The rows of any usable bill that name these, by our key. A row of money that moved wins over others."""
+    own = {f"#{item.channel_trade_no}": item.key for item in ours if item.channel_trade_no}
+    keys = {item.key for item in ours} | own.keys()
+    usable = BillRow.objects.filter(bill__state__in=USABLE_BILL_STATES, bill__kind="trade")
+    rows = usable.filter(account_id=account_id, kind=side.row_kind, key__in=keys) if keys else ()
+    found: dict[str, Theirs] = {}
+    for row in sorted(rows, key=lambda row: (row.state == "succeeded", row.occurred_at)):
+        found[own.get(row.key, row.key)] = theirs_of(row)
+    return found
+
+
+def theirs_of(row: BillRow) -> Theirs:
+    return Theirs(
+        key=row.key, amount=row.amount, currency=row.currency, state=row.state, fee=row.fee, bill_id=row.bill_id,
+        line=row.line, at=row.occurred_at, order_no=row.order_no, channel_trade_no=row.channel_trade_no,
+        refund_no=row.refund_no, channel_refund_no=row.channel_refund_no, channel_state=row.channel_state,
+    )  # fmt: skip
