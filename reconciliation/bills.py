@@ -227,7 +227,7 @@ def _read(bill: Bill, progress: Progress | None) -> tuple[int, Totals]:
     for chunk in loading.in_chunks(_rows(bill), PORTION):
         with transaction.atomic():
             _still_ours(bill)
-            loading.write_rows(loading.row_values(bill, totals.add(row)) for row in chunk)
+            loading.add_rows(loading.row_values(bill, totals.add(row)) for row in chunk)
             count += len(chunk)
             Bill.objects.filter(pk=bill.pk).update(
                 rows_read=count, next_import_at=timezone.now() + timedelta(seconds=LEASE_SECONDS)

@@ -7,29 +7,22 @@ the case looks again afterwards.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from merchants.models import App, User
+from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.models import Event
-from paycenter.schedules import delay_for
 from paycenter.staff.tenancy import actor_of
-from paycenter.times import iso
 from paycenter.transitions import advance, lock, record_event, save_changed
+from reconciliation import recording
 from reconciliation.matching import Difference, Scope
-from reconciliation.models import Case, CaseKind, CaseOutcome
-from reconciliation.rules import Ours, Theirs, unexplained
+from reconciliation.models import Case, CaseOutcome
+from reconciliation.recording import SYSTEM, Name, evidence
 from reconciliation.states import CaseState
 
-SYSTEM = "system:reconciliation"
-# Differences that the channel's live answer can settle or prove.
-ASKABLE = (CaseKind.STATUS, CaseKind.MISSING_AT_CHANNEL, CaseKind.AMOUNT, CaseKind.CURRENCY)
 _FINISHING = ("outcome", "reason", "closed_by", "finished_at", "next_ask_at")
 
 
@@ -44,22 +37,18 @@ def cases_record(scope: Scope, found: Sequence[Difference]) -> int:
         known = {
             (case.subject, case.key, case.kind): case
             for case in Case.objects.select_for_update().filter(
-                account=scope.account, key__in={difference.key for difference in found}
+                account=scope.account, key__in={difference.key[:72] for difference in found}
             )
         }
-        fresh: dict[tuple[str, str, str], Case] = {}
+        fresh: dict[Name, Difference] = {}
         for difference in found:
             name = (difference.side.subject.value, difference.key[:72], difference.kind.value)
             if name not in known:
-                fresh.setdefault(name, _case_of(scope, difference))
+                fresh.setdefault(name, difference)
             elif known[name].state == CaseState.SETTLED:
                 _reopen_settled(scope, known[name], difference)
-        apps = App.objects.in_bulk({case.app_id for case in fresh.values() if case.app_id})
-        for case in fresh.values():
-            case.app = apps.get(case.app_id) if case.app_id else None
-        made = Case.objects.bulk_create(fresh.values())
-        Event.objects.bulk_create([_opened_event(case) for case in made])
-    return len(made)
+        recording.write(scope, fresh)
+    return len(fresh)
 
 
 def case_settle(case: Case, outcome: CaseOutcome, *, actor: str = SYSTEM, reason: str = "") -> None:
@@ -188,55 +177,4 @@ def _reopen_settled(scope: Scope, case: Case, difference: Difference) -> None:
 
 
 def _askable(case: Case) -> bool:
-    return case.kind in ASKABLE and (case.attempt_id is not None or case.record_id is not None)
-
-
-def _case_of(scope: Scope, difference: Difference) -> Case:
-    ours, theirs, kind = difference.ours, difference.theirs, difference.kind
-    carry = timedelta(days=settings.RECONCILIATION_CARRY_DAYS)
-    carried = kind == CaseKind.MISSING_AT_CHANNEL and carry > timedelta(0)
-    side = ours or theirs
-    assert side is not None  # noqa: S101 - a difference has at least one side
-    numbers = ours.numbers if ours is not None else {}
-    case = Case(
-        account=scope.account, app_id=numbers.get("app_id"), day=scope.day, subject=difference.side.subject,
-        kind=kind, key=difference.key[:72], bill_id=theirs.bill_id if theirs else None,
-        line=theirs.line if theirs else None, attempt_id=numbers.get("attempt_id"),
-        record_id=ours.record_id if ours is not None else None, trade_no=numbers.get("trade_no", ""),
-        attempt_no=numbers.get("attempt_no", ""), refund_no=numbers.get("refund_no", ""),
-        our_amount=ours.amount if ours else None, channel_amount=theirs.amount if theirs else None,
-        currency=side.currency, difference=unexplained(kind, ours, theirs), evidence=evidence(ours, theirs),
-        carry_until=scope.day + carry if carried else None, opened_at=timezone.now(),
-        state=CaseState.CARRIED if carried else CaseState.OPEN,
-    )  # fmt: skip
-    case.next_ask_at = timezone.now() + timedelta(seconds=delay_for("case", 0) or 0) if _askable(case) else None
-    return case
-
-
-def evidence(ours: Ours | None, theirs: Theirs | None) -> dict[str, Any]:
-    """Both sides as they stood, for people to compare."""
-    found: dict[str, Any] = {"ours": None, "theirs": None}
-    if ours is not None:
-        found["ours"] = {
-            "amount": ours.amount, "currency": ours.currency, "state": ours.state, "at": iso(ours.at), "fee": ours.fee,
-            "method": ours.method, "channel_trade_no": ours.channel_trade_no, "order_no": ours.key,
-        }  # fmt: skip
-    if theirs is not None:
-        found["theirs"] = {
-            "amount": theirs.amount, "currency": theirs.currency, "state": theirs.state, "at": iso(theirs.at),
-            "fee": theirs.fee, "channel_trade_no": theirs.channel_trade_no, "line": theirs.line,
-            "order_no": theirs.order_no, "refund_no": theirs.refund_no, "channel_refund_no": theirs.channel_refund_no,
-            "channel_state": theirs.channel_state,
-        }  # fmt: skip
-    return found
-
-
-def _opened_event(case: Case) -> Event:
-    """As `record_event` writes it, for many at once."""
-    fields = case.event_fields()
-    carried = case.state == CaseState.CARRIED
-    return Event(
-        type="case.carried" if carried else "case.opened", actor=SYSTEM, object_type="case", object_id=case.pk,
-        created_at=case.opened_at, to_state=str(case.state), **fields,
-    )  # fmt: skip
-
+    return case.kind in recording.ASKABLE and case.record_id is not None

@@ -46,9 +46,10 @@ class Rate:
 
 
 def fee_sql(amount: str, rate: str) -> str:
-    """SQL of `Rate.fee` for the column `amount` and a row `rate` of `rates_sql`; NULL where there is no rate."""
-    whole, rest = f"({amount} * {rate}.ppm / {MILLION})", f"({amount} * {rate}.ppm % {MILLION})"
-    tie = f"{rate}.even = 1 AND {rest} = {MILLION // 2} AND {whole} % 2 = 1"
+    """SQL of `Rate.fee` for the column `amount` and a row `rate` of `rates_sql`; NULL where there is no rate.
+    Percent signs are doubled, as in every statement with parameters."""
+    whole, rest = f"({amount} * {rate}.ppm / {MILLION})", f"({amount} * {rate}.ppm %% {MILLION})"
+    tie = f"{rate}.even = 1 AND {rest} = {MILLION // 2} AND {whole} %% 2 = 1"
     charged = f"({whole} + CASE WHEN {rest} >= {rate}.up_from OR ({tie}) THEN 1 ELSE 0 END + {rate}.fixed)"
     floored = f"CASE WHEN {charged} < {rate}.least THEN {rate}.least ELSE {charged} END"
     return f"CASE WHEN {floored} > {rate}.most THEN {rate}.most ELSE {floored} END"

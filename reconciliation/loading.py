@@ -1,4 +1,4 @@
-"""Writing a bill's rows in bulk: COPY on PostgreSQL, many at a time elsewhere."""
+"""A bill's rows in the database: written in bulk, summed up on the way, looked through for repetitions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db import connection
 
 from channels.base.bills import BillRow as ChannelRow
 from channels.base.bills import BillRowKind, BillRowState
+from reconciliation.bulk import write_rows
 from reconciliation.models import Bill
 
 T = TypeVar("T")
@@ -61,20 +62,9 @@ def row_values(bill: Bill, row: ChannelRow) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def write_rows(rows: Iterable[tuple[Any, ...]]) -> None:
+def add_rows(rows: Iterable[tuple[Any, ...]]) -> None:
     """Append rows of `row_values`. Must run inside the caller's transaction."""
-    names = ", ".join(COLUMNS)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {TABLE} ({names}) FROM STDIN") as copy:
-                for row in rows:
-                    copy.write_row(row)
-            return
-        places = ", ".join(["%s"] * len(COLUMNS))
-        adapt = connection.ops.adapt_datetimefield_value
-        when = COLUMNS.index("occurred_at")
-        adapted = [(*row[:when], adapt(row[when]), *row[when + 1 :]) for row in rows]
-        cursor.executemany(f"INSERT INTO {TABLE} ({names}) VALUES ({places})", adapted)  # noqa: S608
+    write_rows(TABLE, COLUMNS, rows)
 
 
 def forget_rows(bill_id: int) -> None:

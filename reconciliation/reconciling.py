@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from channels.base.bills import BillKind
 from paycenter.transitions import record_event
-from reconciliation.cases import SYSTEM, cases_record
+from reconciliation.cases import cases_record
 from reconciliation.days import rule_of
 from reconciliation.matching import Scope, differences
 from reconciliation.models import Bill, ReconciliationDay
+from reconciliation.recording import SYSTEM
 from reconciliation.reviewing import cases_review
 from reconciliation.settlement.rates import rates_of
 from reconciliation.sides import Side, sides
@@ -35,7 +36,7 @@ def day_match(*, day_id: int, actor: str = SYSTEM, progress: Progress | None = N
     if bill is None:
         ReconciliationDay.objects.filter(pk=day.pk).update(next_match_at=None)
         return None
-    scope = _scope(day, bill)
+    began, scope = timezone.now(), _scope(day, bill)
     new = seen = 0
     for side in sides():
         for portion in differences(scope, side):
@@ -43,7 +44,7 @@ def day_match(*, day_id: int, actor: str = SYSTEM, progress: Progress | None = N
             seen += len(portion)
             if progress is not None:
                 progress(seen)
-    new += cases_record(scope, cases_review(day.account, reached=day.day))
+    new += cases_record(scope, cases_review(day.account, reached=day.day, before=began))
     _finish(day, bill, scope, new, actor)
     return new
 

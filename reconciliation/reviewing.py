@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -16,10 +16,11 @@ from notifications.alerts import alert
 from paycenter.schedules import delay_for
 from paycenter.times import iso
 from paycenter.transitions import record_event, save_changed
-from reconciliation.cases import SYSTEM, case_age, case_settle
+from reconciliation.cases import case_age, case_settle
 from reconciliation.fees import Rate
 from reconciliation.matching import Difference, rows_by_key, theirs_of
 from reconciliation.models import BillRow, Case, CaseKind, CaseOutcome, Subject
+from reconciliation.recording import SYSTEM
 from reconciliation.rules import Ours, Theirs, judge
 from reconciliation.settlement.rates import rates_of
 from reconciliation.sides import Side, sides
@@ -30,13 +31,14 @@ PORTION = 500
 _UNKNOWN_TO_THE_CHANNEL = (PaymentState.NOT_FOUND, PaymentState.UNPAID, PaymentState.CLOSED, PaymentState.FAILED)
 
 
-def cases_review(account: PaymentAccount, *, reached: date | None = None) -> list[Difference]:
+def cases_review(account: PaymentAccount, *, reached: date, before: datetime) -> list[Difference]:
     """Settle the account's live cases whose sides agree now, and open those carried until `reached` or earlier.
+    Cases found since `before` were just looked at.
 
     Answers differences that became others (a late row with another amount), to be recorded anew.
     """
     changed: list[Difference] = []
-    live = Case.objects.filter(account=account, state__in=LIVE_CASE_STATES).order_by("pk")
+    live = Case.objects.filter(account=account, state__in=LIVE_CASE_STATES, opened_at__lt=before).order_by("pk")
     ids = list(live.values_list("pk", flat=True))
     for start in range(0, len(ids), PORTION):
         with transaction.atomic():
@@ -98,7 +100,7 @@ def _rows_of(cases: Sequence[Case]) -> dict[int, Theirs]:
         line__in={line for _bill, line in placed},
     )  # fmt: skip
     keys = {case.pk: case.key for case in cases}
-    found = {placed[row.bill_id, row.line]: theirs_of(row) for row in rows if (row.bill_id, row.line) in placed}
+    found = {placed[row.bill_id, row.line]: row for row in theirs_of(rows) if (row.bill_id, row.line) in placed}
     return {pk: row for pk, row in found.items() if row.key == keys[pk] or row.key.startswith("#")}
 
 

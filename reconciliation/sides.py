@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
+
+from django.db.models import QuerySet
 
 from reconciliation.fees import Rate
 from reconciliation.models import Subject
@@ -51,38 +53,42 @@ class Payments(Side):
 
     def of_rows(self, account_id: int, rows: Collection[Theirs], rates: Mapping[str, Rate]) -> Keyed:
         mine = Attempt.objects.filter(account_id=account_id)
-        by_order = _loaded(mine.filter(channel_order_no__in={row.order_no for row in rows if row.order_no}))
-        by_key = {attempt.order_day + attempt.channel_order_no: attempt for attempt in by_order}
+        by_order = _read(mine.filter(channel_order_no__in={row.order_no for row in rows if row.order_no}), rates)
+        by_key = {ours.key: ours for ours in by_order}
         bare = {row.channel_trade_no for row in rows if not row.order_no and row.channel_trade_no}
-        by_number = {a.channel_trade_no: a for a in _loaded(mine.filter(channel_trade_no__in=bare))} if bare else {}
+        by_own = _read(mine.filter(channel_trade_no__in=bare), rates) if bare else []
+        by_number = {ours.channel_trade_no: ours for ours in by_own}
         found = ((row.key, by_key.get(row.key) or by_number.get(row.channel_trade_no)) for row in rows)
-        return {key: _attempt_side(attempt, rates) for key, attempt in found if attempt is not None}
+        return {key: ours for key, ours in found if ours is not None}
 
     def of_ids(self, ids: Collection[int], rates: Mapping[str, Rate]) -> dict[int, Ours]:
-        return {a.pk: _attempt_side(a, rates) for a in _loaded(Attempt.objects.filter(pk__in=ids))}
+        return {ours.record_id: ours for ours in _read(Attempt.objects.filter(pk__in=ids), rates)}
 
 
-def _loaded(attempts: Any) -> Iterable[Attempt]:
-    return attempts.select_related("trade").only(  # type: ignore[no-any-return]
-        "attempt_no", "account_id", "method", "channel_order_no", "order_day", "amount", "currency", "state",
-        "channel_trade_no", "paid_amount", "paid_currency", "paid_at", "created_at", "trade__trade_no",
-        "trade__app_id", "trade__app_order_no", "trade__settled_attempt_id",
-    )  # fmt: skip
+# What is read of an attempt, without a model instance each.
+_COLUMNS = (
+    "pk", "attempt_no", "method", "channel_order_no", "order_day", "amount", "currency", "state", "channel_trade_no",
+    "paid_amount", "paid_currency", "paid_at", "created_at", "trade__trade_no", "trade__app_id", "trade__app_order_no",
+)  # fmt: skip
 
 
-def _attempt_side(attempt: Attempt, rates: Mapping[str, Rate]) -> Ours:
-    succeeded = attempt.state == AttemptState.SUCCEEDED
-    amount = attempt.paid_amount if succeeded and attempt.paid_amount is not None else attempt.amount
-    rate = rates.get(attempt.method)
+def _read(attempts: QuerySet[Attempt], rates: Mapping[str, Rate]) -> list[Ours]:
+    return [_attempt_side(found, rates) for found in attempts.values(*_COLUMNS)]
+
+
+def _attempt_side(found: Mapping[str, Any], rates: Mapping[str, Rate]) -> Ours:
+    succeeded = found["state"] == AttemptState.SUCCEEDED
+    amount = found["paid_amount"] if succeeded and found["paid_amount"] is not None else found["amount"]
+    rate = rates.get(found["method"])
     return Ours(
-        key=attempt.order_day + attempt.channel_order_no, amount=amount,
-        currency=attempt.paid_currency if succeeded else attempt.currency, succeeded=succeeded,
-        fee=rate.fee(amount) if rate is not None and succeeded else None, record_id=attempt.pk,
-        method=attempt.method, state=str(attempt.state), at=attempt.paid_at or attempt.created_at,
-        channel_trade_no=attempt.channel_trade_no or "",
+        key=found["order_day"] + found["channel_order_no"], amount=amount,
+        currency=found["paid_currency"] if succeeded else found["currency"], succeeded=succeeded,
+        fee=rate.fee(amount) if rate is not None and succeeded else None, record_id=found["pk"],
+        method=found["method"], state=str(found["state"]), at=found["paid_at"] or found["created_at"],
+        channel_trade_no=found["channel_trade_no"] or "",
         numbers={
-            "trade_no": attempt.trade.trade_no, "attempt_no": attempt.attempt_no, "app_id": attempt.trade.app_id,
-            "app_order_no": attempt.trade.app_order_no, "attempt_id": attempt.pk,
+            "trade_no": found["trade__trade_no"], "attempt_no": found["attempt_no"], "app_id": found["trade__app_id"],
+            "app_order_no": found["trade__app_order_no"], "attempt_id": found["pk"],
         },
     )  # fmt: skip
 

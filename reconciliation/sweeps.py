@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from paycenter.claims import claim_due
 from reconciliation.bills import LEASE_SECONDS, Overtaken, bill_fetch, bill_import
-from reconciliation.cases import SYSTEM
 from reconciliation.models import Bill, Case, ReconciliationDay
 from reconciliation.reconciling import day_match
+from reconciliation.recording import SYSTEM
 from reconciliation.reviewing import case_ask
 
 log = structlog.get_logger(__name__)

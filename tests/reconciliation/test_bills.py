@@ -169,7 +169,7 @@ def test_another_file_for_an_imported_day_needs_a_word(world: World, published: 
 def test_a_reader_that_died_is_followed_by_another(world: World, published: Any, paid: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(center, "PORTION", 1)
     rows = [row_of(paid()), row_of(paid())]
-    real = loading.write_rows
+    real = loading.add_rows
     calls = iter([real, None])
 
     def dies(found: Any) -> None:
@@ -178,11 +178,11 @@ def test_a_reader_that_died_is_followed_by_another(world: World, published: Any,
             raise MemoryError
         work(found)
 
-    monkeypatch.setattr(loading, "write_rows", dies)
+    monkeypatch.setattr(loading, "add_rows", dies)
     with pytest.raises(MemoryError):
         take_in(world, rows)
     assert Bill.objects.get().state == "importing"
-    monkeypatch.setattr(loading, "write_rows", real)
+    monkeypatch.setattr(loading, "add_rows", real)
     assert sweeps.bills_import_due() == 0  # the dead one's lease
     Bill.objects.update(next_import_at=datetime.now(UTC))
     assert sweeps.bills_import_due() == 1

@@ -31,7 +31,7 @@ def whole_match(world: World) -> dict[str, str]:
     """The plain matcher over everything there is."""
     side, rates = Payments(), rates_of(world.account, DAY)
     ours = side.of_ids(list(Attempt.objects.values_list("pk", flat=True)), rates)
-    rows = [matching.theirs_of(row) for row in BillRow.objects.all()]
+    rows = matching.theirs_of(BillRow.objects.all())
     by_own = {f"#{one.channel_trade_no}": one.key for one in ours.values()}
     named = [type(row)(**{**_fields(row), "key": by_own.get(row.key, row.key)}) for row in rows]
     return {key: kind.value for key, kind in match(_looked_at(ours.values(), named), named).items()}
