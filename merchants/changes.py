@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -25,6 +26,29 @@ from merchants.services import account_update_config, new_hmac_secret, new_webho
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
 from paycenter.transitions import advance, lock, record_event
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeKind:
+    """A change of a record that this part of the center does not know (a refund policy).
+
+    `apply(app, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
+    more. `version_of(app, scope)` is a text of at most 64 characters that changes when the record does.
+    """
+
+    code: str
+    apply: Callable[[App, Mapping[str, Any], str], None]
+    version_of: Callable[[App, str], str]
+
+
+_kinds: dict[str, ChangeKind] = {}
+
+
+def change_kind(kind: ChangeKind) -> ChangeKind:
+    """Register a kind of change; its label is in `ChangeRequest.Kind`."""
+    _kinds[ChangeRequest.Kind(kind.code)] = kind
+    return kind
+
 
 ADDRESS_FIELDS = ("notify_url", "return_url", "allowed_ips")
 Kind = ChangeRequest.Kind
@@ -94,6 +118,16 @@ def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: st
     )  # fmt: skip
 
 
+def change_request(
+    *, kind: str, app: App, scope: str, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
+    after: dict[str, Any],
+) -> ChangeRequest:  # fmt: skip
+    """Ask for a change of a registered kind (see ChangeKind). Must run inside `atomic`; raises TransitionRefused
+    when nothing would change or another request about the same record is pending."""
+    return _request(kind, lock(App, pk=app.pk), user=user, reason=reason, payload=payload, before=before, after=after,
+                    scope=scope)  # fmt: skip
+
+
 def fingerprint(pem: str) -> str:
     """SHA-256 of a public key's text, short enough to compare by eye."""
     digest = hashlib.sha256(pem.strip().encode()).hexdigest()[:32]
@@ -102,16 +136,17 @@ def fingerprint(pem: str) -> str:
 
 def _request(
     kind: str, target: App | PaymentAccount, *, user: User, reason: str, payload: dict[str, Any],
-    before: dict[str, Any], after: dict[str, Any],
+    before: dict[str, Any], after: dict[str, Any], scope: str = "",
 ) -> ChangeRequest:  # fmt: skip
     if not after:
         raise TransitionRefused(_("Nothing was changed."))
     field = "account" if isinstance(target, PaymentAccount) else "app"
-    if ChangeRequest.objects.filter(**{field: target}, kind=kind, state=ChangeState.PENDING).exists():
+    pending = ChangeRequest.objects.filter(**{field: target}, kind=kind, scope=scope, state=ChangeState.PENDING)
+    if pending.exists():
         raise TransitionRefused(_("Another change of this kind is waiting to be confirmed."))
     request = ChangeRequest(
         kind=kind, reason=reason, requested_by=user, requested_at=timezone.now(), before=before, after=after,
-        base_version=_version_of(kind, target), **{field: target},
+        base_version=_version_of(kind, target, scope), scope=scope, **{field: target},
     )  # fmt: skip
     request.payload = payload
     request.save()
@@ -119,10 +154,12 @@ def _request(
     return request
 
 
-def _version_of(kind: str, target: App | PaymentAccount) -> str:
+def _version_of(kind: str, target: App | PaymentAccount, scope: str) -> str:
     """Changes when what the request was compared with changes."""
     if isinstance(target, PaymentAccount):
         return str(target.config_version)
+    if kind in _kinds:
+        return _kinds[kind].version_of(target, scope)
     if kind == Kind.APP_ADDRESSES:
         text = json.dumps([getattr(target, n) for n in ADDRESS_FIELDS])
     elif kind == Kind.APP_WEBHOOK:
@@ -140,9 +177,10 @@ def change_confirm(*, change: ChangeRequest, user: User, comment: str = "") -> C
     when the record changed after the request; ChannelConfigInvalid when the parameters expired meanwhile."""
     locked = _decidable(change, user)
     target = _locked_target(locked)
-    if _version_of(locked.kind, target) != locked.base_version:
+    if _version_of(locked.kind, target, locked.scope) != locked.base_version:
         raise TransitionRefused(_("The record changed after this request was made; reject it and ask again."))
-    _APPLY[locked.kind](target, locked.payload, _actor(user))
+    apply = _kinds[locked.kind].apply if locked.kind in _kinds else _APPLY[locked.kind]
+    apply(target, locked.payload, _actor(user))
     return _decide(locked, "confirm", user, comment)
 
 

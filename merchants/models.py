@@ -234,7 +234,8 @@ class User(AbstractUser):
 
 
 class ChangeRequest(ChangeStates, models.Model):
-    """A change that opens doors, waiting for a second person. Exactly one of `account` and `app` is set.
+    """A change that opens doors or moves money, waiting for a second person. Exactly one of `account` and
+    `app` is set; `scope` tells which of an app's records it is about, where an app has several of the kind.
 
     `payload` is what to store once it is confirmed, encrypted; `before` and `after` are what people
     compare, with secrets masked. `base_version` tells whether the record changed in the meantime.
@@ -246,6 +247,7 @@ class ChangeRequest(ChangeStates, models.Model):
         APP_HMAC = "app_hmac", _("new HMAC secret")
         APP_RSA = "app_rsa", _("new RSA public key")
         APP_WEBHOOK = "app_webhook", _("new webhook secret")
+        REFUND_POLICY = "refund_policy", _("refund policy")
 
     kind = models.CharField(_("change"), max_length=16, choices=Kind)
     account = models.ForeignKey(
@@ -255,6 +257,7 @@ class ChangeRequest(ChangeStates, models.Model):
     state = FSMField(
         _("state"), choices=ChangeState.choices, default=ChangeState.PENDING, protected=True, editable=False
     )
+    scope = models.CharField(max_length=64, blank=True, default="", editable=False)
     payload = EncryptedJSONField(default=dict, editable=False)
     before = models.JSONField(_("before"), default=dict)
     after = models.JSONField(_("after"), default=dict)
@@ -287,7 +290,7 @@ class ChangeRequest(ChangeStates, models.Model):
                 name="changerequest_account_pending",
             ),
             models.UniqueConstraint(
-                fields=["app", "kind"], condition=Q(state="pending", app__isnull=False),
+                fields=["app", "kind", "scope"], condition=Q(state="pending", app__isnull=False),
                 name="changerequest_app_pending",
             ),
         ]  # fmt: skip

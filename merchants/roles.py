@@ -16,7 +16,9 @@ _CONFIGURATION = (
     "merchants.merchant", "merchants.app", "merchants.paymentaccount", "merchants.cashiermethod",
     "cashier.printedcode",
 )  # fmt: skip
-_MONEY = ("trades.trade", "trades.attempt", "trades.abnormalpayment", "trades.contract")
+_MONEY = (
+    "trades.trade", "trades.attempt", "trades.abnormalpayment", "trades.contract", "refunds.refund",
+)  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
@@ -36,23 +38,29 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
+        | _perms("view change", ("refunds.refundpolicy",))
     ),
     Role.FINANCE: frozenset(
         _perms("view", ("merchants.merchant", "merchants.app", "merchants.paymentaccount", *_MONEY))
         | _perms("view", (*_NOTICES, *_RECORDS))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("view confirm", ("merchants.changerequest",))
+        | _perms("add change approve send", ("refunds.refund",))
+        | _perms("view change", ("refunds.refundpolicy",))
+        | _perms("accept", ("trades.abnormalpayment",))
     ),
     Role.SERVICE: frozenset(
         _perms("view", ("merchants.merchant", "merchants.app", *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", ("trades.channelhealth",))
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
+        | _perms("add", ("refunds.refund",))
     ),
     Role.AUDITOR: frozenset(
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
+        | _perms("view", ("refunds.refundpolicy",))
     ),
     Role.MERCHANT: frozenset(_perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY))),
     Role.APP: frozenset(

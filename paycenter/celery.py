@@ -55,6 +55,10 @@ app.conf.update(
         "query due attempts": every("trades.tasks.query_due", 1),
         "close superseded attempts": every("trades.tasks.close_superseded", 1),
         "query due contracts": every("trades.tasks.query_contracts", 2),
+        "send due refunds": every("refunds.tasks.send_due", 1),
+        "query due refunds": every("refunds.tasks.query_due", 1),
+        "void old approvals": every("refunds.tasks.expire_approvals", 30),
+        "apply policies to stray money": every("refunds.tasks.apply_policies", 2),
         "probe shed channels": every("trades.tasks.probe_channels", 2),
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),
@@ -70,7 +74,9 @@ app.conf.update(
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )
-app.autodiscover_tasks(["paycenter", "merchants", "notifications", "trades", "cashier", "reconciliation"])
+app.autodiscover_tasks(
+    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation"]
+)
 
 
 @setup_logging.connect

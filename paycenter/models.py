@@ -94,7 +94,8 @@ class Exchange(models.Model):
 class RetrySchedule(models.Model):
     """Delays in seconds that an operator can change: first delay, then each next one.
 
-    `name` is `query` or `query:<provider>` (payments without a notification), `delivery` (telling apps).
+    `name` is `query` or `query:<provider>` (payments without a notification), `refund_query`, `refund_send` (the
+    same of refunds), `delivery` (telling apps).
     """
 
     name = models.CharField(_("name"), max_length=48, unique=True)

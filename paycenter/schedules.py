@@ -32,6 +32,9 @@ class Schedule:
 DEFAULTS: Mapping[str, Schedule] = {
     "query": Schedule((5, 10, 30, 60, 120, 300, 600, 1800), repeat_last=True),
     "query:wechat": Schedule((5, 30, 60, 180, 300, 600, 1800), repeat_last=True),
+    # Refunds: asked about after sending, and tried again while the channel gives no word about the payment.
+    "refund_query": Schedule((2, 5, 10, 30, 60, 300, 600, 1800, _HOUR), repeat_last=True),
+    "refund_send": Schedule((0, 5, 15, 60, 300, 900, 1800), repeat_last=True),
     # The first try follows the commit at once; its 0 stands for that.
     "delivery": Schedule(
         (0, 5, 10, 30, 60, 120, 300, 600, 1800, _HOUR, 2 * _HOUR, 6 * _HOUR, 6 * _HOUR, 6 * _HOUR,

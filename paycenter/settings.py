@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "merchants",
     "notifications",
     "trades",
+    "refunds",
     "cashier",
     "reconciliation",
 ]

@@ -18,9 +18,10 @@ from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import advance, lock, record_event, save_changed
 from reconciliation import recording
+from reconciliation.actors import SYSTEM
 from reconciliation.matching import Difference, Scope
 from reconciliation.models import Case, CaseOutcome
-from reconciliation.recording import SYSTEM, Name, evidence
+from reconciliation.recording import Name, evidence
 from reconciliation.states import CaseState
 
 _FINISHING = ("outcome", "reason", "closed_by", "finished_at", "next_ask_at")

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from merchants.models import PaymentAccount
+from reconciliation.actors import SYSTEM
 from reconciliation.fees import Rate, fee_sql, rates_sql
 from reconciliation.models import Bill, BillRow, CaseKind
 from reconciliation.rules import Ours, Theirs, judge
@@ -136,7 +137,8 @@ def _judged(scope: Scope, side: Side, candidates: list[_Candidate]) -> list[Diff
         if mine is None and row is not None:
             mine = known.get(row.key)
         kind = judge(mine, row)
-        if kind is not None:
+        explained = kind == CaseKind.MISSING_HERE and row is not None and side.explain(scope.account.pk, row, SYSTEM)
+        if kind is not None and not explained:
             found.append(Difference(side, kind, mine, row))
     return found
 
@@ -160,7 +162,7 @@ def rows_by_line(bill: Bill, lines: Collection[int]) -> dict[int, Theirs]:
 
 def rows_by_key(account_id: int, side: Side, ours: Collection[Ours]) -> dict[str, Theirs]:
     """The rows of any usable bill that name these, by our key. A row of money that moved wins over others."""
-    own = {f"#{item.channel_trade_no}": item.key for item in ours if item.channel_trade_no}
+    own = {f"#{side.own_number(item)}": item.key for item in ours}
     keys = {item.key for item in ours} | own.keys()
     if not keys:
         return {}

@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from channels.base.bills import BillKind
 from paycenter.transitions import record_event
+from reconciliation.actors import SYSTEM
 from reconciliation.cases import cases_record
 from reconciliation.days import rule_of
 from reconciliation.matching import Scope, differences
 from reconciliation.models import Bill, ReconciliationDay
-from reconciliation.recording import SYSTEM
 from reconciliation.reviewing import cases_review
 from reconciliation.settlement.rates import rates_of
 from reconciliation.sides import Side, sides

@@ -12,13 +12,13 @@ from django.utils import timezone
 
 from merchants.models import App
 from paycenter.times import iso
+from reconciliation.actors import SYSTEM
 from reconciliation.bulk import write_rows
 from reconciliation.matching import Difference, Scope
 from reconciliation.models import Case, CaseKind
 from reconciliation.rules import Ours, Theirs, unexplained
 from reconciliation.states import CaseState
 
-SYSTEM = "system:reconciliation"
 Name = tuple[str, str, str]  # subject, key, kind
 # Differences that the channel's live answer can settle or prove.
 ASKABLE = (CaseKind.STATUS, CaseKind.MISSING_AT_CHANNEL, CaseKind.AMOUNT, CaseKind.CURRENCY)

@@ -10,25 +10,22 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from channels.base import PaymentState, QueryResult
 from merchants.models import PaymentAccount
 from notifications.alerts import alert
 from paycenter.schedules import delay_for
 from paycenter.times import iso
 from paycenter.transitions import record_event, save_changed
+from reconciliation.actors import SYSTEM
 from reconciliation.cases import case_age, case_settle
 from reconciliation.fees import Rate
 from reconciliation.matching import Difference, rows_by_key, theirs_of
 from reconciliation.models import BillRow, Case, CaseKind, CaseOutcome, Subject
-from reconciliation.recording import SYSTEM
 from reconciliation.rules import Ours, Theirs, judge
 from reconciliation.settlement.rates import rates_of
-from reconciliation.sides import Side, sides
+from reconciliation.sides import Side, Word, sides
 from reconciliation.states import LIVE_CASE_STATES, USABLE_BILL_STATES, CaseState
-from trades.querying import attempt_query
 
 PORTION = 500
-_UNKNOWN_TO_THE_CHANNEL = (PaymentState.NOT_FOUND, PaymentState.UNPAID, PaymentState.CLOSED, PaymentState.FAILED)
 
 
 def cases_review(account: PaymentAccount, *, reached: date, before: datetime) -> list[Difference]:
@@ -106,30 +103,21 @@ def _rows_of(cases: Sequence[Case]) -> dict[int, Theirs]:
 
 # ---- asking the channel -------------------------------------------------------------------------------------
 def case_ask(case_id: int) -> None:
-    """Ask the channel about a case's payment through the normal path, keep its word, and look again.
+    """Ask the channel about a case through the normal path, keep its word, and look again.
 
-    A success that the channel does not know is told as a security matter: the notification may be forged.
+    A payment that the channel does not know is told as a security matter: its notification may be forged.
     Must not be called inside a transaction.
     """
-    case = Case.objects.select_related("account__merchant", "app", "attempt").get(pk=case_id)
-    if case.state not in LIVE_CASE_STATES or case.attempt_id is None or case.subject != Subject.PAYMENT:
+    case = Case.objects.select_related("account__merchant", "app").get(pk=case_id)
+    if case.state not in LIVE_CASE_STATES or case.record_id is None:
         Case.objects.filter(pk=case_id).update(next_ask_at=None)
         return
-    answer = attempt_query(attempt_id=case.attempt_id, actor=SYSTEM)
-    _keep_word(case, _word(answer))
-    if answer is not None and case.kind == CaseKind.MISSING_AT_CHANNEL and answer.state in _UNKNOWN_TO_THE_CHANNEL:
-        _alert_forged(case, answer)
+    side = next(side for side in sides() if side.subject == case.subject)
+    word = side.ask(case)
+    _keep_word(case, {**word.shown, "at": iso(timezone.now())})
+    if word.unknown and case.kind == CaseKind.MISSING_AT_CHANNEL and case.subject == Subject.PAYMENT:
+        _alert_forged(case, word)
     case_review(case_id)
-
-
-def _word(answer: QueryResult | None) -> dict[str, Any]:
-    if answer is None:
-        return {"state": "no_answer", "at": iso(timezone.now())}
-    return {
-        "state": answer.state.value, "channel_state": answer.channel_state, "at": iso(timezone.now()),
-        "amount": answer.amount.minor if answer.amount else None,
-        "currency": answer.amount.currency if answer.amount else None, "channel_trade_no": answer.channel_trade_no,
-    }  # fmt: skip
 
 
 def _keep_word(case: Case, word: dict[str, Any]) -> None:
@@ -146,7 +134,7 @@ def _keep_word(case: Case, word: dict[str, Any]) -> None:
         record_event(locked, "case.asked", actor=SYSTEM, detail=detail)
 
 
-def _alert_forged(case: Case, answer: QueryResult) -> None:
+def _alert_forged(case: Case, word: Word) -> None:
     with transaction.atomic():
         locked = Case.objects.select_for_update().get(pk=case.pk)
         locked.account, locked.app = case.account, case.app
@@ -159,6 +147,6 @@ def _alert_forged(case: Case, answer: QueryResult) -> None:
                 "Attempt %(attempt_no)s: neither in the bill of %(day)s nor known to the channel's query, which "
                 "answers %(word)s. The notification it was booked by may be forged. Do not deliver, and check the keys."
             ),
-            context={"attempt_no": case.attempt_no, "day": case.day.isoformat(), "word": answer.state.value},
+            context={"attempt_no": case.attempt_no, "day": case.day.isoformat(), "word": word.shown["state"]},
             merchant_no=case.account.merchant.merchant_no, trade_no=case.trade_no,
         )  # fmt: skip

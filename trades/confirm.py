@@ -180,7 +180,7 @@ def _open_abnormal(
     now = timezone.now()
     values = {
         "kind": kind, "amount": money.amount.minor, "currency": money.amount.currency,
-        "channel_trade_no": money.channel_trade_no, "paid_at": attempt.paid_at,
+        "channel_trade_no": money.channel_trade_no, "paid_at": attempt.paid_at, "next_policy_at": now,
     }  # fmt: skip
     if abnormal is None:
         abnormal = AbnormalPayment.objects.create(

@@ -15,12 +15,12 @@ from channels.base import InboundRequest, Notice, NoticeKind, PaymentState, Prov
 from merchants.channels import provider_of
 from notifications.alerts import alert
 from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, MalformedInbound
-from paycenter.transitions import record_event
 from paycenter.wakeup import wake
+from trades import refund_port
 from trades.calling import order_ref
 from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_record
 from trades.models import Attempt
-from trades.states import AttemptState, TradeState
+from trades.states import TradeState
 from trades.telling import trade_advance
 
 log = structlog.get_logger(__name__)
@@ -43,13 +43,23 @@ def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
     provider = provider_of(attempt.account)
     try:
         notice = _parsed(provider, request)
-        # Where a channel's numbers begin anew each day, yesterday's genuine notice is about another order.
-        if (notice.order_no, notice.order_day) != (attempt.channel_order_no, attempt.order_day):
-            raise IdentityMismatch("it names another order than its address")
+        _check_names(attempt, notice)
     except InboundRefused as exc:
         _refuse(attempt, exc)
         return provider.nack(refusal_word(exc))
     return _apply(attempt, notice, provider)
+
+
+def _check_names(attempt: Attempt, notice: Notice) -> None:
+    """Raises IdentityMismatch for a notice about another order than the attempt's."""
+    if notice.kind == NoticeKind.REFUND and not notice.order_no:
+        # A refund that names no order: the channel's number of the payment is what it names.
+        same = notice.channel_trade_no == attempt.channel_trade_no
+    else:
+        # Where a channel's numbers begin anew each day, yesterday's genuine notice is about another order.
+        same = (notice.order_no, notice.order_day) == (attempt.channel_order_no, attempt.order_day)
+    if not same:
+        raise IdentityMismatch("it names another order than its address")
 
 
 def _parsed(provider: Provider, request: InboundRequest) -> Notice:
@@ -68,8 +78,9 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
     match notice.kind:
         case NoticeKind.HINT:
             query_now(attempt)
+            refund_port.side().hint_received(attempt)
         case NoticeKind.REFUND:
-            _record_refund_notice(attempt, notice, actor)
+            refund_port.side().notice_received(attempt, notice, actor)
         case NoticeKind.PAYMENT if notice.state == PaymentState.PAID:
             money = MoneyArrived.of(notice)
             if money.amount == attempt.money:
@@ -86,31 +97,10 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
 
 
 def query_now(attempt: Attempt) -> None:
-    """Make a query due at once, also for an attempt that was closed: a channel that only hints may be
-    speaking of late money."""
-    changed = Attempt.objects.filter(pk=attempt.pk).exclude(state=AttemptState.SUCCEEDED).update(
-        next_query_at=timezone.now()
-    )
-    if changed:
-        transaction.on_commit(lambda: wake(QUERY_TASK))
-
-
-def _record_refund_notice(attempt: Attempt, notice: Notice, actor: str) -> None:
-    """A word about a refund that came to the payment's address: kept for the timeline, a person is told."""
-    detail = {
-        "refund_no": notice.refund_no or "", "channel_state": notice.channel_state,
-        "amount": notice.amount.minor if notice.amount else None,
-    }  # fmt: skip
-    with transaction.atomic():
-        _trade, locked = lock_attempt(attempt.pk)
-        record_event(locked, "attempt.refund_notice", actor=actor, detail=detail)
-        alert(
-            kind="refund", key=f"refund-notice:{attempt.attempt_no}:{notice.refund_no}",
-            title=gettext_noop("The channel reports a refund"),
-            text=gettext_noop("Attempt %(attempt_no)s: %(word)s"),
-            context={"attempt_no": attempt.attempt_no, "word": detail},
-            merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
-        )  # fmt: skip
+    """Make a query due at once, also for an attempt that is over: a channel that only hints may be speaking
+    of late money, or of money it gave back."""
+    Attempt.objects.filter(pk=attempt.pk).update(next_query_at=timezone.now())
+    transaction.on_commit(lambda: wake(QUERY_TASK))
 
 
 def _refuse(attempt: Attempt, exc: InboundRefused) -> None:

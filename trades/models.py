@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField
 
-from merchants.models import App, Merchant, PaymentAccount
+from merchants.models import App, Merchant, PaymentAccount, User
 from paycenter.crypto import EncryptedJSONField
 from paycenter.fields import ExactJSONField
 from paycenter.money import Money, scale_of
@@ -293,11 +293,17 @@ class AbnormalPayment(AbnormalStates, models.Model):
     external_refunded = models.BigIntegerField(_("refunded outside"), default=0)
     created_at = models.DateTimeField(_("recorded"))
     resolved_at = models.DateTimeField(_("resolved"), null=True)
+    next_policy_at = models.DateTimeField(null=True)  # the policy for such money has not been applied yet
+    acceptance_asked_by = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="+", verbose_name=_("acceptance asked by")
+    )
+    acceptance_reason = models.CharField(_("why it is accepted"), max_length=300, blank=True, default="")
     version = models.IntegerField(default=1)
 
     class Meta:
         verbose_name = _("abnormal payment")
         verbose_name_plural = _("abnormal payments")
+        permissions = [("accept_abnormalpayment", "Can ask for and confirm keeping abnormal money")]
         constraints = [
             models.UniqueConstraint(
                 fields=["attempt"], condition=~Q(state="void"), name="abnormal_one_per_attempt"
@@ -313,10 +319,22 @@ class AbnormalPayment(AbnormalStates, models.Model):
                 & Q(amount__gte=F("refunded_amount") + F("refunding_amount")),
             ),
         ]  # fmt: skip
-        indexes = [models.Index(fields=["state", "-id"], name="abnormal_state")]
+        indexes = [
+            models.Index(fields=["state", "-id"], name="abnormal_state"),
+            models.Index(
+                fields=["next_policy_at"], condition=Q(next_policy_at__isnull=False), name="abnormal_policy_due"
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.get_kind_display())
+
+    @property
+    def refundable_amount(self) -> int:
+        """What can still be given back; nothing unless the money is certain and unsettled."""
+        if self.state not in (AbnormalState.OPEN, AbnormalState.REFUNDING):
+            return 0
+        return max(0, self.amount - self.refunded_amount - self.refunding_amount - self.external_refunded)
 
     def event_fields(self) -> dict[str, Any]:
         return self.attempt.event_fields()

@@ -12,6 +12,7 @@ from channels.base import PaymentState, QueryResult
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.schedules import delay_for
 from paycenter.transitions import advance
+from trades import refund_port
 from trades.calling import call_channel, order_ref
 from trades.confirm import (
     MoneyArrived,
@@ -54,6 +55,8 @@ def answer_apply(*, attempt: Attempt, answer: QueryResult, actor: str, asked_at:
     """
     if answer.state == PaymentState.PAID:
         payment_confirm(attempt_id=attempt.pk, money=MoneyArrived.of(answer), actor=actor)
+        if answer.refunded is not None:
+            refund_port.side().sum_heard(attempt, answer.refunded, actor)
         return
     unverified_void(attempt_id=attempt.pk, actor=actor, asked_at=asked_at)
     if answer.state in (PaymentState.CLOSED, PaymentState.FAILED):

@@ -106,7 +106,7 @@ class AbnormalState(models.TextChoices):
 
 
 class AbnormalStates:
-    """unverified → open | void; open → refunding → refunded | accepted."""
+    """unverified → open | void; open ↔ refunding → refunded; open → accepted."""
 
     @transition(field="state", source=AbnormalState.UNVERIFIED, target=AbnormalState.OPEN)
     def open(self) -> None:
@@ -115,3 +115,19 @@ class AbnormalStates:
     @transition(field="state", source=AbnormalState.UNVERIFIED, target=AbnormalState.VOID)
     def void(self) -> None:
         """The channel's own answer says there is no such money."""
+
+    @transition(field="state", source=AbnormalState.OPEN, target=AbnormalState.REFUNDING)
+    def start_refunding(self) -> None:
+        """Some of it is on its way back, or about to be."""
+
+    @transition(field="state", source=AbnormalState.REFUNDING, target=AbnormalState.OPEN)
+    def open_again(self) -> None:
+        """Nothing is on its way back any more, and something is left."""
+
+    @transition(field="state", source=[AbnormalState.OPEN, AbnormalState.REFUNDING], target=AbnormalState.REFUNDED)
+    def finish_refunding(self) -> None:
+        """All of it was given back."""
+
+    @transition(field="state", source=AbnormalState.OPEN, target=AbnormalState.ACCEPTED)
+    def accept(self) -> None:
+        """It stays with the merchant: a second person or the policy said so."""

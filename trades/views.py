@@ -30,12 +30,12 @@ def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     attempt = attempt_for_address(method, attempt_no)
     if attempt is None:
         return HttpResponse("unknown address", status=404, content_type="text/plain")
-    inbound = _inbound(request)
+    inbound = inbound_request(request)
     if inbound is None:
         return HttpResponse("too large", status=413, content_type="text/plain")
     started = time.monotonic()
     reply = notify_receive(attempt=attempt, request=inbound)
-    _log("notify", attempt, request, inbound, reply, started)
+    log_inbound("notify", attempt, request, inbound, reply, started)
     return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
 
 
@@ -45,16 +45,16 @@ def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
 def payer_return(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     """The payer's browser comes back from the channel; on to the cashier or the app."""
     attempt = attempt_for_address(method, attempt_no)
-    inbound = _inbound(request)
+    inbound = inbound_request(request)
     if attempt is None or inbound is None:
         return render(request, "trades/return.html", {"problem": True}, status=404)
     started = time.monotonic()
     try:
         return_receive(attempt=attempt, request=inbound)
     except InboundRefused:
-        _log("return", attempt, request, inbound, Reply(status=400, body=b"refused"), started)
+        log_inbound("return", attempt, request, inbound, Reply(status=400, body=b"refused"), started)
         return render(request, "trades/return.html", {"problem": True}, status=400)
-    _log("return", attempt, request, inbound, Reply(status=303, body=b""), started)
+    log_inbound("return", attempt, request, inbound, Reply(status=303, body=b""), started)
     if not attempt.return_to:
         return render(request, "trades/return.html", {"problem": False})
     response = HttpResponseRedirect(_with_numbers(attempt), preserve_request=False)
@@ -69,7 +69,7 @@ def contract_notify(request: HttpRequest, method: str, contract_no: str) -> Http
     contract = contract_for_address(method, contract_no)
     if contract is None:
         return HttpResponse("unknown address", status=404, content_type="text/plain")
-    inbound = _inbound(request)
+    inbound = inbound_request(request)
     if inbound is None:
         return HttpResponse("too large", status=413, content_type="text/plain")
     started = time.monotonic()
@@ -103,7 +103,7 @@ def _with_numbers(attempt: Attempt) -> str:
     return urlunsplit(parts._replace(query=urlencode([*kept, *numbers.items()])))
 
 
-def _inbound(request: HttpRequest) -> InboundRequest | None:
+def inbound_request(request: HttpRequest) -> InboundRequest | None:
     """The request as received; None when its body is too large to be a notification."""
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
@@ -118,9 +118,10 @@ def _inbound(request: HttpRequest) -> InboundRequest | None:
     )  # fmt: skip
 
 
-def _log(
+def log_inbound(
     operation: str, attempt: Attempt, request: HttpRequest, inbound: InboundRequest, reply: Reply, started: float
 ) -> None:
+    """Write the exchange log's row of an inbound request about a payment."""
     exchange.record_inbound(
         peer=f"channel:{attempt.channel}", operation=operation, method=inbound.method,
         url=request.get_full_path(), request_headers=inbound.headers, request_body=inbound.body,

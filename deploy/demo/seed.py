@@ -15,6 +15,7 @@ from merchants.models import AccountMethod, App, CashierMethod, Merchant, Paymen
 from merchants.states import MerchantState
 from paycenter.errors import ChannelConfigInvalid, ConfigError
 from paycenter.models import RetrySchedule
+from refunds.models import RefundPolicy
 
 ACTOR = "system"
 # Short name, company, and the channels it has contracts with (None: every channel there is).
@@ -41,6 +42,7 @@ def seed(layout: Layout) -> None:
         ) from exc
     _cashiers(apps, accounts)
     _schedules()
+    _refund_policies(apps)
     users = staff.staff(layout, merchants[0])
     private.write_json(layout.seeded, _summary(layout, apps, merchants, accounts, users))
 
@@ -144,6 +146,16 @@ def _schedules() -> None:
         RetrySchedule.objects.get_or_create(
             name=name, defaults={"delays": QUERY_DELAYS, "repeat_last": True}
         )
+
+
+def _refund_policies(apps: list[App]) -> None:
+    """Up to 1000 minor units automatic, up to 1000000 one approval, above that two; an operator's change stays."""
+    for app in apps:
+        for merchant in app.merchants.all():
+            RefundPolicy.objects.get_or_create(
+                app=app, merchant=merchant, currency="",
+                defaults={"automatic_up_to": 1000, "one_approval_up_to": 1_000_000},
+            )  # fmt: skip
 
 
 def _summary(

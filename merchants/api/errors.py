@@ -72,6 +72,12 @@ class NotPossible(ApiError):
     errno, status, default_msg = 40904, 409, "not possible in the present state"
 
 
+class RefundExceeds(ApiError):
+    """data: refundable, in minor units."""
+
+    errno, status, default_msg = 42201, 422, "the refund exceeds what can still be refunded"
+
+
 class TooManyRequests(ApiError):
     errno, status, default_msg = 42901, 429, "too many requests"
 

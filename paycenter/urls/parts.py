@@ -9,6 +9,9 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from cashier.api.orders import CashierOrders
 from merchants.api.endpoint import unknown_path
 from paycenter import views
+from refunds.api.query_refund import QueryRefund
+from refunds.api.refund import RefundCall
+from refunds.api.refund_cancel import RefundCancel
 from trades.api.close import Close
 from trades.api.contract_query import ContractQuery
 from trades.api.contract_sign import ContractSign
@@ -25,6 +28,9 @@ api: Patterns = [
     path("v1/cashier/orders", CashierOrders.as_view()),
     path("v1/close", Close.as_view()),
     path("v1/query/trade", QueryTrade.as_view()),
+    path("v1/refund", RefundCall.as_view()),
+    path("v1/refund/cancel", RefundCancel.as_view()),
+    path("v1/query/refund", QueryRefund.as_view()),
     path("v1/contract/sign", ContractSign.as_view()),
     path("v1/contract/query", ContractQuery.as_view()),
     path("v1/contract/terminate", ContractTerminate.as_view()),
@@ -38,7 +44,11 @@ docs: Patterns = [
 health: Patterns = [path("healthz", views.healthz), path("readyz", views.readyz)]
 metrics: Patterns = [path("metrics", views.metrics)]
 staff: Patterns = [path("admin/", admin.site.urls)]
-payers_and_channels: Patterns = [path("", include("trades.urls_public")), path("", include("cashier.urls"))]
+payers_and_channels: Patterns = [
+    path("", include("trades.urls_public")),
+    path("", include("refunds.urls_public")),
+    path("", include("cashier.urls")),
+]
 
 handler400 = "paycenter.views.bad_request"
 handler404 = "paycenter.views.page_not_found"

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -36,6 +36,10 @@ from channels.base import (
     QrCode,
     QueryResult,
     Redirect,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
+    RefundState,
     Refused,
     Reply,
     ReturnNotice,
@@ -61,16 +65,32 @@ class Payment:
 
 
 @dataclass
+class Given:
+    """One refund in the channel's book."""
+
+    refund_no: str
+    order_no: str
+    amount: Money
+    state: RefundState = RefundState.SUCCEEDED
+
+
+@dataclass
 class Book:
-    """The channel's side: what it believes, what was called, and the faults to come."""
+    """The channel's side: what it believes, what was called, and the faults to come.
+
+    Refunds end at once, or stay under way while `refunds_wait`; then `end_refund` ends them.
+    """
 
     payments: dict[str, Payment] = field(default_factory=dict)
+    refunds: dict[str, Given] = field(default_factory=dict)
+    refunds_wait: bool = False
+    tells_sums: bool = False
     calls: Counter[str] = field(default_factory=Counter)
-    faults: dict[str, list[Exception | PayResult | str]] = field(default_factory=dict)
-    hooks: dict[str, Callable[[OrderRef], None]] = field(default_factory=dict)
+    faults: dict[str, list[BaseException | PayResult | RefundResult | str]] = field(default_factory=dict)
+    hooks: dict[str, Callable[[Any], None]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def fault(self, operation: str, *outcomes: Exception | PayResult | str) -> None:
+    def fault(self, operation: str, *outcomes: BaseException | PayResult | RefundResult | str) -> None:
         """The next calls of `operation` end like this; "lost" acts and then answers nothing."""
         self.faults.setdefault(operation, []).extend(outcomes)
 
@@ -94,8 +114,40 @@ class Book:
         }  # fmt: skip
         return {**claim, **changed}
 
-    def begin(self, operation: str, order: OrderRef) -> str:
-        """Count the call and take its fault; returns "lost" where the channel acts without answering."""
+    def refunded(self, order_no: str, *states: RefundState) -> int:
+        """What was given back of a payment, in minor units; with `states` only refunds in these."""
+        with self.lock:
+            wanted = states or (RefundState.SUCCEEDED,)
+            return sum(r.amount.minor for r in self.refunds.values() if r.order_no == order_no and r.state in wanted)
+
+    def give_back(self, order_no: str, refund_no: str, amount: Money) -> Given | None:
+        """Enter a refund once per number; None where it exceeds what is left."""
+        with self.lock:
+            known = self.refunds.get(refund_no)
+            if known is not None:
+                return known
+            payment = self.payments[order_no]
+            taken = self.refunded(order_no, RefundState.SUCCEEDED, RefundState.PROCESSING)
+            if payment.state != PaymentState.PAID or taken + amount.minor > payment.amount.minor:
+                return None
+            state = RefundState.PROCESSING if self.refunds_wait else RefundState.SUCCEEDED
+            return self.refunds.setdefault(refund_no, Given(refund_no, order_no, amount, state))
+
+    def end_refund(self, refund_no: str, state: RefundState = RefundState.SUCCEEDED) -> None:
+        self.refunds[refund_no].state = state
+
+    def refund_notice(self, refund_no: str, **changed: Any) -> dict[str, Any]:
+        """A notification body about a refund; `changed` overrides what it claims."""
+        given = self.refunds[refund_no]
+        claim = self.notification(
+            given.order_no, refund_no=refund_no, refund_state=given.state.value, amount=given.amount.minor,
+            currency=given.amount.currency,
+        )  # fmt: skip
+        return {**claim, **changed}
+
+    def begin(self, operation: str, order: OrderRef, about: RefundRef | None = None) -> str:
+        """Count the call and take its fault; returns "lost" where the channel acts without answering, "crash"
+        where our process dies with the answer in hand. The hook gets the refund where there is one."""
         with self.lock:
             self.calls[operation] += 1
             recorded = _recorder.get()
@@ -105,16 +157,20 @@ class Book:
             waiting = self.faults.get(operation)
             outcome = waiting.pop(0) if waiting else ""
         if operation in self.hooks:
-            self.hooks[operation](order)
-        if isinstance(outcome, Exception):
+            self.hooks[operation](about or order)
+        if isinstance(outcome, BaseException):
             raise outcome
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, Refused | RefundResult):
             raise _Refusal(outcome)
         return str(outcome)
 
 
+class Crash(BaseException):
+    """Our process dies. Not an Exception, so that nothing in the center goes on after it."""
+
+
 class _Refusal(Exception):
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: Any) -> None:
         self.refused = refused
 
 
@@ -129,6 +185,7 @@ class FakeProvider(Provider):
         Field("secret", Label("密钥", "Secret"), FieldKind.SECRET),
     )
     payer_authorization = True
+    can_refund = True
     masked_keys = frozenset({"secret"})
 
     def check(self) -> CheckResult:
@@ -142,6 +199,7 @@ class FakeProvider(Provider):
         return QueryResult(
             state=payment.state, order_no=order.order_no, amount=payment.amount, paid_at=payment.paid_at,
             channel_trade_no=payment.channel_trade_no or None, channel_state=payment.state.upper(),
+            refunded=Money(BOOK.refunded(order.order_no), payment.amount.currency) if BOOK.tells_sums else None,
         )  # fmt: skip
 
     def close(self, order: OrderRef) -> CloseResult:
@@ -156,6 +214,27 @@ class FakeProvider(Provider):
         if lost:
             raise UnknownOutcome("no answer")
         return CloseResult(outcome=CloseOutcome.CLOSED)
+
+    def refund(self, order: RefundOrder) -> RefundResult:
+        try:
+            lost = BOOK.begin("refund", order.order, order)
+        except _Refusal as refusal:
+            return replace(refusal.refused, refund_no=order.refund_no)
+        given = BOOK.give_back(order.order.order_no, order.refund_no, order.amount)
+        if lost == "crash":
+            raise Crash
+        if lost:
+            raise UnknownOutcome("no answer")
+        if given is None:
+            return RefundResult(state=RefundState.FAILED, refund_no=order.refund_no, code="TOO_MUCH", message="no")
+        return _word(given)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        BOOK.begin("query_refund", refund.order, refund)
+        given = BOOK.refunds.get(refund.refund_no)
+        if given is None:
+            return RefundResult(state=RefundState.NOT_FOUND, refund_no=refund.refund_no)
+        return _word(given)
 
     def parse_notify(self, request: InboundRequest) -> Notice:
         try:
@@ -174,6 +253,7 @@ class FakeProvider(Provider):
             kind=NoticeKind.IGNORED if state == PaymentState.UNPAID else kind, order_no=claim["order_no"], state=state,
             amount=Money(claim["amount"], claim["currency"]), channel_trade_no=claim["channel_trade_no"],
             refund_no=claim.get("refund_no"),
+            refund_state=RefundState(claim["refund_state"]) if claim.get("refund_state") else None,
         )  # fmt: skip
 
     def ack(self, notice: Notice) -> Reply:
@@ -194,6 +274,13 @@ class FakeProvider(Provider):
         if code == "down":
             raise NotSent("no connection")
         return {"openid": f"openid-{code}"}
+
+
+def _word(given: Given) -> RefundResult:
+    return RefundResult(
+        state=given.state, refund_no=given.refund_no, amount=given.amount, channel_refund_no=f"RF{given.refund_no}",
+        channel_state=given.state.upper(),
+    )  # fmt: skip
 
 
 def _start(order: PayOrder, *, seen: bool, result: Initiated) -> PayResult:

@@ -1,40 +1,21 @@
-"""Our side of a bill, in a form that payments and refunds share: what moved in a time, and look-ups by number."""
+"""Payments as they are compared with a bill."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import QuerySet
 
+from channels.base import PaymentState
+from reconciliation.actors import SYSTEM
 from reconciliation.fees import Rate
-from reconciliation.models import Subject
+from reconciliation.models import Case, Subject
 from reconciliation.rules import Ours, Theirs
+from reconciliation.sides.base import Keyed, Side, Word
 from trades.models import Attempt
+from trades.querying import attempt_query
 from trades.states import AttemptState
-
-Keyed = dict[str, Ours]
-
-
-class Side(ABC):
-    """One kind of money movement. `window` is SQL, as it is read by the million; the others look up few."""
-
-    subject: ClassVar[Subject]
-    row_kind: ClassVar[str]  # of the bill's rows
-
-    @abstractmethod
-    def window(self, account_id: int, start: datetime, end: datetime) -> tuple[str, list[Any]]:
-        """SELECT id, key, amount, currency, method of everything that succeeded in [start, end)."""
-
-    @abstractmethod
-    def of_rows(self, account_id: int, rows: Collection[Theirs], rates: Mapping[str, Rate]) -> Keyed:
-        """Ours by the key of the rows that name it, whatever its state and whenever it was."""
-
-    @abstractmethod
-    def of_ids(self, ids: Collection[int], rates: Mapping[str, Rate]) -> dict[int, Ours]:
-        """Ours by record id."""
 
 
 class Payments(Side):
@@ -43,7 +24,7 @@ class Payments(Side):
     subject = Subject.PAYMENT
     row_kind = "payment"
 
-    def window(self, account_id: int, start: datetime, end: datetime) -> tuple[str, list[Any]]:
+    def window(self, account_id: int, start: Any, end: Any) -> tuple[str, list[Any]]:
         # The state is a literal, so that the partial index is used.
         sql = (
             "SELECT id, order_day || channel_order_no AS key, paid_amount AS amount, paid_currency AS currency, method"
@@ -63,6 +44,24 @@ class Payments(Side):
 
     def of_ids(self, ids: Collection[int], rates: Mapping[str, Rate]) -> dict[int, Ours]:
         return {ours.record_id: ours for ours in _read(Attempt.objects.filter(pk__in=ids), rates)}
+
+    def own_number(self, ours: Ours) -> str:
+        return ours.channel_trade_no
+
+    def ask(self, case: Case) -> Word:
+        answer = attempt_query(attempt_id=case.record_id or 0, actor=SYSTEM)
+        if answer is None:
+            return Word({"state": "no_answer"})
+        shown = {
+            "state": answer.state.value, "channel_state": answer.channel_state,
+            "amount": answer.amount.minor if answer.amount else None,
+            "currency": answer.amount.currency if answer.amount else None,
+            "channel_trade_no": answer.channel_trade_no,
+        }  # fmt: skip
+        return Word(shown, unknown=answer.state in _UNKNOWN_TO_THE_CHANNEL)
+
+
+_UNKNOWN_TO_THE_CHANNEL = (PaymentState.NOT_FOUND, PaymentState.UNPAID, PaymentState.CLOSED, PaymentState.FAILED)
 
 
 # What is read of an attempt, without a model instance each.
@@ -91,8 +90,3 @@ def _attempt_side(found: Mapping[str, Any], rates: Mapping[str, Rate]) -> Ours:
             "app_order_no": found["trade__app_order_no"], "attempt_id": found["pk"],
         },
     )  # fmt: skip
-
-
-def sides() -> tuple[Side, ...]:
-    """What is compared, in this order."""
-    return (Payments(),)

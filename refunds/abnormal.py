@@ -1,0 +1,39 @@
+"""What the policy says about money that arrived wrongly, applied once to each such payment."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from refunds.models import LatePayment, OtherMoney, RefundPolicy
+from refunds.policies import policy_for
+from refunds.services import refund_request_by_policy
+from trades.accepting import abnormal_accept_by_policy
+from trades.models import AbnormalKind, AbnormalPayment
+from trades.states import AbnormalState
+
+_ASK = "ask"
+
+
+def abnormal_apply_policy(abnormal_id: int) -> None:
+    """Revive the order, ask for a refund, or leave it to people, as the policy says. Idempotent."""
+    abnormal = AbnormalPayment.objects.select_related("trade__app", "trade__merchant").get(pk=abnormal_id)
+    if abnormal.state == AbnormalState.OPEN:
+        wish = _wish(policy_for(abnormal.trade.app, abnormal.trade.merchant, abnormal.currency), abnormal)
+        with transaction.atomic():
+            if wish == LatePayment.REVIVE:
+                abnormal_accept_by_policy(abnormal_id=abnormal_id)
+            elif wish == OtherMoney.REFUND:
+                refund_request_by_policy(abnormal=abnormal)
+            AbnormalPayment.objects.filter(pk=abnormal_id).update(next_policy_at=None)
+        return
+    AbnormalPayment.objects.filter(pk=abnormal_id).update(next_policy_at=None)
+
+
+def _wish(policy: RefundPolicy, abnormal: AbnormalPayment) -> str:
+    if abnormal.acceptance_asked_by_id is not None or abnormal.refunding_amount or abnormal.refunded_amount:
+        return _ASK  # people are at it already
+    if abnormal.kind == AbnormalKind.LATE:
+        return policy.late_payment
+    if abnormal.kind == AbnormalKind.DUPLICATE:
+        return policy.duplicate_payment
+    return policy.wrong_payment

@@ -1,0 +1,226 @@
+"""Deciding on refunds. Who asked never decides; two approvals are two people; a decision is over one amount.
+
+Every function locks the refund's source first, so that two decisions at the same instant are one after the
+other, and the later one sees what the earlier one did.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from merchants.models import User
+from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import tenant_of
+from paycenter.transitions import record_event
+from refunds import sums
+from refunds.models import Approval, Decision, Refund, RefundPolicy, RefundType
+from refunds.policies import approvals_needed, policy_for
+from refunds.services import end_unsent, refund_clear, tell_approvers
+from refunds.states import UNDECIDED_STATES, RefundState
+from refunds.telling import refund_advance
+
+APPROVE_PERMISSION = "refunds.approve_refund"
+
+
+@transaction.atomic
+def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | None = None) -> Refund:
+    """Approve the refund, over `amount` where the approver saw one. The last approval needed makes it go.
+
+    Raises TransitionRefused for who asked or approved already, for a role or tenant that may not, for a decided
+    refund, and when the amount is not the one that was seen.
+    """
+    _source, locked = sums.lock_refund(refund.pk)
+    policy = _decidable(locked, user, comment, (RefundState.PENDING_APPROVAL,))
+    if amount is not None and amount != locked.amount:
+        raise TransitionRefused(_("The amount changed since you looked; please look again."), state=locked.state)
+    if _valid_approvals(locked).filter(approver=user).exists():
+        raise TransitionRefused(_("You have approved it already; somebody else has to."), state=locked.state)
+    _record(locked, user, Decision.APPROVE, comment)
+    given = _valid_approvals(locked).count()
+    if given >= locked.approvals_needed:
+        refund_clear(locked, policy, actor=_actor(user))
+    else:
+        locked.next_expiry_at = timezone.now() + timedelta(hours=policy.approval_hours)
+        locked.save(update_fields=["next_expiry_at"])
+        tell_approvers(locked)
+    return locked
+
+
+@transaction.atomic
+def refund_hold(*, refund: Refund, user: User, comment: str) -> Refund:
+    """Stop it for now, also when it is approved and unsent. Its sum stays reserved. Raises TransitionRefused."""
+    _source, locked = sums.lock_refund(refund.pk)
+    _decidable(locked, user, comment, (RefundState.PENDING_APPROVAL, RefundState.APPROVED))
+    _record(locked, user, Decision.HOLD, comment, new_round=True)
+    locked.held_because, locked.next_send_at, locked.next_expiry_at = comment[:300], None, None
+    refund_advance(locked, "hold", actor=_actor(user), reason=comment,
+                   fields=("held_because", "next_send_at", "next_expiry_at", "round"))  # fmt: skip
+    return locked
+
+
+@transaction.atomic
+def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
+    """Let a held refund go on: it is decided afresh. Raises TransitionRefused."""
+    _source, locked = sums.lock_refund(refund.pk)
+    _decidable(locked, user, comment, (RefundState.ON_HOLD,))
+    locked.held_because, locked.approved_at = "", None
+    locked.approvals_needed = max(locked.approvals_needed, 1)
+    refund_advance(locked, "release", actor=_actor(user), reason=comment,
+                   fields=("held_because", "approved_at", "approvals_needed"))  # fmt: skip
+    tell_approvers(locked)
+    return locked
+
+
+@transaction.atomic
+def refund_reject(*, refund: Refund, user: User, comment: str) -> Refund:
+    """Say no; its sum is free again, and the app is told with the comment. Raises TransitionRefused."""
+    source, locked = sums.lock_refund(refund.pk)
+    _decidable(locked, user, comment, UNDECIDED_STATES)
+    if locked.sent_at is not None:
+        raise TransitionRefused(_("It was sent before; only its outcome can end it."), state=locked.state)
+    _record(locked, user, Decision.REJECT, comment, new_round=True)
+    end_unsent(source, locked, "reject", actor=_actor(user), reason=comment)
+    return locked
+
+
+@transaction.atomic
+def refund_amount_change(*, refund: Refund, amount: int, user: User, reason: str) -> Refund:
+    """Give an unsent refund another amount (minor units). Its approvals are void, and who changed it cannot approve.
+
+    Raises TransitionRefused, also where the new amount does not fit.
+    """
+    source, locked = sums.lock_refund(refund.pk)
+    _refuse_unless(locked, (*UNDECIDED_STATES, RefundState.APPROVED))
+    if is_foreign(user, locked) or not user.has_perm("refunds.change_refund"):
+        raise TransitionRefused(_("Your role may not change this refund."), state=str(locked.state))
+    if locked.sent_at is not None:
+        raise TransitionRefused(_("It was sent already."), state=locked.state)
+    if amount <= 0 or amount > source.refundable_amount + locked.amount or amount == locked.amount:
+        raise TransitionRefused(_("This amount is not possible."), state=locked.state)
+    sums.free(source, locked.amount, actor=_actor(user))
+    sums.reserve(source, amount, actor=_actor(user))
+    before, locked.amount, locked.changed_by = locked.amount, amount, user
+    locked.type = RefundType.FULL if amount == sums.paid_of(source) else RefundType.PARTIAL
+    policy = policy_for(locked.app, locked.merchant, locked.currency)
+    needed = approvals_needed(policy, amount, locked.currency, now=timezone.now(), by_policy=False)
+    locked.approvals_needed = max(needed, 1)
+    record_event(locked, "refund.amount_changed", actor=_actor(user), reason=reason,
+                 detail={"before": before, "after": amount})  # fmt: skip
+    _decide_afresh(locked, _actor(user), reason, ("amount", "changed_by", "type", "approvals_needed"))
+    return locked
+
+
+def approvals_expire(*, refund_id: int) -> None:
+    """Approvals that are too old count no more: what is not sent yet is decided afresh."""
+    with transaction.atomic():
+        _source, locked = sums.lock_refund(refund_id)
+        until = _approvals_live_until(locked)
+        if until is None or until > timezone.now():
+            locked.next_expiry_at = until
+            locked.save(update_fields=["next_expiry_at"])
+            return
+        record_event(locked, "refund.approvals_expired", actor="system:expiry")
+        _decide_afresh(locked, "system:expiry", gettext_noop("its approvals grew too old"), ())
+
+
+def _approvals_live_until(refund: Refund) -> datetime | None:
+    """None where nothing can grow old: the refund is under way or ended, or the policy itself approved it."""
+    if refund.state not in (RefundState.PENDING_APPROVAL, RefundState.APPROVED) or refund.approvals_needed == 0:
+        return None
+    oldest = _valid_approvals(refund).order_by("decided_at").values_list("decided_at", flat=True).first()
+    since = refund.approved_at or oldest
+    if since is None:
+        return None
+    return since + timedelta(hours=policy_for(refund.app, refund.merchant, refund.currency).approval_hours)
+
+
+def _decide_afresh(refund: Refund, actor: str, reason: str, fields: tuple[str, ...]) -> None:
+    refund.round += 1
+    refund.approved_at = refund.next_send_at = refund.next_expiry_at = None
+    refund.held_because = ""
+    cleared = ("round", "approved_at", "next_send_at", "next_expiry_at", "held_because")
+    if refund.state == RefundState.PENDING_APPROVAL:
+        refund.version += 1
+        refund.save(update_fields=[*cleared, *fields, "version"])
+    else:
+        refund_advance(refund, "decide_again", actor=actor, reason=reason, fields=(*cleared, *fields))
+    tell_approvers(refund)
+
+
+def approvals_given(refund: Refund) -> int:
+    """How many people have approved the present amount in the present round."""
+    return _valid_approvals(refund).count()
+
+
+def why_not(refund: Refund, user: User) -> str:
+    """Why this person cannot approve this refund now, in words; "" when they can."""
+    try:
+        _refuse_unless(refund, (RefundState.PENDING_APPROVAL,))
+        _require(user, refund, policy_for(refund.app, refund.merchant, refund.currency))
+    except TransitionRefused as exc:
+        return str(exc)
+    if _valid_approvals(refund).filter(approver=user).exists():
+        return _("You have approved it already; somebody else has to.")
+    return ""
+
+
+def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
+    return Approval.objects.filter(
+        refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount
+    )
+
+
+def _decidable(refund: Refund, user: User, comment: str, states: tuple[RefundState, ...]) -> RefundPolicy:
+    if not comment.strip():
+        raise TransitionRefused(_("Please give a comment."), state=refund.state)
+    _refuse_unless(refund, states)
+    policy = policy_for(refund.app, refund.merchant, refund.currency)
+    _require(user, refund, policy)
+    return policy
+
+
+def _refuse_unless(refund: Refund, states: tuple[RefundState, ...]) -> None:
+    if refund.state not in states:
+        raise TransitionRefused(
+            _("This is not possible: the refund is %(state)s.") % {"state": refund.get_state_display()},
+            state=str(refund.state),
+        )
+
+
+def _require(user: User, refund: Refund, policy: RefundPolicy) -> None:
+    """Raises TransitionRefused unless this person may decide on this refund."""
+    allowed_role = user.is_superuser or user.role in policy.approver_roles
+    if is_foreign(user, refund) or not allowed_role or not user.has_perm(APPROVE_PERMISSION):
+        raise TransitionRefused(_("Your role may not decide on this refund."), state=str(refund.state))
+    if user.pk in (refund.requested_by_id, refund.changed_by_id):
+        raise TransitionRefused(_("Somebody else has to decide on what you asked for."), state=str(refund.state))
+
+
+def is_foreign(user: User, refund: Refund) -> bool:
+    """Whether the refund belongs to another merchant or app than this staff member."""
+    tenant = tenant_of(user)
+    if tenant is None:
+        return False
+    return tenant.pk != (refund.merchant_id if tenant.kind == "merchant" else refund.app_id)
+
+
+def _record(refund: Refund, user: User, decision: Decision, comment: str, *, new_round: bool = False) -> None:
+    """Write the decision. One that undoes earlier approvals begins a new round, in which they do not count."""
+    if new_round:
+        refund.round += 1
+    Approval.objects.create(
+        refund=refund, round=refund.round, approver=user, decision=decision, amount=refund.amount,
+        comment=comment.strip()[:300], decided_at=timezone.now(),
+    )  # fmt: skip
+    record_event(refund, f"refund.decision_{decision}", actor=_actor(user), reason=comment,
+                 detail={"amount": refund.amount, "round": refund.round})  # fmt: skip
+
+
+def _actor(user: User) -> str:
+    return f"staff:{user.get_username()}"

@@ -1,0 +1,111 @@
+"""What channels say about refunds without being asked: notices at either address, hints, cumulative sums.
+
+The address selects the keys and nothing else. A notice that decides, of the right number and amount, is
+booked; every other one only makes a query due.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Sum
+from django.utils import timezone
+
+from channels.base import InboundRequest, Notice, RefundResult, Reply
+from channels.base import RefundState as Word
+from paycenter.money import Money
+from paycenter.wakeup import wake
+from refunds.confirm import Booked, refund_confirm
+from refunds.external import QUERY_TASK, SUM_PREFIX, external_refund_open, external_refund_record
+from refunds.models import Refund
+from refunds.selectors import load_refund
+from refunds.states import RefundState
+from trades.inbound import notify_receive
+from trades.models import Attempt
+
+
+def refund_for_address(method: str, refund_no: str) -> Refund | None:
+    """The refund an address names; None when there is none with this method."""
+    pk = Refund.objects.filter(refund_no=refund_no, attempt__method=method).values_list("pk", flat=True).first()
+    return None if pk is None else load_refund(pk)
+
+
+def refund_notify_receive(*, refund: Refund, request: InboundRequest) -> Reply:
+    """Handle one notification for a refund's address; the reply is what this channel expects.
+
+    It is checked as one that came to the payment's address: the number inside the signed body decides which
+    refund it is about, and it must be one of this attempt's money.
+    """
+    return notify_receive(attempt=refund.attempt, request=request)
+
+
+class _RefundSide:
+    """Passed to `trades.refund_port`."""
+
+    def notice_received(self, attempt: Attempt, notice: Notice, actor: str) -> None:
+        refund = _refund_of(attempt, notice)
+        if refund is None:
+            self._began_elsewhere(attempt, notice, actor)
+            return
+        if notice.refund_state is None or notice.amount is None or notice.refund_state == Word.NOT_FOUND:
+            query_now(refund.pk)
+            return
+        word = RefundResult(
+            state=notice.refund_state, refund_no=refund.channel_request_no, amount=notice.amount,
+            channel_refund_no=notice.channel_refund_no, finished_at=notice.paid_at, channel_state=notice.channel_state,
+        )  # fmt: skip
+        if refund_confirm(refund_id=refund.pk, word=word, actor=actor) is Booked.REFUSED:
+            query_now(refund.pk)
+
+    def _began_elsewhere(self, attempt: Attempt, notice: Notice, actor: str) -> None:
+        """A refund we never asked for. Its notice is genuine, yet the channel's answer decides what it was."""
+        number = notice.refund_no or notice.channel_refund_no
+        if not number:
+            query_payment(attempt)
+            return
+        amount = notice.amount or attempt.money
+        external_refund_open(
+            attempt=attempt, channel_request_no=number, amount=amount, actor=actor,
+            channel_refund_no=notice.channel_refund_no, sent_at=notice.refund_sent_at,
+        )  # fmt: skip
+
+    def hint_received(self, attempt: Attempt) -> None:
+        changed = Refund.objects.filter(attempt=attempt, state=RefundState.PROCESSING).update(
+            next_query_at=timezone.now()
+        )
+        if changed:
+            wake(QUERY_TASK)
+
+    def sum_heard(self, attempt: Attempt, refunded: Money, actor: str) -> None:
+        """More was given back than we know of: the difference began elsewhere. What is under way here counts as
+        known, so that our own refund is never taken for somebody else's."""
+        known = Refund.objects.filter(
+            attempt=attempt, state__in=(RefundState.SUCCEEDED, RefundState.PROCESSING)
+        ).aggregate(sum=Sum("amount"))["sum"]
+        unknown = refunded.minor - (known or 0)
+        if unknown > 0:
+            external_refund_record(
+                attempt=attempt, channel_request_no=f"{SUM_PREFIX}{attempt.attempt_no}-{refunded.minor}",
+                amount=Money(unknown, refunded.currency), actor=actor,
+            )  # fmt: skip
+
+
+def _refund_of(attempt: Attempt, notice: Notice) -> Refund | None:
+    """The refund of this attempt's money that the notice names by the number it was sent under."""
+    if not notice.refund_no:
+        return None
+    rows = Refund.objects.filter(attempt=attempt, channel_request_no=notice.refund_no)
+    return rows.first()
+
+
+def query_now(refund_id: int) -> None:
+    """Make a query about a refund under way due at once."""
+    rows = Refund.objects.filter(pk=refund_id).exclude(state=RefundState.SUCCEEDED)
+    if rows.filter(sent_at__isnull=False).update(next_query_at=timezone.now()):
+        wake(QUERY_TASK)
+
+
+def query_payment(attempt: Attempt) -> None:
+    """Make a query about the payment due: its answer may say how much went back."""
+    Attempt.objects.filter(pk=attempt.pk).update(next_query_at=timezone.now())
+
+
+REFUND_SIDE = _RefundSide()

@@ -1,0 +1,122 @@
+"""What staff do with a refund that failed at its channel: send it again under its number, or pay it out by hand.
+
+Either way its sum is reserved again first. Who has it paid out by hand changes where the money goes, so that
+is approved like a new refund.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from merchants.models import User
+from paycenter.errors import TransitionRefused
+from paycenter.transitions import record_event
+from paycenter.wakeup import wake
+from refunds import sums
+from refunds.approvals import is_foreign
+from refunds.models import Refund, RefundRoute, RefundSource
+from refunds.policies import policy_for
+from refunds.services import SEND_TASK, tell_approvers
+from refunds.states import RefundState
+from refunds.telling import refund_advance
+
+SEND_PERMISSION = "refunds.send_refund"
+
+
+@transaction.atomic
+def refund_send_again(*, refund: Refund, user: User, reason: str) -> Refund:
+    """Have a failed refund sent once more, under the same number, where the channel allows that.
+
+    Raises TransitionRefused, also where its sum does not fit any more.
+    """
+    source, locked = _failed(refund, user)
+    if not locked.resendable:
+        raise TransitionRefused(_("The channel takes this number no more; pay it out by hand."), state=locked.state)
+    _reserve_again(source, locked, user)
+    locked.next_send_at = locked.approved_at = timezone.now()
+    policy = policy_for(locked.app, locked.merchant, locked.currency)
+    locked.next_expiry_at = timezone.now() + timedelta(hours=policy.approval_hours)
+    transaction.on_commit(lambda: wake(SEND_TASK), robust=True)
+    refund_advance(locked, "send_again", actor=_actor(user), reason=reason,
+                   fields=("finished_at", "next_send_at", "approved_at", "next_expiry_at"))  # fmt: skip
+    return locked
+
+
+@transaction.atomic
+def refund_convert(*, refund: Refund, user: User, route: str, reason: str) -> Refund:
+    """Have a failed or unsent refund paid out by hand, or booked to the payer's balance; it is approved afresh.
+
+    Raises TransitionRefused, also for one that may have reached its channel without an explicit refusal.
+    """
+    if route not in (RefundRoute.MANUAL, RefundRoute.BALANCE):
+        raise TransitionRefused(_("This route is not possible."))
+    source, locked = sums.lock_refund(refund.pk)
+    _require(user, locked)
+    if locked.route != RefundRoute.ORIGINAL:
+        raise TransitionRefused(_("It is paid out by hand already."), state=locked.state)
+    if locked.state == RefundState.FAILED:
+        _reserve_again(source, locked, user)
+        refund_advance(locked, "send_again", actor=_actor(user), reason=reason, fields=("finished_at",))
+    elif locked.sent_at is not None or not locked.reserves:
+        raise TransitionRefused(_("Its outcome at the channel has to be known first."), state=locked.state)
+    locked.route, locked.resendable, locked.changed_by = route, False, user
+    locked.approvals_needed = max(locked.approvals_needed, 1)
+    locked.round += 1
+    locked.next_send_at = locked.next_query_at = locked.next_expiry_at = locked.approved_at = None
+    fields = ("route", "resendable", "changed_by", "approvals_needed", "round", "next_send_at", "next_query_at",
+              "next_expiry_at", "approved_at")  # fmt: skip
+    record_event(locked, "refund.route_changed", actor=_actor(user), reason=reason, detail={"route": route})
+    if locked.state == RefundState.PENDING_APPROVAL:
+        locked.save(update_fields=fields)
+    else:
+        refund_advance(locked, "decide_again", actor=_actor(user), reason=reason, fields=fields)
+    tell_approvers(locked)
+    return locked
+
+
+@transaction.atomic
+def refund_give_up(*, refund: Refund, user: User, reason: str) -> Refund:
+    """Leave a refund that failed once, and was to be tried again, as failed; its sum is free again.
+
+    Raises TransitionRefused for one that was never refused by its channel, or is under way.
+    """
+    source, locked = sums.lock_refund(refund.pk)
+    _require(user, locked)
+    if locked.sent_at is None or locked.state == RefundState.PROCESSING or not locked.reserves:
+        raise TransitionRefused(_("Only a refund that failed before can be left as failed."), state=locked.state)
+    sums.free(source, locked.amount, actor=_actor(user))
+    locked.finished_at = timezone.now()
+    locked.next_send_at = locked.next_expiry_at = None
+    refund_advance(locked, "give_up", actor=_actor(user), reason=reason,
+                   fields=("finished_at", "next_send_at", "next_expiry_at"))  # fmt: skip
+    return locked
+
+
+def _failed(refund: Refund, user: User) -> tuple[sums.Source, Refund]:
+    source, locked = sums.lock_refund(refund.pk)
+    _require(user, locked)
+    if locked.state != RefundState.FAILED:
+        raise TransitionRefused(_("Only a failed refund can be sent again."), state=locked.state)
+    return source, locked
+
+
+def _require(user: User, refund: Refund) -> None:
+    if is_foreign(user, refund) or not user.has_perm(SEND_PERMISSION):
+        raise TransitionRefused(_("Your role may not do this."), state=refund.state)
+    if refund.source == RefundSource.EXTERNAL:
+        raise TransitionRefused(_("The channel itself began this refund."), state=refund.state)
+
+
+def _reserve_again(source: sums.Source, refund: Refund, user: User) -> None:
+    if refund.amount > source.refundable_amount:
+        raise TransitionRefused(_("Its sum was given to other refunds meanwhile."), state=refund.state)
+    refund.finished_at = None
+    sums.reserve(source, refund.amount, actor=_actor(user))
+
+
+def _actor(user: User) -> str:
+    return f"staff:{user.get_username()}"
