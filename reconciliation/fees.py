@@ -5,10 +5,12 @@ The same arithmetic twice, on purpose: in Python for one payment, as SQL for a m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from django.db import connection
 
 MILLION = 1_000_000
 
@@ -45,26 +47,28 @@ class Rate:
         return charged if self.most is None else min(charged, self.most)
 
 
-def fee_sql(amount: str, rate: str) -> str:
-    """SQL of `Rate.fee` for the column `amount` and a row `rate` of `rates_sql`; NULL where there is no rate.
-    Percent signs are doubled, as in every statement with parameters."""
-    whole, rest = f"({amount} * {rate}.ppm / {MILLION})", f"({amount} * {rate}.ppm %% {MILLION})"
-    tie = f"{rate}.even = 1 AND {rest} = {MILLION // 2} AND {whole} %% 2 = 1"
-    charged = f"({whole} + CASE WHEN {rest} >= {rate}.up_from OR ({tie}) THEN 1 ELSE 0 END + {rate}.fixed)"
-    floored = f"CASE WHEN {charged} < {rate}.least THEN {rate}.least ELSE {charged} END"
-    return f"CASE WHEN {floored} > {rate}.most THEN {rate}.most ELSE {floored} END"
+def fee_sql(amount: str, method: str, rates: Mapping[str, Rate]) -> tuple[str, list[Any]]:
+    """SQL of `Rate.fee` for the columns `amount` and `method`, and its parameters; NULL where there is no rate.
+
+    Every number is spelt out, so that the database calculates no more than the rate needs. Percent signs are
+    doubled, as in every statement with parameters.
+    """
+    cases = "".join(f" WHEN %s THEN {_rate_sql(amount, rate)}" for rate in rates.values())
+    return (f"CASE {method}{cases} END", list(rates)) if rates else ("NULL", [])
 
 
-_COLUMNS = "method, ppm, up_from, even, fixed, least, most"
-
-
-def rates_sql(rates: Mapping[str, Rate]) -> tuple[str, list[Any]]:
-    """`rate(...) AS (VALUES ...)` for a WITH clause, and its parameters. Methods without a rate have no row."""
-    rows: Sequence[tuple[str, Rate]] = list(rates.items()) or [("", Rate())]
-    one = "(%s, " + ", ".join(["CAST(%s AS bigint)"] * 6) + ")"
-    values: list[Any] = []
-    for method, rate in rows:
-        even = int(rate.rounding == Rounding.HALF_EVEN)
-        most = 2**62 if rate.most is None else rate.most
-        values += [method, rate.ppm, _UP_FROM[rate.rounding], even, rate.fixed, rate.least, most]
-    return f"rate({_COLUMNS}) AS (VALUES {', '.join([one] * len(rows))})", values
+def _rate_sql(amount: str, rate: Rate) -> str:
+    product = f"{amount} * {rate.ppm}"
+    charged = {
+        Rounding.DOWN: f"{product} / {MILLION}", Rounding.UP: f"({product} + {MILLION - 1}) / {MILLION}",
+        Rounding.HALF_UP: f"({product} + {MILLION // 2}) / {MILLION}",
+        # A tie goes down from an even number: half of the million and nothing else is left out of the rounding up.
+        Rounding.HALF_EVEN: f"({product} + {MILLION // 2}) / {MILLION} - CASE WHEN ({product}) %% {MILLION}"
+        f" = {MILLION // 2} AND ({product}) / {MILLION} %% 2 = 0 THEN 1 ELSE 0 END",
+    }[rate.rounding]  # fmt: skip
+    if rate.fixed:
+        charged = f"{charged} + {rate.fixed}"
+    larger, smaller = ("GREATEST", "LEAST") if connection.vendor == "postgresql" else ("MAX", "MIN")
+    if rate.least:
+        charged = f"{larger}({charged}, {rate.least})"
+    return f"{smaller}({charged}, {rate.most})" if rate.most is not None else charged

@@ -1,8 +1,8 @@
 from django.db import migrations
 
-# Successes of an account in their order of time, read by the day. On `trades`' table, for this app alone.
+# Successes of an account in their order of time, read by the day; with what is summed up, so that sums need no row.
 CREATE = (
-    "CREATE INDEX IF NOT EXISTS attempt_account_paid ON trades_attempt (account_id, paid_at)"
+    "CREATE INDEX IF NOT EXISTS attempt_account_paid ON trades_attempt (account_id, paid_at, paid_currency, paid_amount)"
     " WHERE state = 'succeeded'"
 )
 

@@ -28,11 +28,12 @@ class Side(ABC):
 
     subject: ClassVar[Subject]
     row_kind: ClassVar[str]  # of the bill's rows
+    has_fees: ClassVar[bool]  # whether our rates say what the channel takes
 
     @abstractmethod
     def window(self, account_id: int, start: Any, end: Any) -> tuple[str, list[Any]]:
-        """SELECT id, key, amount, currency, method of everything that succeeded in [start, end); method NULL where
-        no fee is charged. The bounds are values as the database takes them."""
+        """SELECT id, key, amount, currency, and with fees method, of everything that succeeded in [start, end). The
+        bounds are values as the database takes them."""
 
     @abstractmethod
     def of_rows(self, account_id: int, rows: Collection[Theirs], rates: Mapping[str, Rate]) -> Keyed:

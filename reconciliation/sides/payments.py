@@ -23,6 +23,7 @@ class Payments(Side):
 
     subject = Subject.PAYMENT
     row_kind = "payment"
+    has_fees = True
 
     def window(self, account_id: int, start: Any, end: Any) -> tuple[str, list[Any]]:
         # The state is a literal, so that the partial index is used.

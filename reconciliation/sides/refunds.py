@@ -26,11 +26,12 @@ class Refunds(Side):
 
     subject = Subject.REFUND
     row_kind = "refund"
+    has_fees = False
 
     def window(self, account_id: int, start: Any, end: Any) -> tuple[str, list[Any]]:
         # A refund known from a cumulative sum only has no number that a bill could name.
         sql = (
-            "SELECT id, channel_request_no AS key, amount, currency, CAST(NULL AS varchar(32)) AS method"
+            "SELECT id, channel_request_no AS key, amount, currency"
             " FROM refunds_refund WHERE account_id = %s AND state = 'succeeded' AND finished_at >= %s"
             " AND finished_at < %s AND route = 'original' AND substr(channel_request_no, 1, 4) <> %s"
         )

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciliation import matching
-from reconciliation.fees import Rate, Rounding, fee_sql, rates_sql
+from reconciliation.fees import Rate, Rounding, fee_sql
 from reconciliation.models import BillRow, Case, FeeRate
 from reconciliation.rules import match
 from reconciliation.settlement.rates import rates_of
@@ -76,12 +76,11 @@ def test_fees_are_the_same_in_the_database_and_in_python(
     amount: int, ppm: int, rounding: Rounding, fixed: int, least: int, most: int | None
 ) -> None:
     rate = Rate(ppm=ppm, rounding=rounding, fixed=fixed, least=least, most=most)
-    sql, values = rates_sql({"m": rate})
+    fee, values = fee_sql("amount", "method", {"m": rate})
+    money = "money(amount, method) AS (VALUES (CAST(%s AS bigint), CAST(%s AS varchar(32))), (1, 'other'))"
     with connection.cursor() as cursor:
-        money = "money(amount) AS (VALUES (CAST(%s AS bigint)))"
-        fee = fee_sql("money.amount", "rate")
-        cursor.execute(f"WITH {sql}, {money} SELECT {fee} FROM money, rate", [*values, amount])
-        assert cursor.fetchone()[0] == rate.fee(amount)
+        cursor.execute(f"WITH {money} SELECT {fee} FROM money", [amount, "m", *values])
+        assert cursor.fetchall() == [(rate.fee(amount),), (None,)]
 
 
 @pytest.mark.parametrize(
