@@ -70,6 +70,7 @@ app.conf.update(
         "fetch due bills": every("reconciliation.tasks.fetch_bills", 30),
         "read due bills": every("reconciliation.tasks.import_bills", 5),
         "compare due days": every("reconciliation.tasks.match_days", 5),
+        "refresh settlement batches": every("reconciliation.tasks.refresh_batches", 300),
         "ask about differences": every("reconciliation.tasks.ask_cases", 10),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },

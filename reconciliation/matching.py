@@ -8,6 +8,7 @@ in our Tuesday and in the channel's Monday. What has no partner anywhere is carr
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -77,7 +78,10 @@ class _Candidate:
 def _candidates(scope: Scope, side: Side, last: tuple[str, int]) -> list[_Candidate]:
     """Pairs of the day that are not plainly equal, and what has no partner in it."""
     sql, values = candidates_sql(scope, side, last)
-    with _memory_for_joins(), connection.cursor() as cursor:
+    # One transaction, so that the setting is the statement's own and whoever pools connections keeps them together.
+    with transaction.atomic() if connection.vendor == "postgresql" else nullcontext(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL jit = off")  # compiling the statement takes longer than running it
         cursor.execute(sql, values)
         return [_Candidate(*row) for row in cursor.fetchall()]
 
@@ -104,22 +108,6 @@ def candidates_sql(scope: Scope, side: Side, last: tuple[str, int] = ("", 0)) ->
 
 def _bound(moment: datetime) -> Any:
     return moment if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(moment)
-
-
-class _memory_for_joins:
-    """On PostgreSQL a short transaction in which a join of a million rows stays in memory."""
-
-    def __enter__(self) -> None:
-        self.block = transaction.atomic() if connection.vendor == "postgresql" else None
-        if self.block is not None:
-            self.block.__enter__()
-            with connection.cursor() as cursor:
-                # Compiling the statement would take longer than running it.
-                cursor.execute("SET LOCAL work_mem = '256MB'; SET LOCAL jit = off")
-
-    def __exit__(self, *exc: Any) -> None:
-        if self.block is not None:
-            self.block.__exit__(*exc)
 
 
 def _judged(scope: Scope, side: Side, candidates: list[_Candidate]) -> list[Difference]:

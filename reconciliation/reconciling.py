@@ -15,6 +15,7 @@ from reconciliation.days import rule_of
 from reconciliation.matching import Scope, differences
 from reconciliation.models import Bill, ReconciliationDay
 from reconciliation.reviewing import cases_review
+from reconciliation.settlement.batches import batches_after
 from reconciliation.settlement.rates import rates_of
 from reconciliation.sides import Side, sides
 from reconciliation.states import USABLE_BILL_STATES
@@ -46,6 +47,7 @@ def day_match(*, day_id: int, actor: str = SYSTEM, progress: Progress | None = N
                 progress(seen)
     new += cases_record(scope, cases_review(day.account, reached=day.day, before=began))
     _finish(day, bill, scope, new, actor)
+    batches_after(day.account, day.day)
     return new
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from reconciliation import days, sweeps
+from reconciliation.settlement.batches import batches_refresh_live
 
 
 @shared_task
@@ -35,3 +36,9 @@ def match_days() -> None:
 def ask_cases() -> None:
     """Ask channels about differences."""
     sweeps.cases_ask_due()
+
+
+@shared_task
+def refresh_batches() -> None:
+    """Look again at settlement batches that are not finished."""
+    batches_refresh_live()
