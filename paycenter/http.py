@@ -2,7 +2,7 @@
 
 aiohttp on one background event loop per process: a single total time limit covers DNS, connecting,
 sending, a slow header and a dripping body; redirects are never followed; answers are bounded in
-bytes; every connection passes the egress policy. `HttpClient.request` is for threads,
+bytes; every connection passes the egress policy. `HttpClient.request` and `download` are for threads,
 `fetch` for coroutines already on the loop (fan-out of deliveries).
 """
 
@@ -13,12 +13,13 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -27,6 +28,9 @@ from paycenter.egress import EgressPolicy, GuardedResolver
 from paycenter.errors import EgressRefused, NotSent, UnknownOutcome
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+# A file that is downloaded: a packed bill of some ten million rows.
+MAX_FILE_BYTES = 1024 * 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 # At a time. Python's own number, a few per processor, lets some silent name servers stop every call.
 NAME_LOOKUPS = 128
 _T = TypeVar("_T")
@@ -38,6 +42,9 @@ class TimeLimits:
 
     connect: float = 3.0
     total: float = 8.0
+
+
+FILE_LIMITS = TimeLimits(connect=3.0, total=600.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ class _Loop:
     @staticmethod
     def _start() -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
-        # Only names are looked up there; a look-up outlives the call that gave up on it.
+        # For looking up names, which outlives the call that gave up on it, and for writing downloads.
         loop.set_default_executor(ThreadPoolExecutor(NAME_LOOKUPS, "dns"))
         threading.Thread(target=loop.run_forever, name="http-loop", daemon=True).start()
         return loop
@@ -182,31 +189,50 @@ class HttpClient:
         limits: TimeLimits | None = None,
         operation: str = "",
         max_bytes: int = MAX_BODY_BYTES,
+        record_body: bool = True,
     ) -> HttpResponse:
         """Send one request and read the whole answer, whatever its status. Never retries.
 
-        `url` is sent byte for byte as given (already percent-encoded). Raises NotSent when no
-        connection was made or the address is refused, UnknownOutcome for everything after that.
+        `url` is sent byte for byte as given (already percent-encoded). `record_body` is False where the
+        answer carries a file. Raises NotSent when no connection was made or the address is refused,
+        UnknownOutcome for everything after that.
         """
         limits = _tighter(limits or TimeLimits(), _limits.get())
-        call = HttpCall(method, url, dict(headers or {}), body, operation)
-        calls = _recorder.get()
-        if calls is not None:
-            calls.append(call)
-        started = time.monotonic()
+        work = self.fetch(method, url, headers=headers, body=body, limits=limits, max_bytes=max_bytes)
+        return _recorded(HttpCall(method, url, dict(headers or {}), body, operation), work, body=record_body)
+
+    def download(
+        self,
+        method: str,
+        url: str,
+        into: Path,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        limits: TimeLimits = FILE_LIMITS,
+        operation: str = "",
+        max_bytes: int = MAX_FILE_BYTES,
+    ) -> HttpResponse:
+        """As `request`, but the body of an answer 200 becomes the file `into`, as sent (nothing is unpacked), and is
+        neither in the returned answer nor recorded. Any other status is an answer as usual, and makes no file.
+
+        `into` appears only when the body is complete. Raises NotSent, UnknownOutcome, or OSError where `into`
+        cannot be made.
+        """
+        limits = _tighter(limits, _limits.get())
+        headers = {"Accept-Encoding": "identity", **(headers or {})}
+        part = into.with_name(f"{into.name}.part")
         try:
-            response = run_on_loop(
-                self.fetch(method, url, headers=headers, body=body, limits=limits, max_bytes=max_bytes)
-            )
-        except (NotSent, UnknownOutcome) as exc:
-            call.error = f"{type(exc).__name__}: {exc}"
-            raise
+            with part.open("wb") as file:
+                work = self._fetch_file(
+                    method, url, file, headers=headers, body=body, limits=limits, max_bytes=max_bytes
+                )
+                response = _recorded(HttpCall(method, url, dict(headers), body, operation), work)
+            if response.status == 200:
+                part.replace(into)
+            return response
         finally:
-            call.elapsed_ms = int((time.monotonic() - started) * 1000)
-        call.status, call.response_headers, call.response_body = (
-            response.status, response.headers, response.body,
-        )  # fmt: skip
-        return response
+            part.unlink(missing_ok=True)
 
     async def fetch(
         self,
@@ -219,6 +245,30 @@ class HttpClient:
         max_bytes: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
         """As `request`, on the background loop."""
+        async with self._answer(method, url, headers=headers, body=body, limits=limits) as answer:
+            content = await _read_bounded(answer, max_bytes)
+            return HttpResponse(answer.status, _headers(answer), content)
+
+    async def _fetch_file(
+        self, method: str, url: str, file: IO[bytes], *, headers: Mapping[str, str], body: bytes,
+        limits: TimeLimits, max_bytes: int,
+    ) -> HttpResponse:  # fmt: skip
+        async with self._answer(method, url, headers=headers, body=body, limits=limits, unpack=False) as answer:
+            if answer.status != 200:
+                return HttpResponse(answer.status, _headers(answer), await _read_bounded(answer, MAX_BODY_BYTES))
+            size = 0
+            async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                size += len(chunk)
+                _bound(answer, size, max_bytes)
+                await asyncio.to_thread(file.write, chunk)
+            return HttpResponse(answer.status, _headers(answer), b"")
+
+    @asynccontextmanager
+    async def _answer(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None, body: bytes, limits: TimeLimits,
+        unpack: bool = True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
+        """Send, and hand out the answer while it is being read; what fails until its end is one of our errors."""
         try:
             self.policy.check_url(url)
             target = URL(url, encoded=True)
@@ -228,11 +278,9 @@ class HttpClient:
         try:
             async with self._get_session().request(
                 method, target, data=body or None, headers=dict(headers or {}),
-                allow_redirects=False, timeout=timeout,
+                allow_redirects=False, timeout=timeout, auto_decompress=unpack,
             ) as answer:  # fmt: skip
-                content = await _read_bounded(answer, max_bytes)
-                found = {name.lower(): value for name, value in answer.headers.items()}
-                return HttpResponse(answer.status, found, content)
+                yield answer
         except EgressRefused as exc:
             raise NotSent(str(exc)) from exc
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as exc:
@@ -271,14 +319,40 @@ class HttpClient:
                 start_on_loop(session.close()).result(timeout=1.0)
 
 
+def _recorded(call: HttpCall, work: Coroutine[Any, Any, HttpResponse], *, body: bool = True) -> HttpResponse:
+    """Do it on the loop, and let a `recording` around this thread see the call, finished or not."""
+    calls = _recorder.get()
+    if calls is not None:
+        calls.append(call)
+    started = time.monotonic()
+    try:
+        response = run_on_loop(work)
+    except (NotSent, UnknownOutcome) as exc:
+        call.error = f"{type(exc).__name__}: {exc}"
+        raise
+    finally:
+        call.elapsed_ms = int((time.monotonic() - started) * 1000)
+    call.status, call.response_headers = response.status, response.headers
+    call.response_body = response.body if body else b""
+    return response
+
+
+def _headers(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def _bound(answer: aiohttp.ClientResponse, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        answer.close()
+        raise UnknownOutcome(f"the answer is larger than {max_bytes} bytes")
+
+
 async def _read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Read the body, refusing what is larger than `max_bytes` after decompression."""
     parts: list[bytes] = []
     size = 0
     async for chunk in answer.content.iter_any():
         size += len(chunk)
-        if size > max_bytes:
-            answer.close()
-            raise UnknownOutcome(f"the answer is larger than {max_bytes} bytes")
+        _bound(answer, size, max_bytes)
         parts.append(chunk)
     return b"".join(parts)

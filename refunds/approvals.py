@@ -71,8 +71,9 @@ def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
     _decidable(locked, user, comment, (RefundState.ON_HOLD,))
     locked.held_because, locked.approved_at = "", None
     locked.approvals_needed = max(locked.approvals_needed, 1)
+    locked.round += 1  # who put it on hold may approve it now
     refund_advance(locked, "release", actor=_actor(user), reason=comment,
-                   fields=("held_because", "approved_at", "approvals_needed"))  # fmt: skip
+                   fields=("held_because", "approved_at", "approvals_needed", "round"))  # fmt: skip
     tell_approvers(locked)
     return locked
 

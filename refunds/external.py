@@ -49,6 +49,9 @@ def external_refund_open(
             _alert_nothing_to_refund(attempt, channel_request_no)
             return None
         known = _known(attempt, channel_request_no, amount, actor)
+        if known is not None and known.attempt_id != attempt.pk:
+            _alert_nothing_to_refund(attempt, channel_request_no)  # the number is another payment's
+            return None
         if known is not None:
             return known
         return _record(source, attempt, channel_request_no, amount, actor, channel_refund_no, sent_at)

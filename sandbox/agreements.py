@@ -192,7 +192,8 @@ class Agreements:
             raise LookupError(f"contract {agreement.contract_no} has no account")
         message = channel.agreement_message(account, agreement, told)
         sent = await notifier.post(message.url, message.headers, message.body)
-        good = sent.status is not None and channel.acknowledged(sent.status, sent.body)
+        judge = message.acknowledged or channel.acknowledged
+        good = sent.status is not None and judge(sent.status, sent.body)
         again = told.next_at is not None and not good and told.sends < len(channel.ladder)
         now = self._context.clock()
         gap = channel.ladder[told.sends] / self._context.settings.ladder_speed if again else 0.0

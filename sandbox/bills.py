@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.amounts import thousandths_of_percent
-from sandbox.book import Book, random_digits
+from sandbox.book import Book
 from sandbox.clock import day_bounds
 from sandbox.records import Account, Payment, Refund, RefundState
 from sandbox.store import payment_from, refund_from
 
 # 0.6 %, the providers' ordinary rate, in thousandths of a percent.
 FEE_RATE = 600
+_ACCEPTED = "created_at >= ? AND created_at < ?"
+_SETTLED = "state = 'success' AND settled_at >= ? AND settled_at < ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,28 +51,30 @@ class Bill:
     rows: Sequence[BillRow]
 
 
-def bill_for(book: Book, account: Account, date: str) -> Bill:
-    """The day's bill with its edits applied. Raises ValueError for a date that is none."""
-    rows = _book_rows(book, account, date)
+def bill_for(book: Book, account: Account, date: str, *, refund_states: bool) -> Bill:
+    """The day's bill with its edits applied. Refunds are those accepted that day, with their state, or else those
+    that ended well that day. Raises ValueError for a date that is none."""
+    rows = _book_rows(book, account, date, refund_states=refund_states)
     for edit in _edits(book, account, date):
         rows = _edited(book, rows, edit, date)
     return Bill(date=date, made_at=book.clock(), rows=sorted(rows, key=lambda r: r.occurred_at))
 
 
-def _book_rows(book: Book, account: Account, date: str) -> list[BillRow]:
+def _book_rows(book: Book, account: Account, date: str, *, refund_states: bool) -> list[BillRow]:
     start, end = day_bounds(date)
     paid = book.store.all(
         "SELECT * FROM payment WHERE channel = ? AND account = ? AND state = 'paid' AND paid_at >= ? AND paid_at < ?",
         account.channel, account.key, start, end,
     )  # fmt: skip
+    shown = _ACCEPTED if refund_states else _SETTLED
     refunds = book.store.all(
-        "SELECT * FROM refund WHERE channel = ? AND account = ? AND created_at >= ? AND created_at < ?",
-        account.channel, account.key, start, end,
-    )  # fmt: skip
+        f"SELECT * FROM refund WHERE channel = ? AND account = ? AND {shown}", account.channel, account.key, start, end
+    )
     rows = [payment_row(payment_from(row)) for row in paid]
-    for row in refunds:
-        refund = refund_from(row)
-        rows.append(refund_row(book.payment(refund.payment_id), refund))
+    for found in refunds:
+        refund = refund_from(found)
+        row = refund_row(book.payment(refund.payment_id), refund)
+        rows.append(row if refund_states else replace(row, occurred_at=refund.settled_at or row.occurred_at))
     return rows
 
 
@@ -174,12 +179,18 @@ def _added(book: Book, edit: Mapping[str, Any], date: str) -> BillRow:
     else:
         row = BillRow(
             kind="payment", attempt_no=edit["attempt_no"], order_no=edit["attempt_no"],
-            trade_no=random_digits(28), refund_no="", channel_refund_no="", amount=edit.get("amount") or 0,
+            trade_no=_number(edit, "trade", 28), refund_no="", channel_refund_no="", amount=edit.get("amount") or 0,
             fee=thousandths_of_percent(edit.get("amount") or 0, FEE_RATE), currency="CNY", subject="unknown",
             scene="", payer="", created_at=noon, occurred_at=noon, order_amount=edit.get("amount") or 0,
         )  # fmt: skip
     row = replace(row, created_at=noon, occurred_at=noon)
     if edit["kind"] == "payment":
         return row
-    return replace(row, kind="refund", refund_no=edit.get("refund_no") or random_digits(20),
-                   channel_refund_no=random_digits(28), status="SUCCESS")  # fmt: skip
+    return replace(row, kind="refund", refund_no=edit.get("refund_no") or _number(edit, "ours", 20),
+                   channel_refund_no=_number(edit, "refund", 28), status="SUCCESS")  # fmt: skip
+
+
+def _number(edit: Mapping[str, Any], purpose: str, digits: int) -> str:
+    """The same whenever the bill is made: what is announced by its hash is what is downloaded."""
+    text = json.dumps([purpose, edit], sort_keys=True)
+    return str(int(hashlib.sha256(text.encode()).hexdigest(), 16)).zfill(digits)[-digits:]

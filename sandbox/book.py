@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.clock import Clock, beijing
-from sandbox.records import Payment, PaymentState, Refund, RefundState
+from sandbox.records import Outcome, Payment, PaymentState, Refund, RefundState
 from sandbox.store import Store, payment_from, refund_from
 
 # Numbers of real providers are 28 digits and start with the day.
@@ -173,6 +173,11 @@ class Book:
         """How the person at the controls wants this refund to end, if they said."""
         row = self.store.one("SELECT outcome FROM outcome WHERE refund_no = ?", refund_no)
         return row["outcome"] if row else None
+
+    def ending(self, refund_no: str) -> RefundState:
+        """The state that the outcome makes of an accepted refund; nothing said is success."""
+        said = self.outcome(refund_no) or Outcome.SUCCESS
+        return RefundState.FAIL if said == Outcome.NO_BALANCE else RefundState(said)
 
     def set_outcome(self, refund_no: str, outcome: str) -> None:
         self.store.run(

@@ -53,8 +53,12 @@ class Channel(ABC):
     tells_console_refunds: ClassVar[bool] = False
     # Topics of what is told beside a payment's own notification (its payer was authenticated ...).
     preludes: ClassVar[tuple[str, ...]] = ()
+    # Whether a bill says how a refund stands. Where it does not, it lists those that ended well, when they did.
+    bills_refund_states: ClassVar[bool] = True
     # Whether a refund that failed is notified.
     tells_failed_refunds: ClassVar[bool] = True
+    # Whether a refund is refused in words of its own while the merchant's balance is short.
+    says_short_balance: ClassVar[bool] = False
 
     def __init__(self, context: Context) -> None:
         self.context = context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -56,11 +56,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One request that a channel sends: everything but the moment of sending."""
+    """One request that a channel sends: everything but the moment of sending.
+
+    `acknowledged` judges the answer's status and body where the channel's usual way does not fit.
+    """
 
     url: str
     headers: Mapping[str, str]
     body: bytes
+    acknowledged: Callable[[int, bytes], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from sandbox.context import Context
 
 T = TypeVar("T")
-# `token`: where a provider gives out access tokens.
+# `token`: where a provider gives out access tokens; `bill_file`: the download, where it is a call of its own.
 OPERATIONS = (
-    "pay", "query", "close", "refund", "query_refund", "bill", "token", "query_contract", "terminate_contract",
+    "pay", "query", "close", "refund", "query_refund", "bill", "bill_file", "token", "query_contract",
+    "terminate_contract",
 )  # fmt: skip
 
 

@@ -170,7 +170,8 @@ class Notifier:
             "send", notice_id=notice.id, sent_at=self._context.clock(), elapsed_ms=sent.elapsed_ms,
             status=sent.status, body=sent.body.decode("utf-8", "replace"), error=sent.error,
         )  # fmt: skip
-        return sent, sent.status is not None and channel.acknowledged(sent.status, sent.body)
+        judge = message.acknowledged or channel.acknowledged
+        return sent, sent.status is not None and judge(sent.status, sent.body)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         """One request to a merchant; whatever happens is an outcome."""
@@ -192,20 +193,23 @@ class Notifier:
 
     def _settle_refunds(self) -> None:
         for refund in self._context.book.due_refunds():
-            outcome = self._context.book.outcome(refund.refund_no) or "success"
-            self.settle(refund, RefundState(outcome))
+            self.settle(refund, self._context.book.ending(refund.refund_no))
 
     def settle(self, refund: Refund, state: RefundState) -> Refund:
         """End a refund and owe its notification, if the provider sends one."""
         payment = self._context.book.payment(refund.payment_id)
-        told = {RefundState.SUCCESS}
-        if self._context.channel_of(payment).tells_failed_refunds:
-            told.add(RefundState.FAIL)
         with self._context.store.together():
             settled = self._context.book.settle(refund, state)
-            if state in told and refund.notify_url:
+            if self.tells(settled) and refund.notify_url:
                 self.owe(payment, settled)
         return settled
+
+    def tells(self, refund: Refund) -> bool:
+        """Whether the refund's state is one that its provider notifies."""
+        channel = self._context.channels[refund.channel]
+        return refund.state is RefundState.SUCCESS or (
+            refund.state is RefundState.FAIL and channel.tells_failed_refunds
+        )
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:

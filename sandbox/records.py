@@ -21,6 +21,15 @@ class RefundState(StrEnum):
     FAIL = "fail"
 
 
+class Outcome(StrEnum):
+    """How the person at the controls wants a refund to end."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAIL = "fail"
+    NO_BALANCE = "no_balance"  # refused for want of money; where a channel has no words for that, as `fail`
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A merchant's contract with one channel.

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -23,7 +24,7 @@ from channels.base import ContractMethod, Method
 from channels.base.discovery import method_for, methods
 from merchants.api.errors import AlreadyPaid, BadParameter, ChannelUnknown, ContentDiffers, NotPermitted, OrderClosed
 from merchants.channels import account_has_method, active_account, active_merchant
-from merchants.models import App, Merchant, PaymentAccount
+from merchants.models import App, PaymentAccount
 from paycenter.http import time_limit
 from paycenter.money import is_currency
 from paycenter.numbers import NumberKind, new_number
@@ -32,21 +33,16 @@ from trades import shedding
 from trades.calling import contract_of, release_connection
 from trades.contracts.selectors import contract_for_deduction
 from trades.models import Attempt, Trade
+from trades.opening import find_trade, open_once, phone_tail
 from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
 from trades.orders import OrderRequest
 from trades.querying import attempt_query, load_attempt
 from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.switching import amount_change, attempt_begin, attempts_retire
-from trades.telling import trade_advance, trade_created
+from trades.telling import trade_advance
 
-_KEPT = (
-    "app_order_no", "business_no", "amount", "currency", "subject", "body", "detail", "attach", "notify_url",
-    "return_url", "client_ip", "funding", "profit_sharing",
-)  # fmt: skip
 _POLL_SECONDS = (0.02, 0.05, 0.1, 0.2)
-# Some minutes more than the contract's 7 days, because the app counts by its own clock.
-_LONGEST_LIFE = timedelta(days=7, minutes=5)
 
 
 def trade_pay(
@@ -64,13 +60,18 @@ def trade_pay(
         payment_no = _contract_account(app, order, scene, payment_no, contract_no)
     account = active_account(merchant, scene.code, payment_no)
     _check_scene(scene, order.currency, order.payer, order.client_ip, contract_no or "")
-    trade = _trade_for(app, merchant, order)
+    trade = find_trade(app, merchant, order)
     wish = _Wish(
         account=account, method=scene.code, amount=order.amount, payer=order.payer, client_ip=order.client_ip,
         funding=order.funding, return_url=order.return_url, return_to=order.return_url or app.return_url,
         actor=f"app:{app.app_id}", contract_no=contract_no or "",
     )  # fmt: skip
-    return _pay(trade, wish, deadline, order)
+    answered = _without_the_channel(trade, wish, order) if trade is not None else None
+    if answered is not None:
+        return answered
+    with _place_for(account):
+        # Opened only now: what is shed at the door leaves no trade to be closed, and told about, later.
+        return _pay_in_place(trade or open_once(app, merchant, order), wish, deadline, order)
 
 
 def trade_open(*, app: App, order: OrderRequest) -> Trade:
@@ -82,7 +83,7 @@ def trade_open(*, app: App, order: OrderRequest) -> Trade:
     if not is_currency(order.currency):
         raise BadParameter({"currency": ["unknown currency"]})
     merchant = active_merchant(app, order.merchant_no)
-    trade = _trade_for(app, merchant, order)
+    trade = find_trade(app, merchant, order) or open_once(app, merchant, order)
     actor = f"app:{app.app_id}"
     _refuse_unless_open(trade, order)
     if trade.amount != order.amount:
@@ -113,7 +114,11 @@ def trade_pay_with(
         account=account, method=method, amount=None, payer=payer, client_ip=client_ip,
         funding=trade.funding, return_url=trade.return_url, return_to=return_url or "", actor="payer",
     )  # fmt: skip
-    return _pay(trade, wish, deadline, None)
+    answered = _without_the_channel(trade, wish, None)
+    if answered is not None:
+        return answered
+    with _place_for(account):
+        return _pay_in_place(trade, wish, deadline, None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,15 +148,14 @@ class _Step(Enum):
     SEND = auto()  # a new attempt, ours
 
 
-def _pay(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
-    answered = _without_the_channel(trade, wish, order)
-    if answered is not None:
-        return answered
-    with shedding.place_for(wish.account):
+@contextmanager
+def _place_for(account: PaymentAccount) -> Iterator[None]:
+    """Hold a place at the channel; somebody is told where its order numbers are used up. Raises ChannelShed."""
+    with shedding.place_for(account):
         try:
-            return _pay_in_place(trade, wish, deadline, order)
+            yield
         except NumbersUsedUp:
-            used_up_alert(wish.account)
+            used_up_alert(account)
             raise
 
 
@@ -242,7 +246,7 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
         supersedes.next_close_at = now + timedelta(seconds=settings.SUPERSEDE_WAIT + 1)
         supersedes.save(update_fields=["superseded_at", "next_close_at"])
     trade.current_attempt = attempt
-    trade.payer, trade.phone_tail = dict(wish.payer) or trade.payer, _tail(wish.payer) or trade.phone_tail
+    trade.payer, trade.phone_tail = dict(wish.payer) or trade.payer, phone_tail(wish.payer) or trade.phone_tail
     trade.client_ip, trade.funding, trade.return_url = wish.client_ip, wish.funding, wish.return_url
     trade.contract_no = wish.contract_no
     fields = ["current_attempt", "payer", "phone_tail", "client_ip", "funding", "return_url", "contract_no"]
@@ -329,46 +333,6 @@ def _check_scene(
         problems["client_ip"] = [f"{scene.code} needs it"]
     if problems:
         raise BadParameter(problems)
-
-
-def _trade_for(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
-    """The order's trade, opened now if it is new. Two first calls at once get the same one."""
-    key = {"app": app, "merchant": merchant, "app_order_no": order.app_order_no}
-    found = Trade.objects.filter(**key).first()
-    if found is None:
-        try:
-            with transaction.atomic():
-                found = _open(app, merchant, order)
-        except IntegrityError:
-            found = Trade.objects.get(**key)
-    found.app, found.merchant = app, merchant
-    return found
-
-
-def _open(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
-    now = timezone.now()
-    expire_at = _expiry(order, now)
-    # What the trade keeps under the order's own names.
-    kept: dict[str, Any] = {name: getattr(order, name) for name in _KEPT}
-    kept["payer"] = dict(order.payer) or None
-    trade = Trade.objects.create(
-        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant,
-        phone_tail=_tail(order.payer), created_at=now, expire_at=expire_at, next_close_at=expire_at, **kept,
-    )  # fmt: skip
-    trade_created(trade, actor=f"app:{app.app_id}")
-    return trade
-
-
-def _expiry(order: OrderRequest, now: datetime) -> datetime:
-    if order.expire_at is not None:
-        if not now < order.expire_at <= now + _LONGEST_LIFE:
-            raise BadParameter({"expire_at": ["must lie in the future, and not more than 7 days off"]})
-        return order.expire_at
-    return now + timedelta(seconds=order.expire_in if order.expire_in is not None else 1800)
-
-
-def _tail(payer: Mapping[str, str]) -> str:
-    return "".join(c for c in payer.get("phone", "") if c.isdigit())[-4:]
 
 
 def _lock_trade(trade_id: int) -> Trade:

@@ -45,6 +45,7 @@ class _Seen:
     until: float
     shed: bool
     failing: bool
+    is_open: bool
     by_hand: bool
 
 
@@ -70,7 +71,8 @@ def _look(account_id: int) -> _Seen:
     row = ChannelHealth.objects.filter(account_id=account_id).first()
     seen = _Seen(
         until=time.monotonic() + CACHE_SECONDS, shed=row is not None and row.is_shed,
-        failing=row is not None and row.failures > 0, by_hand=row is not None and row.switch != ChannelSwitch.AUTO,
+        failing=row is not None and row.failures > 0, is_open=row is not None and row.opened_at is not None,
+        by_hand=row is not None and row.switch != ChannelSwitch.AUTO,
     )  # fmt: skip
     _memory.seen[account_id] = seen
     return seen
@@ -121,20 +123,29 @@ def success_report(account: PaymentAccount) -> None:
 
 
 def failure_report(account: PaymentAccount, error: str) -> None:
-    """An unknown outcome, or no connection. The fifth in a row opens the breaker."""
-    with transaction.atomic():
+    """An unknown outcome, or no connection. The fifth in a row opens the breaker.
+
+    Many fail at the same moment. The row is never locked over several statements to count them, and not
+    touched once the breaker is open: who queued for it would hold connections that other channels need.
+    """
+    if _look(account.pk).is_open:
+        return
+    rows = ChannelHealth.objects.filter(account=account)
+    counted = {"failures": F("failures") + 1, "last_error": error[:200]}
+    if not rows.update(**counted):
         ChannelHealth.objects.get_or_create(account=account)
-        health = ChannelHealth.objects.select_for_update().get(account=account)
-        health.failures = F("failures") + 1
-        health.last_error = error[:200]
-        health.save(update_fields=["failures", "last_error"])
-        health.refresh_from_db(fields=["failures"])
-        if health.failures >= FAILURES_TO_OPEN and health.opened_at is None:
-            _open(health, account)
+        rows.update(**counted)
+    if rows.filter(failures__gte=FAILURES_TO_OPEN, opened_at__isnull=True).exists():
+        _open(account)
     _memory.forget(account.pk)
 
 
-def _open(health: ChannelHealth, account: PaymentAccount) -> None:
+@transaction.atomic
+def _open(account: PaymentAccount) -> None:
+    """Open the breaker, unless somebody else just did or words came in between."""
+    health = ChannelHealth.objects.select_for_update().get(account=account)
+    if health.failures < FAILURES_TO_OPEN or health.opened_at is not None:
+        return
     now = timezone.now()
     health.opened_at, health.next_probe_at, health.probes = now, now + timedelta(seconds=PROBE_SECONDS / 2), 0
     health.save(update_fields=["opened_at", "next_probe_at", "probes"])

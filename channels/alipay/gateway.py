@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -161,6 +162,15 @@ class Gateway:
         if response.status != 200:
             raise UnknownOutcome(f"Alipay answered HTTP {response.status}")
         return self._verified(method, response.body)
+
+    def download(self, url: str, into: Path) -> None:
+        """A file at an address that Alipay named, which is unsigned and its own credential.
+
+        Raises NotSent or UnknownOutcome.
+        """
+        response = self._http.download("GET", url, into, operation="bill_file")
+        if response.status != 200:
+            raise UnknownOutcome(f"Alipay's files answered HTTP {response.status}")
 
     def _verified(self, method: str, body: bytes) -> Answer:
         try:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
+from channels.alipay import bills, refunds
 from channels.alipay.fields import FIELDS, check_fields
 from channels.alipay.gateway import Answer, Gateway, beijing, encoded, from_beijing
+from channels.alipay.reading import clean_text, main_funding, parse_amount
 from channels.alipay.refusals import BUSINESS_FAILED, is_final_refusal
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     InboundRequest,
     Label,
     Notice,
@@ -26,6 +31,9 @@ from channels.base import (
     PayOrder,
     Provider,
     QueryResult,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
     Refused,
     Reply,
     ReturnNotice,
@@ -35,12 +43,10 @@ from paycenter.errors import (
     BadSignature,
     IdentityMismatch,
     MalformedInbound,
-    MoneyError,
     NotSent,
     UnknownOutcome,
 )
 from paycenter.http import HttpClient
-from paycenter.money import Money
 
 SUBJECT_LENGTH, BODY_LENGTH = 256, 128
 _PAID = frozenset({"TRADE_SUCCESS", "TRADE_FINISHED"})
@@ -55,8 +61,6 @@ _FUNDING = {"credit": "credit_group", "huabei": "pcredit,pcreditpayInstallment"}
 # Not allowed in a subject; their full-width twins read the same.
 _SUBJECT_SIGNS = str.maketrans({"/": "／", "=": "＝", "&": "＆"})
 _USER_ID = re.compile(r"2088[0-9]{12}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,2})?")
 
 _CHECK_HINTS = {
     "isv.invalid-signature": Label(
@@ -78,6 +82,8 @@ class AlipayProvider(Provider):
     name = Label("支付宝", "Alipay")
     fields = FIELDS
     payer_authorization = True
+    can_refund = True
+    refund_settling_seconds = refunds.SETTLING_SECONDS
     masked_keys = frozenset({
         "access_token", "alipay_user_id", "app_auth_token", "auth_code", "auth_token", "buyer_id",
         "buyer_logon_id", "buyer_open_id", "buyer_user_id", "buyer_user_name", "open_id",
@@ -195,6 +201,12 @@ class AlipayProvider(Provider):
             self._require_success(answer, order.order_no)
         return CloseResult(outcome=outcome, code=answer.sub_code or answer.code, message=answer.message)
 
+    def refund(self, order: RefundOrder) -> RefundResult:
+        return refunds.refund(self.gateway, order)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        return refunds.query_refund(self.gateway, refund)
+
     def parse_notify(self, request: InboundRequest) -> Notice:
         """https://opendocs.alipay.com/open/203/105286"""
         found = self._ours(self.verified_form(request))
@@ -204,6 +216,8 @@ class AlipayProvider(Provider):
         kind = _notice_kind(found, state)
         if kind is NoticeKind.PAYMENT and state is PaymentState.PAID and (amount is None or trade_no is None):
             raise MalformedInbound("paid, but without amount or trade number")
+        if kind is NoticeKind.REFUND:
+            amount = None  # stated are the order's total and the sum given back so far, not this refund
         return Notice(
             kind=kind, order_no=found["out_trade_no"], state=state, amount=amount, channel_trade_no=trade_no,
             paid_at=from_beijing(found.get("gmt_payment", "")),
@@ -223,6 +237,15 @@ class AlipayProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=200, body=b"fail")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, kind=kind, into=into, now=self.clock())
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, kind=kind, seller_id=self.config["seller_id"])
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """A signed return names the order and no state; a payer who turned back brings no signature."""
@@ -306,29 +329,3 @@ def _notice_kind(found: Mapping[str, str], state: PaymentState | None) -> Notice
 def buyer_key(buyer: str) -> dict[str, str]:
     """The buyer as `alipay.trade.create` takes it: a user id (2088…), or the open id of newer apps."""
     return {"buyer_id" if _USER_ID.fullmatch(buyer) else "buyer_open_id": buyer}
-
-
-def parse_amount(text: str) -> Money | None:
-    """Yuan with at most two decimals; None for anything else."""
-    if not _AMOUNT.fullmatch(text):
-        return None
-    try:
-        return Money.from_major(text)
-    except MoneyError:
-        return None
-
-
-def main_funding(bills: object, key: str) -> str | None:
-    """The channel that carried most of the money, from `fund_bill_list` (a list, or JSON text of one)."""
-    try:
-        rows: Any = json.loads(bills) if isinstance(bills, str) else bills
-        best = max(rows or (), key=lambda row: Decimal(str(row["amount"])), default=None)
-        return str(best[key]) if best else None
-    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
-        return None
-
-
-def clean_text(text: str, length: int) -> str:
-    """Without control characters and lone surrogates, at most `length` UTF-16 units, as Alipay counts."""
-    units = _CONTROL.sub(" ", text).encode("utf-16-le", errors="ignore")
-    return units[: length * 2].decode("utf-16-le", errors="ignore").strip()

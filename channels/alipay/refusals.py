@@ -76,4 +76,9 @@ def is_final_refusal(answer: Answer) -> bool:
     """Whether a creating call was refused in words that leave no doubt."""
     if answer.code == BUSINESS_FAILED:
         return answer.sub_code in _FINAL
+    return is_not_admitted(answer)
+
+
+def is_not_admitted(answer: Answer) -> bool:
+    """Whether the gateway turned the call away before anything looked at its contents."""
     return answer.code in _NOT_ADMITTED and "limited" not in answer.sub_code

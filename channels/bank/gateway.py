@@ -15,13 +15,16 @@ from urllib.parse import parse_qsl, quote, urlencode
 from channels.base import keys
 from channels.base.provider import Clock
 from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, UnknownOutcome
-from paycenter.http import HttpClient, TimeLimits
+from paycenter.http import FILE_LIMITS, HttpClient, TimeLimits
 
 # The bank's clock has no zone and no summer time: always Beijing, wherever this process runs.
 BEIJING = timezone(timedelta(hours=8), "Beijing")
 SUCCESS = "SUC0000"
 _TIME = "%Y%m%d%H%M%S"
 _MAX_FIELDS = 100
+# An answer with a statement in it: some hundred thousand rows.
+_MAX_STATEMENT_BYTES = 64 * 1024 * 1024
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
 _FORBIDDEN = re.compile(r"[&\x00-\x1f\x7f-\x9f]")
 
 
@@ -86,16 +89,34 @@ class Gateway:
     def call(self, path: str, kind: str, content: Mapping[str, str], *, operation: str) -> Answer:
         """Ask the bank. Raises NotSent, or UnknownOutcome for a status other than 200, an unreadable
         answer, a wrong signature, a success without one, and words about another merchant."""
-        fields = self.signed(kind, {**content, "Timestamp": beijing(self._clock())})
         response = self._http.request(
-            "POST", self.address(path), headers={"content-type": "application/x-www-form-urlencoded"},
-            body=urlencode(fields, quote_via=quote, safe="").encode("ascii"), limits=self._limits,
+            "POST", self.address(path), headers=_FORM, body=self._body(kind, content), limits=self._limits,
             operation=operation,
         )  # fmt: skip
-        if response.status != 200:
-            raise UnknownOutcome(f"the bank answered HTTP {response.status}")
+        return self._read(kind, response.status, response.body)
+
+    def statement(self, day: str) -> Answer:
+        """Ask for a day's statement, which is a field of the answer: signed, and so read, as a whole. Raises as
+        `call`, also for words about another day."""
+        response = self._http.request(
+            "POST", self.address("/statement"), headers=_FORM,
+            body=self._body("statement", {"StatementDate": day}), operation="bill", limits=FILE_LIMITS,
+            max_bytes=_MAX_STATEMENT_BYTES, record_body=False,
+        )  # fmt: skip
+        answer = self._read("statement", response.status, response.body)
+        if not answer.signed or answer.data.get("StatementDate") != day:
+            raise UnknownOutcome(f"the bank's words are unsigned or about another day: {answer}")
+        return answer
+
+    def _body(self, kind: str, content: Mapping[str, str]) -> bytes:
+        fields = self.signed(kind, {**content, "Timestamp": beijing(self._clock())})
+        return urlencode(fields, quote_via=quote, safe="").encode("ascii")
+
+    def _read(self, kind: str, status: int, body: bytes) -> Answer:
+        if status != 200:
+            raise UnknownOutcome(f"the bank answered HTTP {status}")
         try:
-            return self._answer(kind, decode_form(response.body))
+            return self._answer(kind, decode_form(body))
         except MalformedInbound as exc:
             raise UnknownOutcome("the bank's answer is not readable") from exc
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
+from channels.bank import bills
 from channels.bank.fields import FIELDS, check_fields
 from channels.bank.gateway import Answer, Gateway, beijing, beijing_day, from_beijing
+from channels.bank.reading import clean_text, named, order_name, parse_amount
+from channels.bank.refunds import Refunds, refund_notice
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     InboundRequest,
     Label,
     Notice,
@@ -23,13 +30,15 @@ from channels.base import (
     PayOrder,
     Provider,
     QueryResult,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
     Reply,
     ReturnNotice,
 )
 from channels.base.provider import Clock, utc_now
 from paycenter.errors import IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
 from paycenter.http import HttpClient
-from paycenter.money import Money
 
 SUBJECT_LENGTH = 64
 _NOT_FOUND, _PAID_ALREADY, _OVER_ALREADY = "ORD0001", "ORD0002", "ORD0003"
@@ -40,9 +49,6 @@ _STATES = {
 # Apps' words for a funding source; a bank knows no others.
 _CARD_TYPES = {"credit": "CREDIT", "debit": "DEBIT"}
 _PAYMENT, _REFUND = "notice.payment", "notice.refund"
-_AMOUNT = re.compile(r"(0|[1-9][0-9]{0,12})\.[0-9]{2}", re.ASCII)
-_DAY = re.compile(r"[0-9]{8}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 _CHECK_HINTS = {
     "AUT0001": Label("银行没有这个分行号和商户号", "the bank does not know this branch and merchant number"),
@@ -59,11 +65,13 @@ class BankProvider(Provider):
     code = "bank"
     name = Label("银行网关", "Bank gateway")
     fields = FIELDS
+    can_refund = True
     masked_keys = frozenset({"PayerAccount", "Signature"})
 
     def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock = utc_now) -> None:
         super().__init__(config, http=http, clock=clock)
         self.gateway = Gateway(config, http=http, clock=clock)
+        self._refunds = Refunds(self.gateway)
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any], now: datetime) -> dict[str, list[Label]]:
@@ -99,7 +107,7 @@ class BankProvider(Provider):
         The same order always gives the same fields, so sending it twice makes one order.
         """
         content = {
-            **self._name(order),
+            **order_name(order),
             "Amount": order.amount.major,
             "ExpireTime": beijing(order.expire_at),
             "Subject": clean_text(order.subject, SUBJECT_LENGTH) or order.order_no,
@@ -144,22 +152,28 @@ class BankProvider(Provider):
             raise UnknownOutcome(f"the bank answered {answer}")
         return CloseResult(outcome=outcome, code=answer.code, message=answer.message)
 
+    def refund(self, order: RefundOrder) -> RefundResult:
+        return self._refunds.send(order)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        return self._refunds.ask(refund)
+
     def parse_notify(self, request: InboundRequest) -> Notice:
         if request.method != "POST":
             raise MalformedInbound("a notice is posted")
         found = self.gateway.verify_inbound(request.body, {_PAYMENT, _REFUND})
-        number, day = _named(found)
+        if found["MsgType"] == _REFUND:
+            return refund_notice(found)
+        number, day = named(found)
         word, serial = found.get("OrderStatus", ""), found.get("BankSerialNo")
         state, amount = _STATES.get(word), parse_amount(found.get("Amount", ""))
         if state is PaymentState.PAID and (amount is None or serial is None):
             raise MalformedInbound("paid, but without amount or serial number")
-        kind = NoticeKind.HINT if state is None else NoticeKind.PAYMENT
         return Notice(
-            kind=NoticeKind.REFUND if found["MsgType"] == _REFUND else kind, order_no=number, order_day=day,
+            kind=NoticeKind.HINT if state is None else NoticeKind.PAYMENT, order_no=number, order_day=day,
             state=state, amount=amount, channel_trade_no=serial,
             paid_at=from_beijing(found.get("PaidTime", "")), payer_id=found.get("PayerAccount"),
-            funding=found.get("CardType"), channel_state=word, refund_no=found.get("RefundNo"),
-            notice_id=found.get("NoticeNo", ""),
+            funding=found.get("CardType"), channel_state=word, notice_id=found.get("NoticeNo", ""),
         )  # fmt: skip
 
     def ack(self, notice: Notice) -> Reply:
@@ -167,6 +181,15 @@ class BankProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=200, body=b"FAIL")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, into=into)
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, branch_id=self.config["branch_id"], co_no=self.config["co_no"])
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """A signed return names the order and no state; a payer who turned back brings no signature.
@@ -176,37 +199,15 @@ class BankProvider(Provider):
         if "Signature=" not in request.query:
             return ReturnNotice(verified=False)
         found = self.gateway.verify_inbound(request.query.encode("utf-8"), {"return"})
-        number, day = _named(found)
+        number, day = named(found)
         if day != beijing_day(order.sent_at):
             raise IdentityMismatch("it names an order of another day")
         return ReturnNotice(verified=True, order_no=number)
 
     def _ask(self, path: str, kind: str, order: OrderRef) -> Answer:
         """Signed words about this very order; raises UnknownOutcome for all others."""
-        name = self._name(order)
+        name = order_name(order)
         answer = self.gateway.call(path, kind, name, operation=kind)
         if not answer.signed or any(answer.data.get(part) != value for part, value in name.items()):
             raise UnknownOutcome(f"the bank's words are unsigned or about another order: {answer}")
         return answer
-
-    def _name(self, order: OrderRef) -> dict[str, str]:
-        return {"BillNo": order.order_no, "Date": beijing_day(order.sent_at)}
-
-
-def _named(found: Mapping[str, str]) -> tuple[str, str]:
-    """Number and day of the order that a genuine message is about."""
-    number, day = found.get("BillNo", ""), found.get("Date", "")
-    if not number or not _DAY.fullmatch(day):
-        raise MalformedInbound("no order number or day")
-    return number, day
-
-
-def parse_amount(text: str) -> Money | None:
-    """Yuan with exactly two decimals; None for anything else."""
-    return Money.from_major(text) if _AMOUNT.fullmatch(text) else None
-
-
-def clean_text(text: str, length: int) -> str:
-    """Without control characters, `&` and lone surrogates; at most `length` characters."""
-    plain = _CONTROL.sub(" ", text).replace("&", "＆").encode("utf-8", errors="ignore").decode("utf-8")
-    return plain[:length].strip()

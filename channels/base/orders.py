@@ -16,7 +16,8 @@ class OrderRef:
 
     `order_no` is the only number ever sent to the channel. `sent_at` is when the attempt was first
     sent (aware; the pair order number + time names an order at UnionPay). `memo` is what the
-    provider's own `pay` returned in `Initiated.memo`, stored server-side with the attempt.
+    provider's own `pay` returned in `Initiated.memo`, stored server-side with the attempt; from the start
+    it holds the center's `contract_no` where the attempt deducts under a contract.
     """
 
     order_no: str

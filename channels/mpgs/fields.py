@@ -10,6 +10,7 @@ from channels.base.fields import Field, FieldKind, Label
 
 OAUTH, BASIC = "oauth", "basic"
 CLIENT_BASIC, CLIENT_BODY = "basic", "body"
+REFUND, VOID = "refund", "void"
 _PROXY = {"auth_mode": (OAUTH,)}
 _DIRECT = {"auth_mode": (BASIC,)}
 
@@ -82,6 +83,22 @@ FIELDS: tuple[Field, ...] = (
         minimum=57, maximum=999,
         help=Label("MPGS 接口的版本号，由收单机构确认；最低 57。",
                    "The version of the MPGS interface, to be confirmed by the acquirer; 57 at least."),
+    ),
+    Field(
+        "full_refund_before_settlement", Label("结算前的全额退款", "Full refund before settlement"), FieldKind.CHOICE,
+        default=REFUND,
+        choices=((REFUND, Label("退款（REFUND）", "As a refund (REFUND)")),
+                 (VOID, Label("撤销（VOID）", "As a void (VOID)"))),
+        help=Label("在收单机构的同一个结算日内全额退款时怎么做。只有收单机构要求时才选撤销。",
+                   "What a full refund is while the payment's day at the acquirer lasts; void only where the acquirer "
+                   "asks for it."),
+    ),
+    Field(
+        "acquirer_time_zone", Label("收单机构的时区", "Time zone of the acquirer"), default="+0800",
+        pattern=r"[+\-](0[0-9]|1[0-4])[0-5][0-9]", pattern_hint=Label("如 +0800", "such as +0800"),
+        when={"full_refund_before_settlement": (VOID,)},
+        help=Label("收单机构的结算日按哪个时区的零点划分，即交易应答中的 acquirer.timeZone。",
+                   "At whose midnight the acquirer's day ends: acquirer.timeZone in a transaction's answer."),
     ),
     Field(
         "webhook_secret", Label("通知密钥", "Webhook secret"), FieldKind.SECRET, pattern=r"[\x21-\x7e]{8,256}",

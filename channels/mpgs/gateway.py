@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from paycenter.http import HttpClient, HttpResponse, TimeLimits, one_time_limit
 _INITIATE_SINCE = 63
 # 4xx that say nothing about the request: it may have been taken up, or could be a moment later.
 _UNDECIDED = frozenset({408, 425, 429})
+_NUMBERS = re.compile(r"[\w\-]+")
 _CHALLENGE = re.compile(r'error="([a-z_]{1,40})"')
 
 
@@ -52,6 +54,15 @@ class Answer:
             return _text(self.data.get("error_description"))
         words = (_text(error.get("explanation")), _text(error.get("field")))
         return ": ".join(filter(None, words))[:256]
+
+    def is_unable_to_find(self, what: str, number: str) -> bool:
+        """The one explicit "no such": 400, never 404, also about an order no payer has begun to pay.
+
+        What is looked for (`order`, `transaction`) stands first in the explanation, its number somewhere behind.
+        """
+        begins = self.message.lower().startswith(f"unable to find {what} ")
+        named = number in _NUMBERS.findall(self.message)
+        return self.status == 400 and self.code == "INVALID_REQUEST" and begins and named
 
     def __str__(self) -> str:
         return " ".join(filter(None, (f"HTTP {self.status}", self.code, self.message)))
@@ -99,6 +110,22 @@ class Gateway:
         path = "/order/" if self._direct else "/payments/"
         return self.call("GET", path + quote(order_no, safe=""), operation=operation)
 
+    def give_back(self, order_no: str, refund_no: str, payload: Mapping[str, Any]) -> Answer:
+        """REFUND or VOID under our own transaction id, which is the key: the same id again acts once.
+
+        Raises NotSent or UnknownOutcome.
+        """
+        path, key = self._transaction(order_no, refund_no), "" if self._direct else refund_no
+        return self.call("PUT", path, payload, operation="refund", request_id=key)
+
+    def retrieve_refund(self, order_no: str, refund_no: str) -> Answer:
+        """Retrieve Transaction. Raises NotSent or UnknownOutcome."""
+        return self.call("GET", self._transaction(order_no, refund_no), operation="query_refund")
+
+    def _transaction(self, order_no: str, refund_no: str) -> str:
+        order, refund = quote(order_no, safe=""), quote(refund_no, safe="")
+        return f"/order/{order}/transaction/{refund}" if self._direct else f"/payments/{order}/refunds/{refund}"
+
     def payment_page(self, session_id: str, checkout_url: Any) -> str:
         """Where the payer goes: what the proxy says, or the page that MPGS' own checkout script opens.
 
@@ -131,6 +158,23 @@ class Gateway:
             if _token_is_invalid(response) and self._credentials.forget(used):
                 response, _used = self._send(method, path, headers, body, operation)
         return _answer(response)
+
+    def report(self, day: str, into: Path) -> Answer:
+        """The proxy's statement of a day (`YYYY-MM-DD`), to a file. Raises as `call`; `ok` means that it is there."""
+        headers = {"Accept": "text/csv", "X-Request-Id": str(uuid.uuid4())}
+        path = f"/reports/transactions?date={quote(day, safe='')}"
+
+        def send() -> tuple[HttpResponse, str]:
+            authorization = self._credentials.header()
+            response = self._http.download(
+                "GET", self._base + path, into, headers={**headers, "Authorization": authorization}, operation="bill"
+            )
+            return response, authorization
+
+        response, used = send()
+        if _token_is_invalid(response) and self._credentials.forget(used):
+            response, _used = send()
+        return Answer(200, {}) if response.status == 200 else _answer(response)
 
     def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, operation: str

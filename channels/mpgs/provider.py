@@ -5,15 +5,20 @@ from __future__ import annotations
 import hmac
 import secrets
 import unicodedata
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     Field,
     InboundRequest,
     Initiated,
@@ -27,14 +32,19 @@ from channels.base import (
     Provider,
     QueryResult,
     Redirect,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
     Refused,
     Reply,
     ReturnNotice,
 )
 from channels.base.provider import Clock, utc_now
-from channels.mpgs.fields import FIELDS, check_fields
+from channels.mpgs import bills
+from channels.mpgs.fields import FIELDS, OAUTH, check_fields
 from channels.mpgs.gateway import Answer, Gateway, read_json
 from channels.mpgs.reading import Unreadable, order_state
+from channels.mpgs.refunds import Refunds, refund_named
 from channels.mpgs.tokens import TokenRefused
 from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
 from paycenter.http import HttpClient
@@ -68,6 +78,7 @@ class MpgsProvider(Provider):
     fields: ClassVar[tuple[Field, ...]] = FIELDS
     # An abandoned session simply ends; there is no call that ends it sooner.
     can_close = False
+    can_refund = True
     masked_keys = frozenset({
         "access_token", "aes256Key", "api_password", "authenticationToken", "authorization", "authorizationCode",
         "client_secret", "email", "expiry", "firstName", "ipAddress", "lastName", "nameOnCard", "phone",
@@ -77,6 +88,7 @@ class MpgsProvider(Provider):
     def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock = utc_now) -> None:
         super().__init__(config, http=http, clock=clock)
         self.gateway = Gateway(config, http=http, clock=clock)
+        self._refunds = Refunds(self.gateway, config)
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any], now: datetime) -> dict[str, list[Label]]:
@@ -94,7 +106,7 @@ class MpgsProvider(Provider):
             return CheckResult(ok=False, message=Label(f"连接不上：{exc}", f"cannot be reached: {exc}"))
         except UnknownOutcome as exc:
             return CheckResult(ok=False, message=Label(f"没有得到明确答复：{exc}", f"no clear answer: {exc}"))
-        if self._is_not_found(answer, number):
+        if answer.is_unable_to_find("order", number):
             return CheckResult(ok=True, message=_CONNECTED)
         words = Label(f"被拒绝：{answer}，请核对商户号、密码和接口地址",
                       f"refused: {answer}; check merchant id, password and API address")  # fmt: skip
@@ -152,7 +164,7 @@ class MpgsProvider(Provider):
 
     def query(self, order: OrderRef) -> QueryResult:
         answer = self.gateway.retrieve(order.order_no)
-        if self._is_not_found(answer, order.order_no):
+        if answer.is_unable_to_find("order", order.order_no):
             return QueryResult(state=PaymentState.NOT_FOUND, order_no=order.order_no,
                                channel_state=answer.code, message=answer.message)  # fmt: skip
         if not answer.ok:
@@ -162,14 +174,14 @@ class MpgsProvider(Provider):
         except Unreadable as exc:
             raise UnknownOutcome(f"an answer that decides nothing: {exc}") from exc
 
-    @staticmethod
-    def _is_not_found(answer: Answer, order_no: str) -> bool:
-        """MPGS says 400, never 404, about an order no payer has begun to pay."""
-        words = answer.message.startswith(f"Unable to find order {order_no} ")
-        return answer.status == 400 and answer.code == "INVALID_REQUEST" and words
-
     def close(self, order: OrderRef) -> CloseResult:
         return CloseResult(outcome=CloseOutcome.UNSUPPORTED)
+
+    def refund(self, order: RefundOrder) -> RefundResult:
+        return self._refunds.send(order)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        return self._refunds.ask(refund)
 
     def parse_notify(self, request: InboundRequest) -> Notice:
         """A webhook holds a constant secret and no signature: what it says only makes a query due.
@@ -194,7 +206,7 @@ class MpgsProvider(Provider):
         word = found.get("status") if isinstance(found, dict) else None
         return Notice(
             kind=NoticeKind.HINT, order_no=order_no, channel_state=word if isinstance(word, str) else "",
-            notice_id=request.headers.get("x-notification-id", ""),
+            refund_no=refund_named(data), notice_id=request.headers.get("x-notification-id", ""),
         )  # fmt: skip
 
     def ack(self, notice: Notice) -> Reply:
@@ -202,6 +214,15 @@ class MpgsProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=500, body=b"")
+
+    def bill_rule(self) -> BillRule | None:
+        return bills.RULE if self.config["auth_mode"] == OAUTH else None
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, into=into)
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day)
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """Equal indicators: the payer was told it is paid. Another one is what MPGS itself sends after a failed

@@ -5,7 +5,7 @@ https://test-gateway.mastercard.com/api/documentation/apiDocumentation/rest-json
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -38,7 +38,7 @@ STATES: Mapping[str, PaymentState] = {
 # The money did come in, but somebody has to look at what became of it.
 FLAGGED = frozenset({"DISPUTED", "CHARGEBACK_PROCESSED", "DISBURSED", "FUNDING"})
 _UNDECIDED_RESULTS = frozenset({"PENDING", "UNKNOWN", "ERROR"})
-_TAKING = frozenset({"PAYMENT", "CAPTURE"})
+TAKING = frozenset({"PAYMENT", "CAPTURE"})
 
 
 class Unreadable(ValueError):
@@ -56,25 +56,39 @@ def order_state(data: Mapping[str, Any], *, order_no: str, merchant_id: str) -> 
     state = STATES.get(word) if isinstance(word, str) else None
     if state is None or not isinstance(word, str):
         raise Unreadable("status is not a word that decides anything")
+    if state is PaymentState.CLOSED:
+        return _voided(data, order_no, word)
     if state is not PaymentState.PAID:
         return QueryResult(state=state, order_no=order_no, channel_state=word)
     if not isinstance(result, str) or result in _UNDECIDED_RESULTS:
         raise Unreadable("the result is open")
-    amount = _amount(data, "totalCapturedAmount")
+    amount = amount_in(data, "totalCapturedAmount")
     if amount is None or amount.minor <= 0:
         raise Unreadable("paid, but totalCapturedAmount is no amount")
     card = _card(data)
     return QueryResult(
         state=state, order_no=order_no, amount=amount,
         # MPGS has no number of its own for an order; receipts are the acquirer's and repeat.
-        channel_trade_no=order_no, paid_at=_captured_at(data), refunded=_amount(data, "totalRefundedAmount"),
-        payer_id=_word(card, "number"), funding=_word(card, "fundingMethod"), channel_state=word,
+        channel_trade_no=order_no, paid_at=_captured_at(data), refunded=amount_in(data, "totalRefundedAmount"),
+        payer_id=word_in(card, "number"), funding=word_in(card, "fundingMethod"), channel_state=word,
         message=f"to be looked at by a person: {word}" if word in FLAGGED else "",
     )  # fmt: skip
 
 
-def _amount(data: Mapping[str, Any], name: str) -> Money | None:
-    """Major units as a JSON number (or text) in the order's currency; None for anything else."""
+def _voided(data: Mapping[str, Any], order_no: str, word: str) -> QueryResult:
+    """A payment that was taken and voided was paid and given back whole, whatever the order's sums say since."""
+    entry = _successful(data, {"VOID_PAYMENT"})
+    amount = amount_in(entry["transaction"], "amount") if entry else None
+    if amount is None or _successful(data, TAKING) is None:
+        return QueryResult(state=PaymentState.CLOSED, order_no=order_no, channel_state=word)
+    return QueryResult(
+        state=PaymentState.PAID, order_no=order_no, amount=amount, channel_trade_no=order_no,
+        paid_at=_captured_at(data), refunded=amount, channel_state=word,
+    )  # fmt: skip
+
+
+def amount_in(data: Mapping[str, Any], name: str) -> Money | None:
+    """Major units as a JSON number (or text) in the `currency` beside it; None for anything else."""
     value, currency = data.get(name), data.get("currency")
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal) or not isinstance(currency, str):
         return None
@@ -86,18 +100,31 @@ def _amount(data: Mapping[str, Any], name: str) -> Money | None:
 
 def _captured_at(data: Mapping[str, Any]) -> datetime | None:
     """When the gateway recorded the first transaction that took money. The order's own times are others."""
+    entry = _successful(data, TAKING)
+    return moment_in(entry, "timeOfRecord") if entry else None
+
+
+def payment_id(data: Mapping[str, Any]) -> str | None:
+    """The id, within its order, of the transaction that took the money."""
+    entry = _successful(data, TAKING)
+    return word_in(entry["transaction"], "id") if entry else None
+
+
+def _successful(data: Mapping[str, Any], types: Set[str]) -> Mapping[str, Any] | None:
+    """The first successful transaction of these types in the order's list."""
     entries = data.get("transaction")
-    for entry in entries if isinstance(entries, list) else ():
-        inner = entry.get("transaction") if isinstance(entry, dict) else None
-        kind = inner.get("type") if isinstance(inner, dict) else None
-        if kind in _TAKING and entry.get("result") == "SUCCESS":
-            return _moment(entry.get("timeOfRecord"))
+    found: list[Mapping[str, Any]] = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    for entry in found:
+        inner = entry.get("transaction")
+        if isinstance(inner, dict) and word_in(inner, "type") in types and entry.get("result") == "SUCCESS":
+            return entry
     return None
 
 
-def _moment(value: Any) -> datetime | None:
+def moment_in(data: Mapping[str, Any], name: str) -> datetime | None:
+    """An aware moment in ISO 8601; None for anything else."""
     try:
-        found = datetime.fromisoformat(value)
+        found = datetime.fromisoformat(data.get(name))  # type: ignore[arg-type]  # anything else is refused
     except (TypeError, ValueError):
         return None
     return found if found.tzinfo else None
@@ -111,6 +138,6 @@ def _card(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _word(data: Mapping[str, Any], name: str) -> str | None:
+def word_in(data: Mapping[str, Any], name: str) -> str | None:
     value = data.get(name)
     return value[:64] if isinstance(value, str) and value else None

@@ -11,6 +11,8 @@ from channels.base.fields import Field, FieldKind, Label
 from channels.base.keys import KeyProblem
 from channels.unionpay.certificates import is_authority, is_issued, rsa_key
 
+FILE_URL = "https://filedownload.95516.com/"
+
 FIELDS: tuple[Field, ...] = (
     Field(
         "mer_id", Label("商户号", "Merchant number"), length=15, pattern=r"[0-9A-Za-z]{15}",
@@ -57,6 +59,12 @@ FIELDS: tuple[Field, ...] = (
         help=Label("正式环境请保持默认值；测试环境为 https://gateway.test.95516.com/gateway/api。",
                    "Leave the default for production; the test environment is "
                    "https://gateway.test.95516.com/gateway/api."),
+    ),
+    Field(
+        "file_url", Label("对账文件下载地址", "Address of statement files"), FieldKind.URL, required=False,
+        default=FILE_URL,
+        help=Label("正式环境请保持默认值；测试环境为 https://filedownload.test.95516.com/。",
+                   "Leave the default for production; the test environment is https://filedownload.test.95516.com/."),
     ),
     Field(
         "connect_timeout", Label("连接时限（秒）", "Connection limit (seconds)"), FieldKind.INTEGER,

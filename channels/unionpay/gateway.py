@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -18,20 +18,34 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 from channels.base import keys
 from channels.base.provider import Clock
 from channels.unionpay.certificates import Chain, Untrusted
+from channels.unionpay.codes import SUCCESS
+from channels.unionpay.fields import FILE_URL
 from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
-from paycenter.http import HttpClient, TimeLimits
+from paycenter.http import FILE_LIMITS, HttpClient, TimeLimits
 
 # UnionPay's clock has no zone and no summer time: always Beijing, wherever this process runs.
 BEIJING = timezone(timedelta(hours=8), "Beijing")
 VERSION, RSA_CERTIFICATE = "5.1.0", "01"
+_TIME = "%Y%m%d%H%M%S"
 _MAX_FIELDS = 100
+# An answer with a file in it, packed: some hundred thousand rows.
+_MAX_STATEMENT_BYTES = 64 * 1024 * 1024
+_FORM = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
 # A value may hold groups in braces or brackets, within which `&` and `=` separate nothing.
 _FIELD = re.compile(r"([^&=]++)=((?:[^&{\[]++|\{[^}]*+\}|\[[^\]]*+\])*+)(?:&|\Z)")
 
 
 def beijing(moment: datetime) -> str:
     """An aware moment as UnionPay writes it: `yyyyMMddHHmmss` in Beijing."""
-    return moment.astimezone(BEIJING).strftime("%Y%m%d%H%M%S")
+    return moment.astimezone(BEIJING).strftime(_TIME)
+
+
+def from_beijing(text: str) -> datetime | None:
+    """The aware moment of UnionPay's `yyyyMMddHHmmss`; None where it is no time."""
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=BEIJING) if len(text) == 14 else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class Gateway:
         self._http = http
         self._clock = clock
         self._url: str = config["base_url"].rstrip("/")
+        self._file_url: str = config.get("file_url") or FILE_URL
         self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
         self._key = keys.load_private_key(config["sign_private_key"])
         self._mer_id: str = config["mer_id"]
@@ -81,23 +96,44 @@ class Gateway:
         answer that is unreadable or not provably UnionPay's, and one about another merchant or order."""
         parameters = self.signed(fields)
         response = self._http.request(
-            "POST", self.address(action),
-            headers={"content-type": "application/x-www-form-urlencoded; charset=UTF-8"},
-            body=urlencode(parameters, quote_via=quote_plus).encode("ascii"), limits=self._limits,
+            "POST", self.address(action), headers=_FORM, body=_form(parameters), limits=self._limits,
             operation=operation,
         )  # fmt: skip
-        if response.status != 200:
-            raise UnknownOutcome(f"UnionPay answered HTTP {response.status}")
-        found = _answer_fields(response.body)
+        return self._answer(response.status, response.body, parameters, ("merId", "orderId", "txnTime"))
+
+    def statement(self, fields: Mapping[str, str]) -> Answer:
+        """Ask for a file, which is a field of the answer: signed, and so read, as a whole. Raises as `call`."""
+        parameters = self.signed(fields)
+        response = self._http.request(
+            "POST", self._file_url, headers=_FORM, body=_form(parameters), operation="bill", limits=FILE_LIMITS,
+            max_bytes=_MAX_STATEMENT_BYTES, record_body=False,
+        )  # fmt: skip
+        return self._answer(response.status, response.body, parameters, ("merId", "settleDate"))
+
+    def _answer(self, status: int, body: bytes, asked: Mapping[str, str], names: Sequence[str]) -> Answer:
+        """What UnionPay says about exactly what was asked, `names` being what says so."""
+        if status != 200:
+            raise UnknownOutcome(f"UnionPay answered HTTP {status}")
+        found = _answer_fields(body)
         code, message = found.get("respCode", ""), found.get("respMsg", "")
         try:
             self._verify(found)
         except Untrusted as exc:
             raise UnknownOutcome(f"UnionPay's answer cannot be trusted ({exc}): {code} {message}") from exc
-        for name in ("merId", "orderId", "txnTime"):
-            if found.get(name) != parameters[name]:
+        for name in names:
+            # A refusal need not repeat which file it was asked for; a file must be the one that was.
+            if found.get(name) != asked[name] and (name != "settleDate" or name in found or code in SUCCESS):
                 raise UnknownOutcome(f"UnionPay's answer is about another order ({name}): {code} {message}")
         return Answer(code, message, found)
+
+    def retrieve(self, number: str, sent_at: datetime, *, operation: str) -> Answer:
+        """Ask for the transaction sent under this number at this moment; raises as `call`.
+
+        https://open.unionpay.com/tjweb/acproduct/APIList?acpAPIId=757&apiservId=448&version=V2.2&bussType=0
+        """
+        return self.call("queryTrans.do", {
+            "txnType": "00", "txnSubType": "00", "bizType": "000000", "orderId": number, "txnTime": beijing(sent_at),
+        }, operation=operation)  # fmt: skip
 
     def verify_inbound(self, body: bytes) -> dict[str, str]:
         """Fields of a notification or return, once proved to be UnionPay's.
@@ -133,6 +169,10 @@ def signing_text(fields: Mapping[str, str]) -> str:
 def signing_digest(fields: Mapping[str, str]) -> bytes:
     """What is signed: the lower-case hexadecimal SHA-256 of that text, as text and not as 32 bytes."""
     return hashlib.sha256(signing_text(fields).encode("utf-8")).hexdigest().encode("ascii")
+
+
+def _form(parameters: Mapping[str, str]) -> bytes:
+    return urlencode(parameters, quote_via=quote_plus).encode("ascii")
 
 
 def parse_answer(text: str) -> dict[str, str]:

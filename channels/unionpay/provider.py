@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     Form,
     InboundRequest,
     Initiated,
@@ -23,19 +28,24 @@ from channels.base import (
     PayOrder,
     Provider,
     QueryResult,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
     Refused,
     Reply,
     ReturnNotice,
 )
 from channels.base.provider import Clock, utc_now
+from channels.unionpay import bills
 from channels.unionpay.codes import NOT_FOUND, REFUSALS, SUCCESS, parse_amount
 from channels.unionpay.fields import FIELDS, check_fields
-from channels.unionpay.gateway import Answer, Gateway, beijing
+from channels.unionpay.gateway import Gateway, beijing
+from channels.unionpay.refunds import REFUND, Refunds, refund_notice
 from paycenter.errors import IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
 from paycenter.http import HttpClient
 
 GOODS_LENGTH = 32
-_PAYMENT, _REFUND, _REVOCATION = "01", "04", "31"
+_PAYMENT, _REVOCATION = "01", "31"
 # UnionPay's own parser stumbles over these signs in a value, and control characters help nobody.
 _UNFIT = re.compile(r"""[&={}\[\]"'<>\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+""")
 
@@ -57,6 +67,7 @@ class UnionPayProvider(Provider):
     fields = FIELDS
     # There is no such transaction: an order that nobody pays ends at its `payTimeout`.
     can_close = False
+    can_refund = True
     masked_keys = frozenset({
         "accNo", "accountNo", "cardNo", "certifId", "customerInfo", "customerNm", "cvn2", "encryptedInfo",
         "expired", "payCardNo", "phoneNo", "pin", "signature", "tn", "token", "tokenPayData",
@@ -65,6 +76,7 @@ class UnionPayProvider(Provider):
     def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock = utc_now) -> None:
         super().__init__(config, http=http, clock=clock)
         self.gateway = Gateway(config, http=http, clock=clock)
+        self._refunds = Refunds(self.gateway)
 
     @classmethod
     def check_config(cls, config: Mapping[str, Any], now: datetime) -> dict[str, list[Label]]:
@@ -74,7 +86,7 @@ class UnionPayProvider(Provider):
         """Ask for an order that cannot exist: a genuine "no such transaction" proves both certificates."""
         number = f"CHECK{secrets.token_hex(12).upper()}"
         try:
-            answer = self._ask(number, self.clock(), "check")
+            answer = self.gateway.retrieve(number, self.clock(), operation="check")
         except NotSent as exc:
             words = Label(f"无法连接银联：{exc}", f"cannot reach UnionPay: {exc}")
             return CheckResult(ok=False, message=words)
@@ -126,8 +138,7 @@ class UnionPayProvider(Provider):
         }  # fmt: skip
 
     def query(self, order: OrderRef) -> QueryResult:
-        """https://open.unionpay.com/tjweb/acproduct/APIList?acpAPIId=757&apiservId=448&version=V2.2&bussType=0"""
-        answer = self._ask(order.order_no, order.sent_at, "query")
+        answer = self.gateway.retrieve(order.order_no, order.sent_at, operation="query")
         if answer.code == NOT_FOUND:
             return QueryResult(
                 state=PaymentState.NOT_FOUND, order_no=order.order_no,
@@ -156,14 +167,14 @@ class UnionPayProvider(Provider):
             raise UnknownOutcome(f"UnionPay says {word or 'nothing'} of the payment")
         return PaymentState.FAILED if self.clock() >= order.expire_at else PaymentState.UNPAID
 
-    def _ask(self, order_no: str, sent_at: datetime, operation: str) -> Answer:
-        return self.gateway.call("queryTrans.do", {
-            "txnType": "00", "txnSubType": "00", "bizType": "000000",
-            "orderId": order_no, "txnTime": beijing(sent_at),
-        }, operation=operation)  # fmt: skip
-
     def close(self, order: OrderRef) -> CloseResult:
         return CloseResult(outcome=CloseOutcome.UNSUPPORTED)
+
+    def refund(self, order: RefundOrder) -> RefundResult:
+        return self._refunds.send(order)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        return self._refunds.ask(refund)
 
     def parse_notify(self, request: InboundRequest) -> Notice:
         """https://open.unionpay.com/tjweb/acproduct/APIList?acpAPIId=754&apiservId=448&version=V2.2&bussType=0
@@ -174,17 +185,17 @@ class UnionPayProvider(Provider):
             raise MalformedInbound("a notification is posted")
         found = self._verified(request.body)
         kind = _notice_kind(found)
+        if kind is NoticeKind.REFUND:
+            return refund_notice(found)
         paid = kind is NoticeKind.PAYMENT
         amount = parse_amount(found.get("txnAmt", ""), found.get("currencyCode", ""))
         trade_no = found.get("queryId") or None
         if paid and (amount is None or trade_no is None):
             raise MalformedInbound("paid, but without amount or transaction number")
-        refund = kind is NoticeKind.REFUND
         return Notice(
             kind=kind, order_no=found["orderId"], state=PaymentState.PAID if paid else None, amount=amount,
-            channel_trade_no=found.get("origQryId") if refund else trade_no,
-            funding=found.get("payCardType") or None, channel_state=found.get("respCode", ""),
-            refund_no=found["orderId"] if refund else None,
+            channel_trade_no=trade_no, funding=found.get("payCardType") or None,
+            channel_state=found.get("respCode", ""),
         )  # fmt: skip
 
     def ack(self, notice: Notice) -> Reply:
@@ -192,6 +203,15 @@ class UnionPayProvider(Provider):
 
     def nack(self, reason: str) -> Reply:
         return Reply(status=500, body=b"fail")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, day=day, into=into, now=self.clock())
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, mer_id=self.config["mer_id"])
 
     def parse_return(self, request: InboundRequest, order: OrderRef) -> ReturnNotice:
         """The payer's browser posts the same signed fields; one who turned back brings none."""
@@ -211,7 +231,7 @@ class UnionPayProvider(Provider):
 
 def _notice_kind(found: Mapping[str, str]) -> NoticeKind:
     kind = found.get("txnType")
-    if kind in (_REFUND, _REVOCATION):
+    if kind in (REFUND, _REVOCATION):
         return NoticeKind.REFUND
     if kind != _PAYMENT:
         return NoticeKind.IGNORED

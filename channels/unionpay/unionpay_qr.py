@@ -15,7 +15,6 @@ class UnionPayQr(Method):
     devices = frozenset({Device.PC})
 
     def pay(self, provider: UnionPayProvider, order: PayOrder) -> PayResult:
-        found = provider.create(
-            "backTransReq.do", order, wanted="qrCode", txnSubType="07", bizType="000000", channelType="08"
-        )
-        return found if isinstance(found, Refused) else Initiated(instruction=QrCode(found))
+        product = {"bizType": "000000", "channelType": "08"}  # a refund has to say the same
+        found = provider.create("backTransReq.do", order, wanted="qrCode", txnSubType="07", **product)
+        return found if isinstance(found, Refused) else Initiated(instruction=QrCode(found), memo=product)

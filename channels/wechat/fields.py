@@ -72,6 +72,19 @@ FIELDS: tuple[Field, ...] = (
         help=Label("由系统自动获取并更新，无需填写", "Filled in automatically; leave it empty"),
     ),
     Field(
+        "api_v2_key", Label("APIv2 密钥", "API v2 key"), FieldKind.SECRET, required=False, length=32,
+        pattern=r"[!-~]{32}", pattern_hint=Label("32 个字母或数字", "32 letters or digits"),
+        help=Label("仅免密代扣需要：商户平台 → 账户中心 → API 安全 → APIv2 密钥",
+                   "Needed only for deduction without password: Account centre → API security → API v2 key"),
+    ),
+    Field(
+        "papay_plan_id", Label("委托代扣模板 ID", "Deduction plan id (plan_id)"), required=False,
+        pattern=r"[0-9]{1,28}", pattern_hint=Label("数字", "digits"),
+        help=Label("仅免密代扣需要：商户平台 → 交易中心 → 高级业务 → 委托代扣模板管理",
+                   "Needed only for deduction without password: Trade centre → Advanced services → "
+                   "Deduction plans"),
+    ),
+    Field(
         "base_url", Label("接口地址", "API address"), FieldKind.URL, default="https://api.mch.weixin.qq.com",
         help=Label("一般不需要修改", "Normally left as it is"),
     ),

@@ -36,14 +36,18 @@ def unknown(answer: Answer) -> UnknownOutcome:
 
 
 def description(subject: str, otherwise: str) -> str:
-    """What the payer reads: no control or 4-byte characters (refused), at most 127 bytes, none split."""
+    """What the payer reads about an order."""
+    return cut_text(subject, DESCRIPTION_BYTES) or otherwise
+
+
+def cut_text(text: str, size: int) -> str:
+    """Without control and 4-byte characters (refused), at most `size` bytes, no character split."""
     kept = "".join(
         " " if unicodedata.category(c) == "Cc" else c
-        for c in subject
+        for c in text
         if c <= "\uffff" and unicodedata.category(c) != "Cs"
     )
-    text = " ".join(kept.split()).encode()[:DESCRIPTION_BYTES].decode(errors="ignore").strip()
-    return text or otherwise
+    return " ".join(kept.split()).encode()[:size].decode(errors="ignore").strip()
 
 
 def time_expire(order: PayOrder) -> str:
@@ -55,10 +59,15 @@ def time_expire(order: PayOrder) -> str:
     return moment.astimezone(BEIJING).replace(microsecond=0).isoformat()
 
 
+def notify_url_problem(url: str) -> str:
+    """What WeChat Pay would refuse about a notification address; empty when nothing is wrong."""
+    return "notify_url must have no query and at most 255 characters" if "?" in url or len(url) > 255 else ""
+
+
 def _problem(order: PayOrder, extra: Mapping[str, Any]) -> str:
     """What WeChat Pay would refuse anyway, said more clearly; empty when nothing is wrong."""
-    if "?" in order.notify_url or len(order.notify_url) > 255:
-        return "notify_url must have no query and at most 255 characters"
+    if problem := notify_url_problem(order.notify_url):
+        return problem
     if "payer" in extra and not extra["payer"]["openid"]:
         return "payer.openid is required"
     if "scene_info" in extra and not extra["scene_info"]["payer_client_ip"]:

@@ -1,17 +1,25 @@
-"""WeChat Pay API v3, direct merchant: https://pay.weixin.qq.com/doc/v3/merchant/4012062524"""
+"""WeChat Pay API v3, direct merchant: https://pay.weixin.qq.com/doc/v3/merchant/4012062524
+
+Deductions under a contract are orders of API v2 and go to `deductions`.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from channels.base import (
+    BillKind,
+    BillRow,
+    BillRule,
     CheckResult,
     CloseOutcome,
     CloseResult,
+    FetchedBill,
     Field,
     InboundRequest,
     Label,
@@ -22,16 +30,21 @@ from channels.base import (
     PayOrder,
     Provider,
     QueryResult,
+    RefundOrder,
+    RefundRef,
+    RefundResult,
     Refused,
     Reply,
 )
 from channels.base.provider import Clock, utc_now
-from channels.wechat import checking, ordering, reading
+from channels.wechat import bills, checking, deductions, ordering, reading, refunds
 from channels.wechat.certificates import PlatformCertificate, config_problems
 from channels.wechat.fields import FIELDS
 from channels.wechat.gateway import Answer, Gateway, json_object
+from channels.wechat.gateway_v2 import GatewayV2
 from channels.wechat.payer import Authorisation
 from channels.wechat.reading import Unreadable
+from channels.wechat.xml import write_xml
 from paycenter.errors import IdentityMismatch, MalformedInbound, UnknownOutcome
 from paycenter.http import HttpClient
 
@@ -39,6 +52,7 @@ from paycenter.http import HttpClient
 _NOT_CLOSABLE = frozenset({
     "ORDERPAID", "ORDER_PAID", "ORDER_CLOSED", "TRADE_ERROR", "RULE_LIMIT", "RULELIMIT", "USERPAYING",
 })  # fmt: skip
+_RECEIVED = write_xml({"return_code": "SUCCESS", "return_msg": "OK"})
 
 
 class WeChatPay(Provider):
@@ -46,6 +60,7 @@ class WeChatPay(Provider):
     name = Label("微信支付", "WeChat Pay")
     fields: ClassVar[tuple[Field, ...]] = FIELDS
     payer_authorization = True
+    can_refund = True
     masked_keys = frozenset({
         "openid", "sub_openid", "unionid", "paySign", "sign", "signature", "ciphertext", "prepay_id",
         "prepayid", "package", "authorization", "wechatpay-signature", "secret", "access_token",
@@ -55,6 +70,7 @@ class WeChatPay(Provider):
     def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock = utc_now) -> None:
         super().__init__(config, http=http, clock=clock)
         self.gateway = Gateway(config, http=http, clock=clock)
+        self.v2 = GatewayV2(config, http=http)
         self._authorisation = Authorisation(config, http=http)
 
     @classmethod
@@ -78,6 +94,8 @@ class WeChatPay(Provider):
         return ordering.place(self.gateway, self.config, product, order, wanted, **extra)
 
     def query(self, order: OrderRef) -> QueryResult:
+        if deductions.is_deduction(order):
+            return deductions.query(self.v2, order, self.clock())
         path = f"{_order_path(order)}?mchid={quote(self.config['mch_id'], safe='')}"
         answer = self.gateway.call("GET", path, operation="query")
         if answer.status == 404 and answer.code in ordering.NO_ORDER:
@@ -101,6 +119,8 @@ class WeChatPay(Provider):
         return QueryResult(**reading.payment_fields(data), message=message)
 
     def close(self, order: OrderRef) -> CloseResult:
+        if deductions.is_deduction(order):
+            return deductions.close(self.v2, order, self.clock())
         payload = {"mchid": self.config["mch_id"]}
         answer = self.gateway.call("POST", f"{_order_path(order)}/close", payload, operation="close")
         if answer.status == 204:
@@ -113,11 +133,19 @@ class WeChatPay(Provider):
             raise ordering.unknown(answer)
         return CloseResult(outcome=outcome, code=answer.code, message=answer.message)
 
+    def refund(self, order: RefundOrder) -> RefundResult:
+        return refunds.refund(self.gateway, order)
+
+    def query_refund(self, refund: RefundRef) -> RefundResult:
+        return refunds.query_refund(self.gateway, refund)
+
     def parse_notify(self, request: InboundRequest) -> Notice:
         """https://pay.weixin.qq.com/doc/v3/merchant/4012791861"""
+        if request.body.lstrip().startswith(b"<"):
+            return deductions.parse_notify(self.v2, request.body)
         try:
             envelope = json_object(request.body)
-        except ValueError as exc:  # the old v2 protocol sends XML, unsigned
+        except ValueError as exc:
             raise MalformedInbound("not a notification of API v3") from exc
         self.gateway.verify(request.headers, request.body)
         resource = envelope.get("resource")
@@ -141,12 +169,7 @@ class WeChatPay(Provider):
                 kind=NoticeKind.IGNORED, order_no=reading.optional(data, "out_trade_no") or "",
                 notice_id=notice_id, channel_state=event,
             )  # fmt: skip
-        return Notice(
-            kind=NoticeKind.REFUND, notice_id=notice_id,
-            order_no=reading.text(data, "out_trade_no"), refund_no=reading.text(data, "out_refund_no"),
-            channel_trade_no=reading.optional(data, "transaction_id"),
-            amount=reading.money(data, "refund"), channel_state=reading.text(data, "refund_status"),
-        )  # fmt: skip
+        return refunds.notice(data, notice_id)
 
     @staticmethod
     def _payment_notice(data: Mapping[str, Any], notice_id: str) -> Notice:
@@ -165,11 +188,23 @@ class WeChatPay(Provider):
             raise IdentityMismatch("it names another app id")
 
     def ack(self, notice: Notice) -> Reply:
-        return Reply(status=204, body=b"")
+        """Notifications of API v3 carry an id and want no body; those of v2 carry none and want XML."""
+        if notice.notice_id:
+            return Reply(status=204, body=b"")
+        return Reply(status=200, body=_RECEIVED, content_type="text/xml; charset=utf-8")
 
     def nack(self, reason: str) -> Reply:
         body = json.dumps({"code": "FAIL", "message": reason}, ensure_ascii=False).encode()
         return Reply(status=500, body=body, content_type="application/json; charset=utf-8")
+
+    def bill_rule(self) -> BillRule:
+        return bills.RULE
+
+    def fetch_bill(self, day: date, kind: BillKind, into: Path) -> FetchedBill:
+        return bills.fetch(self.gateway, self.config["mch_id"], day=day, kind=kind, into=into, now=self.clock())
+
+    def read_bill(self, path: Path, day: date, kind: BillKind) -> Iterator[BillRow]:
+        return bills.read(path, day=day, kind=kind, mch_id=self.config["mch_id"])
 
     def authorize_url(self, *, redirect_uri: str, state: str) -> str:
         return self._authorisation.url(redirect_uri=redirect_uri, state=state)

@@ -19,6 +19,7 @@ from sandbox.bills import Bill, BillRow, bill_for
 from sandbox.channel import BillFile
 from sandbox.clock import beijing, day_bounds, wall_clock
 from sandbox.context import Context
+from sandbox.faults import Call, serve
 from sandbox.records import Account
 
 URL_SECONDS = 30
@@ -47,7 +48,7 @@ class Downloads:
             raise Refused("40004", "isv.INVAILID_ARGUMENTS", "入参不合法")
         try:
             self._check_ready(date)
-            bill = bill_for(self.context.book, account, date)
+            bill = bill_for(self.context.book, account, date, refund_states=False)
         except ValueError:
             raise Refused("40004", "isv.INVAILID_ARGUMENTS", "入参不合法") from None
         token = self.context.token()
@@ -65,7 +66,11 @@ class Downloads:
         if self.context.clock() < ready and not self.context.settings.same_day_bills:
             raise Refused("40004", "isp.BILL_NOT_EXIST", "账单不存在")
 
-    async def file(self, request: web.Request) -> web.Response:
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        call = Call(channel="alipay", operation="bill_file")
+        return await serve(self.context, request, call, lambda: self._file(request), lambda made, _signature: made)
+
+    def _file(self, request: web.Request) -> web.Response:
         known = self.context.store.token(request.match_info["token"], "alipay_bill")
         if known is None or known[1] < self.context.clock():
             return web.Response(status=403, text="<Error><Code>AccessDenied</Code></Error>",
@@ -73,7 +78,7 @@ class Downloads:
         account = self.context.store.account("alipay", known[0]["app_id"])
         if account is None:
             raise web.HTTPNotFound
-        bill = bill_for(self.context.book, account, known[0]["date"])
+        bill = bill_for(self.context.book, account, known[0]["date"], refund_states=False)
         made = render(account, bill, known[0]["kind"])
         return web.Response(body=made.content, content_type=made.content_type)
 

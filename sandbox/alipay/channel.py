@@ -29,6 +29,9 @@ class Alipay(Channel):
     ladder = (240.0, 600.0, 600.0, 3600.0, 7200.0, 21600.0, 54000.0)
     states_currency = False
     tells_console_refunds = True
+    tells_failed_refunds = False
+    says_short_balance = True
+    bills_refund_states = False
 
     @classmethod
     def sign_contract(cls, *, name: str, mode: str, base_url: str) -> Contract:

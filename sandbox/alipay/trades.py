@@ -11,7 +11,7 @@ from sandbox.amounts import parse_yuan, yuan
 from sandbox.book import NotPossible
 from sandbox.clock import wall_clock
 from sandbox.context import Context
-from sandbox.records import Account, Payment, PaymentState, Refund, RefundState
+from sandbox.records import Account, Outcome, Payment, PaymentState, Refund, RefundState
 
 Biz = Mapping[str, Any]
 # The contract's refund window; three months is the vendor's usual one.
@@ -92,9 +92,12 @@ class Trades:
             raise business("TRADE_HAS_FINISHED", "交易已结束")
         if amount + self.book.refunded(payment) > payment.paid_amount:
             raise business("REASON_TRADE_REFUND_FEE_ERR", "退款金额无效")
-        if self.book.outcome(refund_no) == "fail":
+        outcome = self.book.outcome(refund_no)
+        if outcome == Outcome.NO_BALANCE:
+            raise business("SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足")
+        if outcome == Outcome.FAIL:
             raise business("TRADE_NOT_ALLOW_REFUND", "当前交易不允许退款")
-        if self.book.outcome(refund_no) == "pending":
+        if outcome == Outcome.PENDING:
             self.book.add_refund(payment, refund_no=refund_no, channel_refund_no="", amount=amount,
                                  reason=str(biz.get("refund_reason") or ""), notify_url=payment.notify_url)  # fmt: skip
             return self._refund_answer(payment, moved=False)

@@ -27,6 +27,7 @@ class Bank(Channel):
     ladder = (60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0, 54000.0)
     states_currency = False
     tells_console_refunds = True
+    bills_refund_states = False
 
     @classmethod
     def sign_contract(cls, *, name: str, mode: str, base_url: str) -> Contract:

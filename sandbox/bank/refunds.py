@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sandbox.amounts import yuan
-from sandbox.bank.orders import Orders, address_of, amount_of, wire_name
+from sandbox.bank.orders import Orders, address_of, amount_of, book_name, wire_name
 from sandbox.bank.wire import Fields, Refused, stamp, wrong
 from sandbox.book import random_digits
 from sandbox.clock import beijing
@@ -24,16 +24,18 @@ class Refunds:
         self._orders = Orders(context)
 
     def apply(self, account: Account, fields: Fields) -> dict[str, str]:
+        """A known number is looked at before the payment: a repeat is never refused for what it did itself."""
         number, amount = _number(fields), amount_of(fields)
         if len(fields.get("Reason", "")) > 64:
             raise wrong("Reason")
         notice_url = address_of(fields, "NoticeUrl", required=False)
-        payment = self._orders.existing(account, fields)
         known = self.book.find_refund(number, channel="bank", account=account.key)
         if known is not None:
-            if (known.payment_id, known.amount) != (payment.id, amount):
+            payment = self.book.payment(known.payment_id)
+            if (payment.order_no, known.amount) != (book_name(fields), amount):
                 raise Refused("REF0002", "退款单号已被使用且内容不一致")
             return refund_fields(payment, known)
+        payment = self._orders.existing(account, fields)
         self._check_possible(payment, amount)
         refund = self.book.add_refund(
             payment, refund_no=number, channel_refund_no=new_serial(self.context.clock()), amount=amount,

@@ -24,7 +24,7 @@ class Statements:
         ready = day_bounds(date)[1] + _READY_HOUR * 3600
         if self.context.clock() < ready and not self.context.settings.same_day_bills:
             raise Refused("STM0001", "对账单不存在或尚未生成")
-        made = render(account, bill_for(self.context.book, account, date))
+        made = render(account, bill_for(self.context.book, account, date, refund_states=False))
         return {"FileName": made.filename, "Content": base64.b64encode(made.content).decode()}
 
 

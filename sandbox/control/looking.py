@@ -61,7 +61,8 @@ class Looking:
         kind = requests.choice(request.query, "kind", ("trade", "fund"), "trade")
         date = _date(request)
         channel = self.context.channels[account.channel]
-        made = channel.render_bill(account, bill_for(self.context.book, account, date), kind)
+        bill = bill_for(self.context.book, account, date, refund_states=channel.bills_refund_states)
+        made = channel.render_bill(account, bill, kind)
         disposition = f"attachment; filename*=UTF-8''{quote(made.filename)}"
         return web.Response(body=made.content, content_type=made.content_type,
                             headers={"Content-Disposition": disposition})  # fmt: skip

@@ -11,9 +11,11 @@ from sandbox.claims import Kind, Signing
 from sandbox.context import Context
 from sandbox.control import requests
 from sandbox.control.requests import ControlError
-from sandbox.records import Notice, Payment, PaymentState
+from sandbox.records import Notice, Payment, PaymentState, Refund
 
 _OPTIONAL = ("pay", "amount", "notify")
+# What can be said of a refund: the truth, or a fake by others.
+_ABOUT_REFUNDS = (Kind.NORMAL, Kind.TWICE, Kind.FORGED, Kind.UNSIGNED, Kind.OTHER_MERCHANT)
 
 
 class Paying:
@@ -43,8 +45,9 @@ class Paying:
         })  # fmt: skip
 
     async def notify(self, request: web.Request) -> web.Response:
-        """One notification, paid or not: what it claims about an unpaid order is a fake."""
-        data = await requests.fields(request, required=("attempt_no",), optional=_OPTIONAL)
+        """One notification, paid or not: what it claims about an unpaid order is a fake. With `refund_no`
+        it is about that refund."""
+        data = await requests.fields(request, required=("attempt_no",), optional=(*_OPTIONAL, "refund_no"))
         amount, kind = requests.amount(data), self._kind(data)
         payment = self._payment(data)
         channel = self.context.channel_of(payment)
@@ -52,9 +55,10 @@ class Paying:
             raise ControlError(400, "notify none: there is nothing to send")
         if kind is Kind.WRONG_CURRENCY and not channel.states_currency:
             raise ControlError(400, f"a notice of {channel.code} states no currency")
-        if not payment.notify_url:
-            raise ControlError(409, "the order names no notification address")
-        notice = self._owe(payment, kind, amount, now=False)
+        refund = self._refund(data, payment, kind) if data.get("refund_no") is not None else None
+        if not (refund or payment).notify_url:
+            raise ControlError(409, "the order or refund names no notification address")
+        notice = self._owe(payment, kind, amount, now=False, refund=refund)
         sent = await self.context.notifier.send_now(notice)
         if kind is Kind.TWICE:
             sent = await self.context.notifier.send_now(notice)
@@ -78,20 +82,35 @@ class Paying:
                 return self._same(opened, attempt_no)
         raise ControlError(400, "no channel knows what to do with this pay object")
 
+    def _refund(self, data: Mapping[str, Any], payment: Payment, kind: Kind) -> Refund:
+        """The ended refund that a notification is about."""
+        if kind not in _ABOUT_REFUNDS:
+            raise ControlError(400, f"notify of a refund must be one of {', '.join(_ABOUT_REFUNDS)}")
+        number = requests.text(data, "refund_no")
+        found = next((r for r in self.context.book.refunds(payment) if r.refund_no == number), None)
+        if found is None:
+            raise ControlError(404, f"the order has no refund {number}")
+        if not self.context.notifier.tells(found):
+            raise ControlError(409, f"{found.channel} tells nothing of a refund that is {found.state}")
+        return found
+
     def _same(self, opened: Payment, attempt_no: str) -> Payment:
         if opened.attempt_no != attempt_no:
             raise ControlError(400, f"the pay object belongs to attempt {opened.attempt_no}")
         return self.context.book.scan(opened)
 
-    def _owe(self, payment: Payment, kind: Kind, amount: int | None, *, now: bool) -> Notice:
+    def _owe(
+        self, payment: Payment, kind: Kind, amount: int | None, *, now: bool, refund: Refund | None = None
+    ) -> Notice:
         changes = self._changes(payment, kind)
         if amount is not None:
             changes = {"amount": amount} | changes
         genuine = kind in (Kind.NORMAL, Kind.TWICE)
         copies = 2 if kind is Kind.TWICE else 1
         return self.context.notifier.owe(
-            payment, changes=changes, copies=copies, retries=genuine and now, now=now and bool(payment.notify_url)
-        )
+            payment, refund, changes=changes, copies=copies, retries=genuine and now,
+            now=now and bool(payment.notify_url),
+        )  # fmt: skip
 
     def _changes(self, payment: Payment, kind: Kind) -> dict[str, Any]:
         """What a fake says instead of the truth."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from sandbox.context import Context
 from sandbox.control import requests
 from sandbox.control.requests import ControlError
-from sandbox.records import Refund, RefundState
+from sandbox.records import Outcome, Refund, RefundState
 
 
 class Refunding:
@@ -43,7 +43,7 @@ class Refunding:
     async def outcome(self, request: web.Request) -> web.Response:
         """Said before the request it waits for it; after, it happens now."""
         data = await requests.fields(request, required=("outcome",))
-        outcome = RefundState(requests.choice(data, "outcome", tuple(RefundState)))
+        outcome = requests.choice(data, "outcome", tuple(Outcome))
         refund_no = request.match_info["refund_no"]
         known = self.context.book.find_refund(refund_no)
         if known is not None and known.state is not RefundState.PENDING:
@@ -51,7 +51,7 @@ class Refunding:
         self.context.book.set_outcome(refund_no, outcome)
         if known is None:
             return web.json_response({"refund_no": refund_no, "state": None, "outcome": outcome})
-        settled = self.context.notifier.settle(known, outcome)
+        settled = self.context.notifier.settle(known, self.context.book.ending(refund_no))
         return web.json_response(describe(self.context, settled))
 
     async def show(self, request: web.Request) -> web.Response:

@@ -35,6 +35,7 @@ _INTERACTION = (
 _ORDER = (
     "id", "amount", "currency", "description", "reference", "notificationUrl", "invoiceNumber", "custom",
 )  # fmt: skip
+VOID = "VOID"
 CARD = "512345xxxxxx0008"
 
 
@@ -124,7 +125,7 @@ def status(context: Context, payment: Payment) -> str:
     """MPGS knows no closing: what expired unpaid keeps the status it had."""
     if payment.state is not PaymentState.PAID:
         return str(payment.extra.get("status") or "INITIATED")
-    if payment.extra.get("voided"):
+    if voided(context, payment):
         return "CANCELLED"
     refunded = context.book.refunded(payment, settled=True)
     if refunded:
@@ -132,9 +133,14 @@ def status(context: Context, payment: Payment) -> str:
     return "CAPTURED" if payment.paid_amount >= payment.amount else "PARTIALLY_CAPTURED"
 
 
+def voided(context: Context, payment: Payment) -> bool:
+    return any(r.reason == VOID and r.state is RefundState.SUCCESS for r in context.book.refunds(payment))
+
+
 def order_fields(context: Context, payment: Payment) -> dict[str, Any]:
     """What Retrieve Order says, and `order` inside a transaction."""
-    paid, word = payment.state is PaymentState.PAID, status(context, payment)
+    # A void undoes the payment instead of refunding it; what the sums say then is not documented.
+    paid, word = payment.state is PaymentState.PAID and not voided(context, payment), status(context, payment)
     taken, currency = payment.paid_amount if paid else 0, payment.currency
     refunded = context.book.refunded(payment, settled=True) if paid else 0
     fields = {
@@ -191,7 +197,7 @@ def refund_transaction(context: Context, payment: Payment, refund: Refund) -> di
     details = {
         "amount": number(refund.amount, payment.currency), "currency": payment.currency, "id": refund.refund_no,
         "receipt": refund.channel_refund_no, "source": "INTERNET",
-        "type": "VOID_PAYMENT" if refund.reason == "VOID" else "REFUND",
+        "type": "VOID_PAYMENT" if refund.reason == VOID else "REFUND",
     }  # fmt: skip
     return transaction(context, payment, details, refund.created_at, result=result, code=code)
 

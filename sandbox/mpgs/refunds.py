@@ -9,11 +9,9 @@ from typing import Any
 
 from sandbox.book import NotPossible
 from sandbox.context import Context
-from sandbox.mpgs.orders import known_order, receipt, refund_transaction
+from sandbox.mpgs.orders import VOID, known_order, receipt, refund_transaction
 from sandbox.mpgs.wire import Data, check_fields, invalid, money, rejected, section, text, wrong
 from sandbox.records import Account, Payment, PaymentState, Refund, RefundState
-
-_VOID = "VOID"
 
 
 def take(context: Context, account: Account, order_no: str, refund_no: str, data: Data) -> dict[str, Any]:
@@ -23,7 +21,7 @@ def take(context: Context, account: Account, order_no: str, refund_no: str, data
     check_fields(data, ("apiOperation", "transaction"))
     if len(refund_no) > 40 or refund_no == "1":
         raise wrong("transactionId")
-    if operation == _VOID:
+    if operation == VOID:
         amount = _void_amount(data, payment)
     elif operation == "REFUND":
         amount = _refund_amount(data, payment)
@@ -32,7 +30,7 @@ def take(context: Context, account: Account, order_no: str, refund_no: str, data
     known = _known(context, payment, refund_no)
     if known is None:
         known = _add(context, payment, refund_no, amount, operation)
-    elif known.amount != amount or (known.reason == _VOID) != (operation == _VOID):
+    elif known.amount != amount or (known.reason == VOID) != (operation == VOID):
         raise invalid(f"Transaction {refund_no} exists already with other contents")
     return refund_transaction(context, context.book.payment(payment.id), known)
 
@@ -69,7 +67,7 @@ def _add(context: Context, payment: Payment, refund_no: str, amount: int, operat
     """Decided at once, as the acquirer does, or as the controls said beforehand."""
     if payment.state is not PaymentState.PAID:
         raise rejected("The order has not been captured")
-    state = RefundState(context.book.outcome(refund_no) or "success")
+    state = context.book.ending(refund_no)
     with context.store.together():
         try:
             refund = context.book.add_refund(
@@ -78,8 +76,6 @@ def _add(context: Context, payment: Payment, refund_no: str, amount: int, operat
             )  # fmt: skip
         except NotPossible as exc:
             raise rejected(str(exc)) from exc
-        if operation == _VOID and state is RefundState.SUCCESS:
-            payment = context.book.change(payment, extra={**payment.extra, "voided": True})
         if state is not RefundState.PENDING and payment.notify_url:
             context.notifier.owe(payment, refund)
     return refund

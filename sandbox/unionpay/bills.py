@@ -37,7 +37,7 @@ def download(context: Context, account: Account, params: Params) -> dict[str, st
     if beijing(context.clock()).replace(tzinfo=None) < ready and not context.settings.same_day_bills:
         raise Refused("98", "文件不存在[5801001]")
     day = date.strftime("%Y-%m-%d")
-    made = render(context.book, account, bill_for(context.book, account, day))
+    made = render(context.book, account, bill_for(context.book, account, day, refund_states=False))
     content = base64.b64encode(zlib.compress(made.content)).decode()
     return {"fileName": made.filename, "fileContent": content, "settleDate": params["settleDate"]}
 
@@ -70,7 +70,7 @@ def render(book: Book, account: Account, bill: Bill) -> BillFile:
 def _clearing_rows(book: Book, account: Account, bill: Bill) -> Sequence[BillRow]:
     """From 23:00 of the day before to 23:00 of the day."""
     before = datetime.strptime(bill.date, "%Y-%m-%d") - timedelta(days=1)
-    late = bill_for(book, account, before.strftime("%Y-%m-%d")).rows
+    late = bill_for(book, account, before.strftime("%Y-%m-%d"), refund_states=False).rows
     return [
         *(row for row in late if beijing(row.occurred_at).hour >= _CLOSING_HOUR),
         *(row for row in bill.rows if beijing(row.occurred_at).hour < _CLOSING_HOUR),

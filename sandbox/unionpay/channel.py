@@ -29,6 +29,7 @@ class UnionPay(Channel):
     # Five sends: at once, then after 1, 2, 4 and 15 minutes.
     ladder = (60.0, 120.0, 240.0, 900.0)
     tells_failed_refunds = False
+    bills_refund_states = False
 
     @classmethod
     def sign_contract(cls, *, name: str, mode: str, base_url: str) -> Contract:

@@ -40,7 +40,7 @@ def sign_contract(*, name: str, mode: str, base_url: str) -> Contract:
         chain = [(_sha1_signed(certificate, key), key) for certificate, key in chain]
     root_pem, middle_pem, unionpay_pem = (keys.certificate_pem(certificate) for certificate, _key in chain)
     config = {
-        "mer_id": mer_id, "base_url": f"{base_url}/gateway/api",
+        "mer_id": mer_id, "base_url": f"{base_url}/gateway/api", "file_url": f"{base_url}/filedownload/",
         "sign_private_key": keys.private_pem(merchant_key), "sign_cert": keys.certificate_pem(merchant),
         "root_cert": root_pem, "middle_cert": middle_pem,
         "check_cn": "true" if mode == "production" else "false",

@@ -65,9 +65,15 @@ class Gateway:
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         params = await read_form(request)
-        known = self.book.find_refund(params.get("orderId", ""), channel="unionpay", account=params.get("merId"))
-        operation = "query_refund" if known else "query"
-        return await self._serve(request, params, operation, self._state)
+        return await self._serve(request, params, self._queried(params), self._state)
+
+    def _queried(self, params: Params) -> str:
+        """A query does not say what it is about; a refund that was asked for and refused is asked for like others."""
+        number, merchant = params.get("orderId", ""), params.get("merId", "")
+        if self.book.find("unionpay", merchant, number) is not None:
+            return "query"
+        known = self.book.find_refund(number, channel="unionpay", account=merchant) is not None
+        return "query_refund" if known or "refund" in self.context.store.calls(number) else "query"
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(

@@ -16,6 +16,7 @@ from sandbox.bills import FEE_RATE, Bill, BillRow, bill_for
 from sandbox.channel import BillFile
 from sandbox.clock import day_bounds, wall_clock
 from sandbox.context import Context, base_url
+from sandbox.faults import Call, serve
 from sandbox.records import Account
 from sandbox.wechat.orders import TRADE_TYPES
 from sandbox.wechat.transport import Asked, Problem, Reply, authenticate, parameter_error
@@ -60,7 +61,7 @@ class Bills:
         except ValueError:
             raise parameter_error("bill_date", "格式应为yyyy-MM-dd", "query") from None
         self._check_day(start, end)
-        bill = bill_for(self.context.book, asked.account, date)
+        bill = bill_for(self.context.book, asked.account, date, refund_states=True)
         if not bill.rows:
             raise Problem(400, "NO_STATEMENT_EXIST", "账单文件不存在")
         content = render(asked.account, bill, kind).content
@@ -83,8 +84,12 @@ class Bills:
         if now < end + _READY_HOUR * 3600:
             raise Problem(400, "STATEMENT_CREATING", "账单生成中，请稍后再试")
 
-    async def file(self, request: web.Request) -> web.Response:
+    async def file(self, request: web.Request) -> web.StreamResponse:
         """The download itself: the request is signed, the answer is not."""
+        call = Call(channel="wechat", operation="bill_file")
+        return await serve(self.context, request, call, lambda: self._file(request), lambda made, _signature: made)
+
+    def _file(self, request: web.Request) -> web.Response:
         try:
             content = self._content(authenticate(self.context, request, b"", wordy=True), request)
         except Problem as problem:
@@ -98,7 +103,7 @@ class Bills:
         data: dict[str, Any] = known[0]
         if data["mchid"] != account.key:
             raise Problem(403, "NO_AUTH", "商户号无权限下载该账单")
-        bill = bill_for(self.context.book, account, data["date"])
+        bill = bill_for(self.context.book, account, data["date"], refund_states=True)
         content = render(account, bill, data["kind"]).content
         return gzip.compress(content) if data["gzip"] else content
 

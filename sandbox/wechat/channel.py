@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
 from sandbox import keys
+from sandbox.agreements import Agreement, AgreementNotice
 from sandbox.bills import Bill
 from sandbox.book import random_digits
 from sandbox.channel import BillFile, Channel, Contract, DeviceRefused
@@ -16,9 +18,9 @@ from sandbox.claims import Claim, Message, Subject
 from sandbox.clock import rfc3339
 from sandbox.faults import Call
 from sandbox.records import Account, Notice, Payment, PaymentState, Refund
-from sandbox.wechat import bills, device, notices, oauth
+from sandbox.wechat import bills, device, notices, notices_v2, oauth, papay, v2
 from sandbox.wechat.contract import MODES, sign_contract
-from sandbox.wechat.orders import TRADE_TYPES, Orders, new_trade_no, trade_state
+from sandbox.wechat.orders import PRODUCTS, Orders, new_trade_no, trade_state
 from sandbox.wechat.refunds import STATES, Refunds, new_refund_no
 from sandbox.wechat.transport import Asked, Handler, Problem, Reply, exchange, seal
 
@@ -35,6 +37,8 @@ class WeChat(Channel):
     ladder = (15.0, 15.0, 30.0, 180.0, 600.0, 1200.0, 1800.0, 1800.0, 1800.0, 3600.0,
               10800.0, 10800.0, 10800.0, 21600.0, 21600.0)  # fmt: skip
 
+    says_short_balance = True
+
     @classmethod
     def sign_contract(cls, *, name: str, mode: str, base_url: str) -> Contract:
         return sign_contract(name=name, mode=mode, base_url=base_url)
@@ -46,9 +50,9 @@ class WeChat(Channel):
             return lambda asked: orders.create(scene, asked)
 
         served = self._served
-        create = [web.post(f"{_ORDERS}/{s}", served("pay", creating(s), wordy=False)) for s in TRADE_TYPES]
+        create = [web.post(f"{_ORDERS}/{s}", served("pay", creating(s), wordy=False)) for s in PRODUCTS]
         return [
-            *create,
+            *create, *self._deduction_routes(),
             web.get(f"{_ORDERS}/id/{{transaction_id}}", served("query", orders.query, wordy=False)),
             web.get(f"{_ORDERS}/out-trade-no/{_NUMBER}", served("query", orders.query, wordy=False)),
             web.post(f"{_ORDERS}/out-trade-no/{_NUMBER}/close", served("close", orders.close, wordy=False)),
@@ -71,6 +75,27 @@ class WeChat(Channel):
 
         return serve
 
+    def _deduction_routes(self) -> Sequence[web.RouteDef]:
+        """API v2, which deduction still speaks."""
+        desk = papay.Papay(self.context)
+
+        def posted(path: str, operation: str, handler: v2.HandlerV2) -> web.RouteDef:
+            async def serve(request: web.Request) -> web.StreamResponse:
+                call = Call(channel=self.code, operation=operation, order_no=_number_v2(await request.read()))
+                return await v2.exchange(self.context, request, call, handler)
+
+            return web.post(path, serve)
+
+        return [
+            web.get(papay.PAGE, self._sign_page),
+            posted("/papay/querycontract", "query_contract", desk.query_contract),
+            posted("/papay/deletecontract", "terminate_contract", desk.terminate),
+            posted("/pay/pappayapply", "pay", desk.deduct),
+            posted("/pay/paporderquery", "query", desk.query_deduction),
+            posted("/pay/orderquery", "query", desk.query_order),
+            posted("/pay/closeorder", "close", desk.close),
+        ]  # fmt: skip
+
     async def _authorize(self, request: web.Request) -> web.Response:
         return oauth.authorize(self.context, request)
 
@@ -91,6 +116,23 @@ class WeChat(Channel):
         }]})  # fmt: skip
 
     # -- the payer's device
+
+    async def _sign_page(self, request: web.Request) -> web.Response:
+        """The page of a contract; it knows no way back but to where the payer came from."""
+        try:
+            agreement = papay.Papay(self.context).open(dict(request.query), request.headers.get("Referer", ""))
+        except v2.TurnedAway as turned:
+            return web.Response(status=200, text=f"商家系统错误，请联系商家处理 ({turned})")
+        raise web.HTTPFound(f"/wallet/contracts/wechat/{agreement.code}")
+
+    def present_agreement(self, pay: Mapping[str, Any]) -> Agreement | None:
+        parts = urlsplit(str(pay.get("url", "")))
+        if parts.path != papay.PAGE:
+            return None
+        try:
+            return papay.Papay(self.context).open(dict(parse_qsl(parts.query)))
+        except v2.TurnedAway as turned:
+            raise DeviceRefused(str(turned)) from turned
 
     async def _h5_page(self, request: web.Request) -> web.Response:
         try:
@@ -116,6 +158,9 @@ class WeChat(Channel):
         return payment.return_url or None
 
     # -- notifications
+
+    def agreement_message(self, account: Account, agreement: Agreement, told: AgreementNotice) -> Message:
+        return notices_v2.contract_message(account, agreement, told)
 
     def message(self, account: Account, subject: Subject, claim: Claim, notice: Notice) -> Message:
         return notices.message(self.context, account, subject, claim, notice)
@@ -160,3 +205,12 @@ def _numbers(request: web.Request, body: bytes) -> tuple[str, str]:
     data = data if isinstance(data, dict) else {}
     order_no = info.get("out_trade_no") or data.get("out_trade_no") or ""
     return str(order_no), str(info.get("out_refund_no") or data.get("out_refund_no") or "")
+
+
+def _number_v2(body: bytes) -> str:
+    """The order or contract that a request of API v2 names, for counting; nothing is trusted yet."""
+    try:
+        fields = v2.read(body)
+    except ValueError:
+        return ""
+    return fields.get("out_trade_no") or fields.get("contract_code") or ""

@@ -1,5 +1,5 @@
-"""Signing a contract with WeChat Pay: merchant certificate, API v3 key, and the channel's own key as
-a platform certificate, as a public key, or (during a switch) as both."""
+"""Signing a contract with WeChat Pay: merchant certificate, API v3 and v2 keys, a deduction plan, and
+the channel's own key as a platform certificate, as a public key, or (during a switch) as both."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def sign_contract(*, name: str, mode: str, base_url: str) -> Contract:
         "app_secret": secrets.token_hex(16),
         "merchant_private_key": keys.private_pem(merchant_key),
         "merchant_cert": merchant_pem,
-        "api_v3_key": "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32)),
+        "api_v3_key": _key(),
+        "api_v2_key": _key(),
+        "papay_plan_id": "1" + random_digits(5),
         "verify_mode": "platform_certificate" if mode == "platform_certificate" else "public_key",
         "oauth_authorize_url": f"{base_url}/connect/oauth2/authorize",
         "oauth_token_url": f"{base_url}/sns/oauth2/access_token",
@@ -39,6 +41,10 @@ def sign_contract(*, name: str, mode: str, base_url: str) -> Contract:
     if mode != "platform_certificate":
         kept |= _public_key(config)
     return Contract(mch_id, config, kept)
+
+
+def _key() -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))
 
 
 def _platform_certificate(root: keys.Authority) -> dict[str, str]:

@@ -12,6 +12,7 @@ from sandbox.claims import Claim, Message, Signing, Subject
 from sandbox.clock import rfc3339
 from sandbox.context import Context
 from sandbox.records import Account, Notice, Refund, RefundState
+from sandbox.wechat.notices_v2 import deduction_message
 from sandbox.wechat.oauth import openid_for
 from sandbox.wechat.orders import TRADE_TYPES
 from sandbox.wechat.transport import seal, signature_headers, signer
@@ -23,12 +24,14 @@ _REFUND_EVENTS = {
 
 
 def message(context: Context, account: Account, subject: Subject, claim: Claim, notice: Notice) -> Message:
+    if subject.refund is None and subject.payment.scene == "deduct":
+        return deduction_message(account, subject, claim)
     if subject.refund is None:
         event, summary, kind = "TRANSACTION.SUCCESS", "支付成功", "transaction"
         plain, url = _paid(account, subject, claim), subject.payment.notify_url
     else:
         event, summary, _word = _REFUND_EVENTS[subject.refund.state]
-        kind, plain, url = "refund", _refunded(account, subject, subject.refund), subject.refund.notify_url
+        kind, plain, url = "refund", _refunded(account, subject, subject.refund, claim), subject.refund.notify_url
     sealed = seal(account.config["api_v3_key"], json.dumps(plain, ensure_ascii=False).encode(), kind)
     body = json.dumps({
         "id": notice.notice_id, "create_time": rfc3339(claim.paid_at), "resource_type": "encrypt-resource",
@@ -59,10 +62,10 @@ def _paid(account: Account, subject: Subject, claim: Claim) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refunded(account: Account, subject: Subject, refund: Refund) -> dict[str, Any]:
+def _refunded(account: Account, subject: Subject, refund: Refund, claim: Claim) -> dict[str, Any]:
     payment = subject.payment
     plain: dict[str, Any] = {
-        "mchid": account.key, "out_trade_no": payment.order_no, "transaction_id": payment.trade_no,
+        "mchid": claim.merchant_id or account.key, "out_trade_no": payment.order_no, "transaction_id": payment.trade_no,
         "out_refund_no": refund.refund_no, "refund_id": refund.channel_refund_no,
         "refund_status": _REFUND_EVENTS[refund.state][2],
         "amount": {

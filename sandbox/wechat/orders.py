@@ -21,7 +21,8 @@ from sandbox.records import Account, Payment, PaymentState
 from sandbox.wechat.transport import Asked, Problem, Reply, parameter_error
 
 Data = Mapping[str, Any]
-TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB"}
+PRODUCTS = ("jsapi", "native", "app", "h5")
+TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "app": "APP", "h5": "MWEB", "deduct": "PAP"}
 PREPAY_SECONDS = 2 * 3600
 H5_SECONDS = 5 * 60
 _DEFAULT_EXPIRY_SECONDS = 7 * 86400
@@ -66,7 +67,7 @@ class Orders:
         attach, description = _text(data, "attach", 128, needed=False), _text(data, "description", 127)
         return self.book.add(NewPayment(
             channel="wechat", account=account.key, order_no=order_no, trade_no=new_trade_no(self.context.clock()),
-            scene=scene, amount=amount, currency="CNY", subject=description, notify_url=_notify_url(data),
+            scene=scene, amount=amount, currency="CNY", subject=description, notify_url=notify_url(data),
             expires_at=expires_at, state=PaymentState.UNPAID, payer=payer, request=request,
             extra={"attach": attach}, code=code, code_expires_at=code_expires_at,
         ))  # fmt: skip
@@ -195,7 +196,7 @@ def _amount(data: Data) -> int:
     return total
 
 
-def _notify_url(data: Data) -> str:
+def notify_url(data: Data) -> str:
     url = _text(data, "notify_url", 255)
     parts = urlsplit(url)
     # The vendor demands https; a development machine has none.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.book import random_digits
 from sandbox.clock import beijing, rfc3339
 from sandbox.context import Context
-from sandbox.records import Payment, PaymentState, Refund, RefundState
+from sandbox.records import Outcome, Payment, PaymentState, Refund, RefundState
+from sandbox.wechat.orders import notify_url
 from sandbox.wechat.transport import Asked, Problem, Reply, parameter_error
 
 _REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 _WINDOW_SECONDS = 365 * 86400
 _MOST_REFUNDS = 50
+_REASON_BYTES = 80
 STATES = {RefundState.PENDING: "PROCESSING", RefundState.SUCCESS: "SUCCESS", RefundState.FAIL: "CLOSED"}
 
 
@@ -35,9 +38,11 @@ class Refunds:
                 raise Problem(400, "INVALID_REQUEST", "订单信息与之前不一致，请核实")
             return Reply(200, refund_body(self.context, payment, known))
         self._check_possible(payment, amount)
+        if self.book.outcome(refund_no) == Outcome.NO_BALANCE:
+            raise Problem(403, "NOT_ENOUGH", "基本账户余额不足，请充值后重新发起")
         refund = self.book.add_refund(
             payment, refund_no=refund_no, channel_refund_no=new_refund_no(self.context.clock()), amount=amount,
-            reason=str(data.get("reason") or "")[:80], notify_url=str(data.get("notify_url") or ""),
+            reason=_reason(data), notify_url=_notify_url(data),
         )  # fmt: skip
         return Reply(200, refund_body(self.context, payment, refund))
 
@@ -81,6 +86,18 @@ class Refunds:
         if known is None:
             raise Problem(404, "RESOURCE_NOT_EXISTS", "退款单不存在")
         return Reply(200, refund_body(self.context, self.book.payment(known.payment_id), known))
+
+
+def _reason(data: Mapping[str, Any]) -> str:
+    reason = data.get("reason", "")
+    if not isinstance(reason, str) or len(reason.encode()) > _REASON_BYTES:
+        raise parameter_error("reason", "应为不超过80个字节的字符串")
+    return reason
+
+
+def _notify_url(data: Mapping[str, Any]) -> str:
+    """May be left out: then nothing is told."""
+    return notify_url(data) if "notify_url" in data else ""
 
 
 def new_refund_no(now: float) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from merchants import channels as account_channels
+from paycenter.logging import formatter
 from sandbox.context import Settings
 from tests.contract.cases import Case
 from tests.contract.desk import HTTP, Contracts, Desk, payer_for
@@ -43,8 +46,23 @@ def desk(case: Case, sandbox: Running, contracts: Contracts, told_merchant: Merc
     provider = case.provider(config, http=HTTP)
     payer = payer_for(sandbox, provider, case.scene.payer_key)
     told_merchant.told.clear()
+    told_merchant.answer = Merchant.answer
     yield Desk(case, sandbox, config, provider, told_merchant, payer)
     sandbox.control("DELETE", "/faults")
+
+
+@pytest.fixture
+def log_text() -> Iterator[io.StringIO]:
+    """What our handler would write, down to DEBUG."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter())
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.setLevel(level)
+    root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

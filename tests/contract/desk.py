@@ -16,6 +16,7 @@ import pytest
 from channels.base import CloseOutcome, Initiated, PayerKey, PaymentState, PayOrder, PayResult, Provider
 from channels.base.config import clean_config
 from channels.base.discovery import provider_for
+from channels.base.provider import Clock, utc_now
 from paycenter.egress import EgressPolicy
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import HttpClient
@@ -49,9 +50,11 @@ def require_stand_in(channel: str) -> None:
 class Contracts:
     """Signed once per run: making keys is slow."""
 
-    def __init__(self, sandbox: Running) -> None:
-        self._sandbox = sandbox
+    def __init__(self, sandbox: Running, clock: Clock = utc_now) -> None:
+        self._sandbox, self._clock = sandbox, clock
         self._made: dict[tuple[str, str], dict[str, Any]] = {}
+        # What the sandbox's own controls call each account.
+        self.keys: dict[tuple[str, str], str] = {}
 
     def config(self, channel: str, mode: str) -> dict[str, Any]:
         """A merchant's parameters, cleaned as the form does, with what the channel itself renews."""
@@ -67,9 +70,10 @@ class Contracts:
             signed = sign_contract(store, channel, mode=mode, base_url=self._sandbox.url)
         finally:
             store.close()
+        self.keys[channel, mode] = signed.key
         provider, raw = provider_for(channel), dict(signed.config)
         config = clean_config(provider, raw, datetime.now(UTC))
-        fetch = getattr(provider(config, http=HTTP), "refresh_certificates", None)
+        fetch = getattr(provider(config, http=HTTP, clock=self._clock), "refresh_certificates", None)
         chain = "".join(c.pem for c in fetch()) if fetch is not None else ""
         if chain:
             config = clean_config(provider, {**config, "platform_certificates": chain}, datetime.now(UTC))

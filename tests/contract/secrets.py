@@ -1,4 +1,4 @@
-"""What must never be read anywhere: the secret parameters of an account, key material line by line."""
+"""What must never be read anywhere: the secret parameters of an account, key material line by line; who paid."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.apps import apps
 from channels.base import Provider
 
 _BASE64_LINE = re.compile(r"^[A-Za-z0-9+/=]{40,}$", re.MULTILINE)
+_MASKED = re.compile(r"\*|xxx|^.{0,6}$")
 # Encrypted at rest, and not what people or programs read.
 _CONFIGURATION = {"PaymentAccount", "App", "AppKey", "HistoricalApp", "HistoricalPaymentAccount"}
 
@@ -25,6 +26,11 @@ def secrets_of(provider: type[Provider], config: Mapping[str, Any]) -> set[str]:
             lines = _BASE64_LINE.findall(value) if "-----BEGIN" in value else []
             found |= set(lines) or {value}
     return found
+
+
+def identities(*payers: str | None) -> set[str]:
+    """Names of payers; what the channel masked itself is no identity."""
+    return {who for who in payers if who and not _MASKED.search(who)}
 
 
 def stored_text() -> dict[str, str]:

@@ -42,6 +42,9 @@ def test_the_second_command_tests_the_new_channel(followed: Tree) -> None:
 def test_the_declarations_it_names_exist() -> None:
     source = "".join(Path(path).read_text() for folder in ("channels/base", "sandbox") for path in
                      (ROOT / folder).glob("*.py"))  # fmt: skip
-    for name in ("signs_answers", "states_currency", "can_close", "masked_keys", "identity"):
+    for name in (
+        "signs_answers", "states_currency", "can_close", "masked_keys", "identity", "can_refund", "says_short_balance",
+        "tells_failed_refunds",
+    ):
         assert f"`{name}" in page(PAGE) or f"{name}=" in page(PAGE)
         assert re.search(rf"^    {name}: ", source, re.MULTILINE)

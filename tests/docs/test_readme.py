@@ -29,9 +29,9 @@ def test_the_methods_named_are_those_of_the_two_wallets(name):
 
 @pytest.mark.parametrize("name", READMES)
 def test_every_make_target_named_exists(name):
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
 
-    assert set(re.findall(r"\bmake ([a-z]+)$", page(name), re.MULTILINE)) <= targets
+    assert set(re.findall(r"\bmake ([a-z-]+)$", page(name), re.MULTILINE)) <= targets
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -51,6 +51,6 @@ def test_the_default_ports_are_the_documented_ones():
 
 def test_the_make_help_lists_every_target():
     makefile = page("Makefile")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE)) - {"help"}
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE)) - {"help"}
 
-    assert set(re.findall(r'echo "make ([a-z]+)', makefile)) == targets
+    assert set(re.findall(r'echo "make ([a-z-]+)', makefile)) == targets

@@ -12,8 +12,8 @@ from tests.fakes.tree import Tree
 
 WRITTEN = {
     "channels/zetapay/__init__.py", "channels/zetapay/fields.py", "channels/zetapay/gateway.py",
-    "channels/zetapay/provider.py", "channels/zetapay/zetapay_qr.py", "sandbox/zetapay/__init__.py",
-    "sandbox/zetapay/channel.py", "sandbox/zetapay/contract.py",
+    "channels/zetapay/provider.py", "channels/zetapay/refunds.py", "channels/zetapay/zetapay_qr.py",
+    "sandbox/zetapay/__init__.py", "sandbox/zetapay/channel.py", "sandbox/zetapay/contract.py",
 }  # fmt: skip
 
 
@@ -46,6 +46,14 @@ def test_the_contract_tests_say_what_is_left_to_write(generated: Tree) -> None:
         assert guidance in done.stdout
     for broken in ("ImportError", "SyntaxError", "NameError", "AttributeError", "TypeError", " errors in "):
         assert broken not in done.stdout, "nothing is broken, only unwritten"
+
+
+def test_refunds_are_among_it(generated: Tree) -> None:
+    done = generated.pytest("tests/contract/test_refunding.py", "-k", "zetapay")
+
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert "NotImplementedError" in done.stdout
+    assert "skipped" not in done.stdout.splitlines()[-1], "a new channel is not let off"
 
 
 def test_the_account_form_and_the_addresses_are_there_already(generated: Tree) -> None:

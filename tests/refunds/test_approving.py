@@ -162,7 +162,7 @@ def test_holding_keeps_the_sum_and_releasing_decides_afresh(
     assert fresh(trade).refunding_amount == 2000
     refund_release(refund=refund, user=bob, comment="meter read")
     assert fresh(refund).state == "pending_approval"
-    refund_approve(refund=refund, user=ann, comment="ok")
+    refund_approve(refund=refund, user=bob, comment="ok")
     sweep()
     assert fresh(refund).state == "succeeded"
 

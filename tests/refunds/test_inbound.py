@@ -179,3 +179,13 @@ def test_a_told_refund_that_the_channel_does_not_have_is_given_up(world: World, 
     assert (ghost.state, ghost.next_query_at) == ("failed", None)
     assert fresh(trade).external_refunded == 0
     paid_trade(world, 5)
+
+
+def test_a_number_that_is_another_payments_is_alerted(world: World, trade: Trade) -> None:
+    other = paid_trade(world, 500)
+    for paid in (other, trade):
+        external_refund_record(
+            attempt=paid.settled_attempt, channel_request_no="BANK-1", amount=Money(100, "CNY"), actor="bill"
+        )
+    assert (fresh(other).external_refunded, fresh(trade).external_refunded) == (100, 0)
+    assert Alert.objects.filter(key=f"refund-of-nothing:{trade.settled_attempt.attempt_no}").exists()

@@ -18,8 +18,8 @@ from sandbox.__main__ import main
 
 ALIPAY = {"deduct_sign_scene", "gateway_url", "oauth_url", "app_id", "seller_id", "key_mode", "app_private_key"}
 WECHAT = {
-    "base_url", "mch_id", "app_id", "app_secret", "merchant_private_key", "merchant_cert", "api_v3_key", "verify_mode",
-    "oauth_authorize_url", "oauth_token_url",
+    "api_v2_key", "api_v3_key", "app_id", "app_secret", "base_url", "mch_id", "merchant_cert", "merchant_private_key",
+    "oauth_authorize_url", "oauth_token_url", "papay_plan_id", "verify_mode",
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from channels.base import CheckResult, Label
@@ -19,7 +21,7 @@ from tests import factories
 from tests.conftest import World
 from tests.fakes.fakepay import FakeProvider
 from trades import shedding
-from trades.models import Attempt, ChannelHealth
+from trades.models import Attempt, ChannelHealth, Trade
 from trades.services import trade_pay
 
 
@@ -68,6 +70,49 @@ def test_what_needs_no_channel_is_answered_although_it_is_shed(world: World) -> 
     assert trade_pay(app=world.app, order=answered, method="fake_qr").pay == again.pay
     with pytest.raises(ChannelShed):
         pay(world)
+
+
+def test_counting_a_failure_locks_nothing_over_several_statements(world: World) -> None:
+    fail(world, 1)
+    with CaptureQueriesContext(connection) as seen:
+        shedding.failure_report(world.account, "timeout")
+    statements = [query["sql"] for query in seen.captured_queries]
+    assert [s for s in statements if "SAVEPOINT" in s or "FOR UPDATE" in s] == []
+    assert ChannelHealth.objects.get().failures == 2
+
+
+def test_stragglers_of_an_open_breaker_touch_no_row(world: World, django_assert_num_queries: Any) -> None:
+    fail(world, 5)
+    assert shedding.shed_for(world.account) == "unwell"
+    with django_assert_num_queries(0):
+        shedding.failure_report(world.account, "timeout")
+
+
+def test_many_failures_at_the_same_moment_open_it_once(
+    committed_world: World, in_threads: Callable[..., list[Any]]
+) -> None:
+    account = committed_world.account
+
+    in_threads(lambda _index: shedding.failure_report(account, "timeout"), 8)
+
+    assert ChannelHealth.objects.get().is_shed
+    assert Event.objects.filter(type="channel.shed").count() == 1
+    assert Alert.objects.get(kind="channel").count == 1
+
+
+def test_an_order_refused_at_the_door_leaves_nothing_to_close_and_can_still_be_paid(world: World) -> None:
+    shedding.switch_set(account=world.account, switch="off", actor="staff:ann", reason="maintenance tonight")
+    order = world.order()
+    with pytest.raises(ChannelShed):
+        trade_pay(app=world.app, order=order, method="fake_qr")
+    assert not Trade.objects.exists()
+    assert not Event.objects.filter(type__startswith="trade.").exists()
+
+    shedding.switch_set(account=world.account, switch="auto", actor="staff:ann", reason="done")
+    attempt = trade_pay(app=world.app, order=order, method="fake_qr")
+
+    assert attempt.state == "submitted"
+    assert Trade.objects.get().app_order_no == order.app_order_no
 
 
 def test_words_in_between_start_the_count_again(world: World) -> None:

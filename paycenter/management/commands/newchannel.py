@@ -22,6 +22,7 @@ _FILES = {
     "channel_fields": "channels/$name/fields.py",
     "channel_gateway": "channels/$name/gateway.py",
     "channel_provider": "channels/$name/provider.py",
+    "channel_refunds": "channels/$name/refunds.py",
     "channel_scene": "channels/$name/${name}_qr.py",
     "sandbox_init": "sandbox/$name/__init__.py",
     "sandbox_contract": "sandbox/$name/contract.py",

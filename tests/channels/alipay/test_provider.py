@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from channels.alipay.provider import AlipayProvider, clean_text, main_funding
+from channels.alipay.provider import AlipayProvider
+from channels.alipay.reading import clean_text, main_funding
 from channels.base import CloseOutcome, OrderRef, PaymentState, keys
 from paycenter.errors import BadSignature, UnknownOutcome
 from paycenter.http import recording

@@ -12,7 +12,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from channels.bank.provider import BankProvider, parse_amount
+from channels.bank.provider import BankProvider
+from channels.bank.reading import parse_amount
 from channels.base import CloseOutcome, OrderRef, PaymentState, PayOrder, keys
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import recording, time_limit

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from channels.bank.provider import BankProvider, clean_text
+from channels.bank.provider import BankProvider
+from channels.bank.reading import clean_text
 from channels.base import Device, Form, Initiated, PayOrder, SdkParams
 from channels.base.discovery import methods_of, provider_for
 from paycenter.masking import mask_text

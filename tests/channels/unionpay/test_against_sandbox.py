@@ -26,7 +26,6 @@ from channels.base import (
     keys,
 )
 from channels.base.config import clean_config
-from channels.unionpay.gateway import beijing
 from channels.unionpay.provider import UnionPayProvider
 from paycenter.errors import BadSignature, IdentityMismatch, NotSent, UnknownOutcome
 from paycenter.http import time_limit
@@ -318,30 +317,6 @@ def test_two_merchants_do_not_read_each_others_words(
     with pytest.raises((BadSignature, IdentityMismatch)):
         second.parse_notify(received(merchant.wait(1)[0]))
     assert second.query(order).state is PaymentState.NOT_FOUND
-
-
-# -- refunds, as a merchant's server asks for them
-
-
-def ask_refund(one: UnionPayProvider, trade_no: str, number: str, told_at: str, **changes: str) -> Any:
-    fields = {
-        "txnType": "04", "txnSubType": "00", "bizType": "000201", "channelType": "07", "orderId": number,
-        "txnTime": beijing(datetime.now(UTC)), "txnAmt": "8801", "origQryId": trade_no, "backUrl": told_at,
-    }  # fmt: skip
-    return one.gateway.call("backTransReq.do", {**fields, **changes}, operation="refund")
-
-
-def test_a_refunds_notice_is_told_from_a_payments(
-    one: UnionPayProvider, sandbox: Running, merchant: Merchant, order: PayOrder
-) -> None:
-    payer_pays(sandbox, order, started(one, "unionpay_qr", order))
-    merchant.wait(1)
-    trade_no, number = one.query(order).channel_trade_no or "", f"R{secrets.token_hex(10).upper()}"
-    assert ask_refund(one, trade_no, number, order.notify_url).code == "00"
-    notice = one.parse_notify(received(merchant.wait(2)[1]))
-    assert (notice.kind, notice.refund_no, notice.amount) == (NoticeKind.REFUND, number, order.amount)
-    assert notice.channel_trade_no == trade_no
-    assert one.query(order).state is PaymentState.PAID
 
 
 # -- faults

@@ -100,7 +100,8 @@ def test_the_qr_code_is_what_unionpay_answers(
 ) -> None:
     content = "https://qr.95516.com/00010001/62203343506412524330099992411134"
     answering(respCode="00", qrCode=content)
-    assert provider.pay("unionpay_qr", order) == Initiated(instruction=QrCode(content))
+    memo = {"bizType": "000000", "channelType": "08"}  # for a refund later
+    assert provider.pay("unionpay_qr", order) == Initiated(instruction=QrCode(content), memo=memo)
     sent = gateway.received[0]
     assert gateway.paths == ["/gateway/api/backTransReq.do"]
     assert (sent["txnType"], sent["txnSubType"], sent["bizType"]) == ("01", "07", "000000")
@@ -259,18 +260,6 @@ def test_a_notice_of_a_payment(provider: UnionPayProvider, parties: World, word:
     assert (found.kind, found.state, found.amount) == (NoticeKind.PAYMENT, PaymentState.PAID, Money(1234))
     assert (found.order_no, found.channel_trade_no) == ("A0000000000000001", "782611201830050674028")
     assert (found.refund_no, found.funding) == (None, "01")
-
-
-@pytest.mark.parametrize("kind", ["04", "31"])
-def test_a_notice_of_a_refund_or_revocation_is_no_payment(
-    provider: UnionPayProvider, parties: World, kind: str
-) -> None:
-    found = provider.parse_notify(
-        told(parties, txnType=kind, orderId="R0000000000000001", origQryId="782611201830050674028",
-             queryId="782611211830050674029")
-    )  # fmt: skip
-    assert (found.kind, found.state) == (NoticeKind.REFUND, None)
-    assert (found.refund_no, found.channel_trade_no) == ("R0000000000000001", "782611201830050674028")
 
 
 @pytest.mark.parametrize("word", ["01", "03", "05", "64", "99", "", None])

@@ -52,6 +52,7 @@ def test_keys_are_taken_in_the_forms_merchants_have(raw_config, wx_keys):
     [
         ("mch_id", "1234567"), ("mch_id", "12345678901"), ("mch_id", "19000072x1"), ("mch_id", None),
         ("app_id", "2021000000000000"), ("app_id", None),
+        ("api_v2_key", "a" * 31), ("api_v2_key", "a b" * 11), ("papay_plan_id", "plan"),
         ("api_v3_key", "a" * 16), ("api_v3_key", "a" * 31), ("api_v3_key", "密" * 32), ("api_v3_key", None),
         ("merchant_private_key", "hello"), ("merchant_private_key", None),
         ("merchant_cert", "hello"), ("merchant_cert", None),

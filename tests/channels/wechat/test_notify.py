@@ -54,16 +54,6 @@ def test_another_merchants_encrypted_notification_is_refused(certificate_provide
         certificate_provider.parse_notify(request)
 
 
-@pytest.mark.parametrize("status", ["SUCCESS", "ABNORMAL", "CLOSED"])
-def test_a_refund_notice_is_told_apart_wherever_it_arrives(status, provider, notifies):
-    request = notifies(REFUND | {"refund_status": status}, event=f"REFUND.{status}")
-    assert provider.parse_notify(request) == Notice(
-        kind=NoticeKind.REFUND, order_no=ORDER_NO, refund_no="R20261121000000001", amount=Money(2345),
-        channel_trade_no="4200001234202611210000000001", channel_state=status,
-        notice_id="EV-2018022511223320873",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("changes", [{"mchid": "1900007292"}, {"appid": "wx0000000000000000"}])
 def test_somebody_elses_refund_notice_is_refused(changes, provider, notifies):
     with pytest.raises(IdentityMismatch):

@@ -95,5 +95,6 @@ def test_scenes_are_offered_where_they_work():
         "wechat_mini": ("sdk", {Device.MINI}, PayerKey.OPENID, False),
         "wechat_h5": ("redirect", {Device.MOBILE}, None, True),
         "wechat_app": ("sdk", frozenset(), None, False),
+        "wechat_deduct": ("none", frozenset(), None, False),
     }
     assert method_for("wechat_h5").needs_client_ip

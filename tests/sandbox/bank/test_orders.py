@@ -156,6 +156,7 @@ class TestRefunds:
         assert code(self.refund(bank, paid, "X1", "1")) == "PAR0001"
         assert code(self.refund(bank, paid, "X1", "12.00")) == "SUC0000"
         assert code(self.refund(bank, paid, "X1", "11.00")) == "REF0002"
+        assert code(self.refund(bank, bank.name(), "X1", "12.00")) == "REF0002", "the number before the order"
         assert code(self.refund(bank, paid, "X2", "0.35")) == "REF0001"
         assert code(bank.call("/refund/query", "refund_query", RefundNo="X9")) == "REF0003"
         moving[0] = 181 * 86400

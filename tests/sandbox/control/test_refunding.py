@@ -96,6 +96,68 @@ def test_alipay_refunds_at_once_unless_told_otherwise(sandbox: Running, alipay: 
 
 
 @pytest.mark.usefixtures("paid")
+def test_a_merchant_short_of_money_may_send_the_same_number_again(
+    sandbox: Running, wechat: WeChatMerchant, alipay: AlipayMerchant, merchant: Merchant
+) -> None:
+    biz = {"out_trade_no": "A00001", "refund_amount": "1.00", "out_request_no": "R2"}
+    for number in ("R1", "R2"):
+        assert sandbox.control("POST", f"/refunds/{number}", {"outcome": "no_balance"}).status == 200
+    assert apply(wechat, merchant, "R1")["code"] == "NOT_ENOUGH"
+    assert alipay.call("alipay.trade.refund", biz)["sub_code"] == "ACQ.SELLER_BALANCE_NOT_ENOUGH"
+    assert (state(sandbox, "R1"), state(sandbox, "R2")) == ("none", "none")
+
+    for number in ("R1", "R2"):
+        sandbox.control("POST", f"/refunds/{number}", {"outcome": "success"})
+    assert apply(wechat, merchant, "R1")["status"] == "PROCESSING"
+    assert alipay.call("alipay.trade.refund", biz)["fund_change"] == "Y"
+
+
+@pytest.mark.usefixtures("paid")
+def test_an_accepted_refund_can_still_fail_for_want_of_money(
+    sandbox: Running, wechat: WeChatMerchant, merchant: Merchant
+) -> None:
+    sandbox.control("POST", "/refunds/R1", {"outcome": "pending"})
+    apply(wechat, merchant, "R1")
+    assert sandbox.control("POST", "/refunds/R1", {"outcome": "no_balance"}).json["state"] == "fail"
+    merchant.wait(3)
+    assert told_refunds(wechat, merchant) == [("R1", "CLOSED")]
+
+
+@pytest.mark.usefixtures("paid")
+def test_alipay_tells_nothing_of_a_refund_that_failed(
+    sandbox: Running, alipay: AlipayMerchant, merchant: Merchant
+) -> None:
+    sandbox.control("POST", "/refunds/R1", {"outcome": "pending"})
+    alipay.call("alipay.trade.refund", {"out_trade_no": "A00001", "refund_amount": "1.00", "out_request_no": "R1"})
+    sandbox.control("POST", "/refunds/R1", {"outcome": "fail"})
+    data = {"attempt_no": "A00001", "refund_no": "R1"}
+    assert sandbox.control("POST", "/notify", data).status == 409
+    time.sleep(0.3)
+    assert len(merchant.told) == 2, "the two payments, nothing else"
+
+
+@pytest.mark.usefixtures("paid")
+def test_words_about_a_refund_true_and_false(sandbox: Running, wechat: WeChatMerchant, merchant: Merchant) -> None:
+    apply(wechat, merchant, "R1")
+    data = {"attempt_no": "W00001", "refund_no": "R1"}
+    assert sandbox.control("POST", "/notify", data).status == 409, "it has not ended yet"
+    until(sandbox, "R1", "success")
+    merchant.wait(3)
+
+    for kind, genuine, ours in (("normal", True, True), ("forged", False, True), ("other_merchant", True, False)):
+        assert sandbox.control("POST", "/notify", data | {"notify": kind}).status == 200
+        fields, signed = wechat.notice(merchant.told[-1])
+        assert merchant.told[-1].path == "/refund"
+        assert (fields["out_refund_no"], fields["refund_status"]) == ("R1", "SUCCESS")
+        assert (signed, fields["mchid"] == wechat.config["mch_id"]) == (genuine, ours)
+    assert sandbox.control("POST", "/notify", data | {"notify": "unsigned"}).status == 200
+    assert "wechatpay-signature" not in merchant.told[-1].headers
+    assert sandbox.control("POST", "/notify", data | {"notify": "wrong_amount"}).status == 400
+    assert sandbox.control("POST", "/notify", data | {"refund_no": "R9"}).status == 404
+    assert sandbox.control("POST", "/notify", {"attempt_no": "A00001", "refund_no": "R1"}).status == 404
+
+
+@pytest.mark.usefixtures("paid")
 def test_a_refund_from_the_channels_own_console(
     sandbox: Running, wechat: WeChatMerchant, alipay: AlipayMerchant, merchant: Merchant
 ) -> None:

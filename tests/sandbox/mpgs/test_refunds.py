@@ -89,6 +89,17 @@ def test_void_gives_everything_back_before_settlement(paid: Shop) -> None:
     assert paid.refund("A1", "R1", "1.00").status == 400
 
 
+def test_a_void_that_ends_later_is_a_void_then(paid: Shop) -> None:
+    paid.sandbox.control("POST", "/refunds/V1", {"outcome": "pending"})
+    data = {"apiOperation": "VOID", "transaction": {"targetTransactionId": "1"}}
+    answer = paid.call("PUT", paid.refund_path("A1", "V1"), data).json
+    assert (answer["result"], answer["order"]["status"]) == ("PENDING", "CAPTURED")
+    paid.sandbox.control("POST", "/refunds/V1", {"outcome": "success"})
+    order = paid.order("A1").json
+    assert (order["status"], order["totalCapturedAmount"], order["totalRefundedAmount"]) == ("CANCELLED", 0, 0)
+    assert [t["transaction"]["type"] for t in order["transaction"]] == ["PAYMENT", "VOID_PAYMENT"]
+
+
 def test_mpgs_itself_wants_the_operation(direct: Shop) -> None:
     direct.open(direct.checkout("A1"))
     direct.pays("A1", notify="none")

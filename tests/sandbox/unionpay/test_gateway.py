@@ -271,6 +271,21 @@ def test_refunds_that_cannot_be(client: Client) -> None:
     assert client.refund(paid["queryId"], orderId="R-1")["respCode"] == "10"
 
 
+def test_a_query_is_counted_as_what_it_asks_for(client: Client, sandbox: Running) -> None:
+    """The wire does not say it: a payment's number stays a payment's, a refused refund's is a refund's."""
+    paid, refused, unknown = client.paid(), "R" + secrets.token_hex(8), "R" + secrets.token_hex(8)
+    assert client.refund(paid["queryId"], orderId=refused, txnAmt="1235")["respCode"] == "36"
+    for number in (paid["orderId"], refused, unknown):
+        client.query(number, paid["txnTime"])
+
+    def calls(kind: str, number: str) -> dict[str, int]:
+        return dict(sandbox.control("GET", f"/{kind}/{number}").json["calls"])
+
+    assert calls("payments", paid["orderId"]) == {"pay": 1, "query": 2, "refund": 1}
+    assert calls("refunds", refused) == {"refund": 1, "query_refund": 1}
+    assert calls("refunds", unknown) == {"query": 1}
+
+
 def test_a_revocation_takes_all_back_within_the_clearing_day(client: Client, clock: Clock) -> None:
     first, second, third = client.paid(), client.paid(), client.paid()
     assert client.refund(first["queryId"], txnType="31", txnAmt="1")["respCode"] == "36"
@@ -307,12 +322,15 @@ def columns(content: str) -> list[list[str]]:
     return found
 
 
-def test_the_statement_holds_a_clearing_day(client: Client, clock: Clock) -> None:
+def test_the_statement_holds_a_clearing_day(client: Client, clock: Clock, sandbox: Running) -> None:
     clock.now = START + 10 * 86400
     early = client.paid(20000)
     clock.now += 180  # past 23:00: belongs to the next day's file
     late = client.paid(30000)
-    refund = client.refund(early["queryId"], orderId="R" + secrets.token_hex(8), txnAmt="5000")
+    refund_no = "R" + secrets.token_hex(8)
+    refund = client.refund(early["queryId"], orderId=refund_no, txnAmt="5000")
+    # Only what was given back is in a file, on the day it was.
+    sandbox.control("POST", f"/refunds/{refund_no}", {"outcome": "success"})
     assert [statement(client, day)["respCode"] for day in ("1130", "1201", "1331")] == ["98", "98", "10"]
     clock.now += 3 * 86400
     first = columns(statement(client, "1130")["fileContent"])

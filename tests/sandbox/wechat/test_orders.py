@@ -191,7 +191,9 @@ def test_a_refund_number_is_used_once(sandbox: Running, wechat: WeChatMerchant) 
     assert (other.status, other.json["code"]) == (400, "INVALID_REQUEST")
     assert apply(wechat, "W00001", "R2", 1001).status == 400, "more than is left"
     assert apply(wechat, "W00001", "R2", 1000, total=1235).status == 400, "another total"
-    assert apply(wechat, "W00001", "R2", 1000).status == 200
+    for wrong in ({"reason": "水" * 27}, {"reason": 5}, {"notify_url": "https://example.com/?a=1"}):
+        assert apply(wechat, "W00001", "R2", 1000, **wrong).json["code"] == "PARAM_ERROR"
+    assert apply(wechat, "W00001", "R2", 1000, reason="水" * 26).status == 200
     wechat.native("W00002")
     unpaid = apply(wechat, "W00002", "R3", 1)
     assert (unpaid.status, unpaid.json["code"]) == (404, "RESOURCE_NOT_EXISTS")
