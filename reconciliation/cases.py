@@ -61,8 +61,13 @@ def case_settle(case: Case, outcome: CaseOutcome, *, actor: str = SYSTEM, reason
 
 def case_age(case: Case, *, reason: str) -> None:
     """Nobody explained a carried case in time: it needs a person now. Runs on a locked row."""
-    case.next_ask_at = timezone.now() if _askable(case) else None
+    case.next_ask_at = timezone.now() if askable(case) else None
     advance(case, "age", actor=SYSTEM, reason=reason, fields=("next_ask_at",), event="case.opened")
+
+
+def askable(case: Case) -> bool:
+    """Whether the channel's answer may settle or prove it."""
+    return case.kind in recording.ASKABLE and case.record_id is not None
 
 
 # ---- what people do ---------------------------------------------------------------------------------------
@@ -134,7 +139,7 @@ def case_ask_now(*, case: Case, user: User) -> Case:
     """Have the channel asked about it by the next sweep. Raises TransitionRefused where it cannot be asked."""
     with transaction.atomic():
         locked = _locked(case)
-        if not _askable(locked) or locked.state in (CaseState.SETTLED, CaseState.CLOSED):
+        if not askable(locked) or locked.state in (CaseState.SETTLED, CaseState.CLOSED):
             raise TransitionRefused("the channel cannot be asked about this", state=str(locked.state))
         locked.next_ask_at = timezone.now()
         save_changed(locked, ("next_ask_at",))
@@ -175,7 +180,3 @@ def _reopen_settled(scope: Scope, case: Case, difference: Difference) -> None:
     case.evidence = evidence(difference.ours, difference.theirs)
     save_changed(case, ("evidence",))
     _reopen(case, SYSTEM, gettext_noop("the difference is there again"))
-
-
-def _askable(case: Case) -> bool:
-    return case.kind in recording.ASKABLE and case.record_id is not None

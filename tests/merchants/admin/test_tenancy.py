@@ -25,6 +25,16 @@ from merchants.models import App, CashierMethod, ChangeRequest, Merchant, Paymen
 from notifications.models import Alert, AlertRoute, Delivery, Notification
 from paycenter.models import Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
+from reconciliation.models import (
+    BankProfile,
+    Bill,
+    Case,
+    FeeRate,
+    ReconciliationDay,
+    SettlementBatch,
+    SettlementCalendar,
+    SettlementTerms,
+)
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
@@ -81,9 +91,23 @@ def tenants(world: World) -> Tenants:
         contract_no=f"C{MARK}", app=world.app, merchant=world.merchant, account=world.account, channel="fakepay",
         method="fake_qr", app_contract_no=MARK, created_at=now,
     )  # fmt: skip
+    bill = Bill.objects.create(account=world.account, day=now.date(), file_name=MARK)
+    day = ReconciliationDay.objects.create(account=world.account, day=now.date())
+    case = Case.objects.create(
+        account=world.account, app=world.app, day=now.date(), subject="payment", kind="amount", key=MARK, bill=bill,
+        currency="CNY", difference=1, trade_no=attempt.trade.trade_no, opened_at=now, evidence={"ours": {"state": MARK}},
+    )  # fmt: skip
+    batch = SettlementBatch.objects.create(
+        batch_no=f"S{MARK}", account=world.account, date=now.date(), currency="CNY", first_day=now.date(),
+        last_day=now.date(), reason=MARK,
+    )  # fmt: skip
+    terms = SettlementTerms.objects.create(account=world.account)
+    rate = FeeRate.objects.create(account=world.account, method=MARK[:32], from_day=now.date())
+    calendar = SettlementCalendar.objects.create(name=MARK)
+    bank = BankProfile.objects.create(name=MARK, date_column="a", amount_column="b", reference_column="c")
     health, _made = ChannelHealth.objects.get_or_create(account=world.account)
     found = [
-        route, health, contract,
+        route, health, contract, bill, day, case, batch, terms, rate, calendar, bank,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
@@ -114,7 +138,7 @@ def model_of(route: str) -> type[Model] | None:
     return None
 
 
-WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades"}
+WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades", "act": "close"}
 
 
 def addresses(tenants: Tenants) -> Iterator[str]:
@@ -184,7 +208,8 @@ def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) 
 
 def snapshot() -> dict[str, Any]:
     models = (Merchant, App, PaymentAccount, Trade, Attempt, AbnormalPayment, Notification, ChangeRequest,
-              CashierMethod, PrintedCode, RetrySchedule, Alert)  # fmt: skip
+              CashierMethod, PrintedCode, RetrySchedule, Alert, Bill, ReconciliationDay, Case, SettlementBatch,
+              SettlementTerms, FeeRate, SettlementCalendar, BankProfile)  # fmt: skip
     return {m.__name__: list(m.objects.order_by("pk").values()) for m in models}
 
 
