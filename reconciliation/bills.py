@@ -90,7 +90,7 @@ def bill_refetch(*, bill: Bill, actor: str) -> Bill:
         locked.account = bill.account
         locked.next_fetch_at, locked.fetch_tries, locked.fetch_error = timezone.now(), 0, ""
         fields = ("next_fetch_at", "fetch_tries", "fetch_error")
-        if locked.state == BillState.WAITING:
+        if locked.state == BillState.AWAITED:
             save_changed(locked, fields)
             record_event(locked, "bill.asked_again", actor=actor)
         else:
@@ -145,7 +145,7 @@ def _ask(bill: Bill, path: Path) -> FetchedBill:
 def _fetch_later(bill: Bill, trouble: str, *, quiet: bool) -> Bill:
     with transaction.atomic():
         locked = lock(Bill, pk=bill.pk)
-        if locked.state != BillState.WAITING:
+        if locked.state != BillState.AWAITED:
             Bill.objects.filter(pk=bill.pk).update(next_fetch_at=None)
             return locked
         locked.fetch_tries += 1
@@ -165,7 +165,7 @@ def _is_empty(bill: Bill, actor: str) -> Bill:
         locked = lock(Bill, pk=bill.pk)
         locked.account = bill.account
         locked.next_fetch_at, locked.imported_at, locked.rows_read = None, timezone.now(), 0
-        if locked.state == BillState.WAITING:
+        if locked.state == BillState.AWAITED:
             advance(locked, "find_empty", actor=actor, fields=("next_fetch_at", "imported_at", "rows_read"))
             _day_is_due(locked)
     return locked

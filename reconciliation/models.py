@@ -36,7 +36,7 @@ class Bill(BillStates, models.Model):
     day = models.DateField(_("day"))
     kind = models.CharField(_("kind"), max_length=8, choices=BILL_KINDS, default=BillKind.TRADE.value)
     state = FSMField(
-        _("state"), choices=BillState.choices, default=BillState.WAITING, protected=True, editable=False
+        _("state"), choices=BillState.choices, default=BillState.AWAITED, protected=True, editable=False
     )
     file_name = models.CharField(_("file name"), max_length=200, blank=True, default="")
     file_path = models.CharField(max_length=300, blank=True, default="")  # below VAR_DIR/bills

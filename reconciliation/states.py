@@ -8,7 +8,7 @@ from django_fsm import transition
 
 
 class BillState(models.TextChoices):
-    WAITING = "waiting", _("not there yet")
+    AWAITED = "awaited", _("not there yet")
     FETCHED = "fetched", _("waiting to be read")
     IMPORTING = "importing", _("being read")
     IMPORTED = "imported", _("imported")
@@ -21,13 +21,13 @@ USABLE_BILL_STATES = (BillState.IMPORTED, BillState.EMPTY)
 
 
 class BillStates:
-    """waiting → fetched → importing → imported | refused; waiting → empty. A new file starts again."""
+    """awaited → fetched → importing → imported | refused; awaited → empty. A new file starts again."""
 
     @transition(field="state", source="*", target=BillState.FETCHED)
     def receive(self) -> None:
         """A file is there: downloaded, or uploaded by a person."""
 
-    @transition(field="state", source=BillState.WAITING, target=BillState.EMPTY)
+    @transition(field="state", source=BillState.AWAITED, target=BillState.EMPTY)
     def find_empty(self) -> None:
         """The channel says that the day had no money."""
 
@@ -39,12 +39,12 @@ class BillStates:
     def finish_reading(self) -> None:
         """Every row is there and the whole was believed."""
 
-    @transition(field="state", source=[BillState.WAITING, BillState.IMPORTING], target=BillState.REFUSED)
+    @transition(field="state", source=[BillState.AWAITED, BillState.IMPORTING], target=BillState.REFUSED)
     def refuse(self) -> None:
         """The file cannot be believed; none of its rows is kept."""
 
     @transition(field="state", source=[BillState.REFUSED, BillState.EMPTY, BillState.IMPORTED],
-                target=BillState.WAITING)  # fmt: skip
+                target=BillState.AWAITED)  # fmt: skip
     def fetch_again(self) -> None:
         """A person asks the channel for it once more."""
 

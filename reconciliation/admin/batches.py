@@ -37,7 +37,7 @@ from reconciliation.settlement.receipts import receipts_import
 from reconciliation.settlement.states import BatchState
 from trades.timeline import event_entries
 
-names_states(BatchState.choices)
+names_states(choice for choice in BatchState.choices if choice[0] not in (BatchState.SETTLED, BatchState.ACCEPTED))
 STATEMENT_LIMIT = 64 * 1024**2
 _HEADS = ("batch_no", "date", "payment_no", "currency", "first_day", "last_day", "paid", "refunded", "expected", "fee",
           "received", "difference", "state", "reason")  # fmt: skip

@@ -29,7 +29,9 @@ from reconciliation.models import BILL_KINDS, Bill
 from reconciliation.states import BillState, CaseState
 from trades.timeline import event_entries
 
-names_states([*CaseState.choices, *BillState.choices])
+# Words of one state serve every record that has it: those that others registered are left alone.
+names_states(BillState.choices)
+names_states(choice for choice in CaseState.choices if choice[0] not in (CaseState.OPEN, CaseState.CLOSED))
 
 
 class UploadForm(forms.Form):

@@ -8,5 +8,5 @@ CREATE = (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("reconciliation", "0001_initial"), ("trades", "0006_contracts")]
+    dependencies = [("reconciliation", "0001_initial"), ("trades", "0007_refunds")]
     operations = [migrations.RunSQL(CREATE, "DROP INDEX IF EXISTS attempt_account_paid")]

@@ -86,7 +86,7 @@ def test_somebody_is_told_when_a_bill_does_not_come(world: World, published: Any
 def test_a_defect_in_a_provider_is_an_unknown_outcome(world: World, published: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(bills.FakeProvider, "fetch_bill", lambda *_: 1 / 0)
     bill = bill_fetch(bill_id=planned(world).pk, actor="test")
-    assert bill.state == "waiting"
+    assert bill.state == "awaited"
     assert "ZeroDivisionError" in bill.fetch_error
     assert bill.next_fetch_at is not None
 

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         bill = bill_for(account=account_of(options["account"]), day=options["day"], kind=BillKind(options["kind"]))
         bill = bill_fetch(bill_id=bill_refetch(bill=bill, actor=ACTOR).pk, actor=ACTOR)
-        if bill.state == BillState.WAITING:
+        if bill.state == BillState.AWAITED:
             raise CommandError(f"no bill: {bill.fetch_error}")
         if bill.state == BillState.FETCHED:
             bill = bill_import(bill_id=bill.pk, actor=ACTOR, progress=progress_on(self.stderr, "rows read"))

@@ -162,8 +162,9 @@ def test_other_answers_decide_nothing(operation, status, answer, provider, refun
 
 
 @pytest.mark.parametrize(
-    "options", [{"sign": None}, {"at": 0.0}, {"change": lambda h: h.update({"Wechatpay-Signature": "AAAA"})}], ids=str
-)
+    "options", [{"sign": None}, {"at": 0.0}, {"change": lambda h: h.update({"Wechatpay-Signature": "AAAA"})}],
+    ids=["by nobody", "long ago", "another signature"],
+)  # fmt: skip
 @pytest.mark.parametrize("operation", ["refund", "query_refund"])
 def test_a_success_that_is_not_signed_is_not_believed(operation, options, provider, refund, says):
     says(200, body(status="SUCCESS"), **options)

@@ -98,7 +98,7 @@ def test_asking_the_channel_again_is_a_post(finance: Client, world: World, paid:
     bill = take_in(world, [row_of(paid())])
     assert finance.get(f"{BILLS}{bill.pk}/fetch/").status_code == 405
     finance.post(f"{BILLS}{bill.pk}/fetch/")
-    assert fresh(bill).state == "waiting"
+    assert fresh(bill).state == "awaited"
 
 
 @pytest.mark.parametrize("role", ["service", "auditor"])
