@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -32,6 +32,13 @@ def cases_record(scope: Scope, found: Sequence[Difference]) -> int:
 
     What is missing at the channel is carried over first, unless the carrying time is over.
     """
+    try:
+        return _record(scope, found)
+    except IntegrityError:  # somebody else compared the same day at the same moment: theirs are known now
+        return _record(scope, found)
+
+
+def _record(scope: Scope, found: Sequence[Difference]) -> int:
     if not found:
         return 0
     with transaction.atomic():

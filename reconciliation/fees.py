@@ -54,7 +54,7 @@ def fee_sql(amount: str, method: str, rates: Mapping[str, Rate]) -> tuple[str, l
     doubled, as in every statement with parameters.
     """
     cases = "".join(f" WHEN %s THEN {_rate_sql(amount, rate)}" for rate in rates.values())
-    return (f"CASE {method}{cases} END", list(rates)) if rates else ("NULL", [])
+    return (f"CASE {method}{cases} END", list(rates)) if rates else ("CAST(NULL AS bigint)", [])
 
 
 def _rate_sql(amount: str, rate: Rate) -> str:
