@@ -235,13 +235,16 @@ def measure(rows: int, runs: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def report(found: list[dict[str, Any]]) -> None:
-    print(f"{'rows':>10} {'bare COPY s':>12} {'compare s':>10} {'ratio':>6} {'reading s':>10} {'peak MB':>8}  found")
-    for one in found:
-        copy, seconds = statistics.median(one["copy"]), statistics.median(one["compare"])
-        spread = f"{min(one['compare']):.2f}-{max(one['compare']):.2f}"
-        print(f"{one['rows']:>10,} {copy:>12.2f} {seconds:>10.2f} {seconds / copy:>6.2f} {one['reading']:>10.1f}"
-              f" {one['peak_mb']:>8.0f}  {'exactly the planted' if one['right'] else 'WRONG'} ({spread})")  # fmt: skip
+HEAD = f"{'rows':>10} {'bare COPY s':>12} {'compare s':>10} {'ratio':>6} {'reading s':>10} {'peak MB':>8}  found (spread)"
+
+
+def line(one: dict[str, Any]) -> str:
+    copy, seconds = statistics.median(one["copy"]), statistics.median(one["compare"])
+    found = "exactly the planted" if one["right"] else "WRONG"
+    return (
+        f"{one['rows']:>10,} {copy:>12.2f} {seconds:>10.2f} {seconds / copy:>6.2f} {one['reading']:>10.1f}"
+        f" {one['peak_mb']:>8.0f}  {found} ({min(one['compare']):.2f}-{max(one['compare']):.2f})"
+    )
 
 
 def verdict(small: dict[str, Any], main: dict[str, Any], large: dict[str, Any] | None) -> list[str]:
@@ -274,8 +277,11 @@ def main() -> int:
     if free < max(sizes) * 4_000:
         print(f"not run: {free / 1e9:.0f} GB free, about {max(sizes) * 4_000 / 1e9:.0f} needed")
         return 2
-    found = [measure(rows, options.runs) for rows in sizes]
-    report(found)
+    print(HEAD, flush=True)
+    found = []
+    for rows in sizes:
+        found.append(measure(rows, options.runs))
+        print(line(found[-1]), flush=True)
     missed = verdict(found[0], found[1], found[2] if len(found) > 2 else None)
     print("\n".join(missed) or "every bar is met")
     return 1 if missed else 0
