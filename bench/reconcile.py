@@ -235,7 +235,7 @@ def measure(rows: int, runs: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-HEAD = f"{'rows':>10} {'bare COPY s':>12} {'compare s':>10} {'ratio':>6} {'reading s':>10} {'peak MB':>8}  found (spread)"
+HEAD = f"{'rows':>10} {'bare COPY s':>12} {'compare s':>10} {'ratio':>6} {'reading s':>10} {'peak MB':>8}  found"
 
 
 def line(one: dict[str, Any]) -> str:
