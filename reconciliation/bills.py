@@ -164,9 +164,10 @@ def _is_empty(bill: Bill, actor: str) -> Bill:
     with transaction.atomic():
         locked = lock(Bill, pk=bill.pk)
         locked.account = bill.account
-        locked.next_fetch_at, locked.imported_at, locked.rows_read = None, timezone.now(), 0
+        locked.next_fetch_at, locked.imported_at, locked.rows_read, locked.totals = None, timezone.now(), 0, {}
         if locked.state == BillState.AWAITED:
-            advance(locked, "find_empty", actor=actor, fields=("next_fetch_at", "imported_at", "rows_read"))
+            loading.forget_rows(locked.pk)  # of a file that was there before
+            advance(locked, "find_empty", actor=actor, fields=("next_fetch_at", "imported_at", "rows_read", "totals"))
             _day_is_due(locked)
     return locked
 
@@ -192,15 +193,15 @@ def _receive(bill: Bill, path: Path, name: str, *, actor: str, uploaded: bool, r
 
 
 _FILE_FIELDS = (
-    "file_name", "file_path", "file_size", "sha256", "uploaded_by", "rows_read", "refusal", "refusal_line",
-    "fetch_error", "next_fetch_at", "next_import_at", "run",
+    "file_name", "file_path", "file_size", "sha256", "uploaded_by", "rows_read", "totals", "refusal",
+    "refusal_line", "fetch_error", "next_fetch_at", "next_import_at", "run",
 )  # fmt: skip
 
 
 def _take_over(bill: Bill, kept: files.KeptFile, name: str, uploaded_by: str) -> None:
     bill.file_name, bill.file_path = Path(name).name[:200], kept.path
     bill.file_size, bill.sha256, bill.uploaded_by = kept.size, kept.sha256, uploaded_by[:100]
-    bill.rows_read, bill.refusal, bill.refusal_line, bill.fetch_error = 0, "", None, ""
+    bill.rows_read, bill.totals, bill.refusal, bill.refusal_line, bill.fetch_error = 0, {}, "", None, ""
     bill.next_fetch_at, bill.next_import_at = None, timezone.now()
     bill.run += 1
 

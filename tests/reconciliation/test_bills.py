@@ -76,6 +76,15 @@ def test_an_empty_day_is_an_answer(world: World, published: Any) -> None:
     assert ReconciliationDay.objects.get().next_match_at is not None
 
 
+def test_a_day_that_turns_out_empty_keeps_no_rows_of_an_earlier_file(world: World, published: Any, paid: Any) -> None:
+    bill = take_in(world, [row_of(paid())])
+    published.bills[DAY] = None
+    bill_refetch(bill=bill, actor="staff:ann")
+    sweeps.bills_fetch_due()
+    found = Bill.objects.get()
+    assert (found.state, found.totals, BillRow.objects.count()) == ("empty", {}, 0)
+
+
 def test_somebody_is_told_when_a_bill_does_not_come(world: World, published: Any) -> None:
     bill = planned(world)
     with time_machine.travel(NEXT_MORNING + timedelta(days=2), tick=False):
