@@ -46,7 +46,7 @@ def _record(scope: Scope, found: Sequence[Difference]) -> int:
             (case.subject, case.key, case.kind): case
             for case in Case.objects.select_for_update().filter(
                 account=scope.account, key__in={difference.key[:72] for difference in found}
-            )
+            ).order_by("pk")
         }
         fresh: dict[Name, Difference] = {}
         for difference in found:
