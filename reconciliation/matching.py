@@ -56,13 +56,38 @@ class Scope:
     rates: Mapping[str, Rate]
 
 
-def differences(scope: Scope, side: Side) -> Iterator[list[Difference]]:
-    """Everything that differs, in portions of a bounded size."""
+Sums = dict[str, dict[str, int]]
+_COUNTED = {"payment": ("count", "paid"), "refund": ("refunds", "refunded")}
+
+
+class Tally:
+    """Our sums of the day, per currency: the bill's, corrected by every pair that is not plainly equal. So nothing
+    has to be added up a second time."""
+
+    def __init__(self, theirs: Sums) -> None:
+        names = [name for counted in _COUNTED.values() for name in counted]
+        self.found: Sums = {currency: {name: sums[name] for name in names} for currency, sums in theirs.items()}
+
+    def correct(self, side: Side, mine: Ours | None, row: Theirs | None) -> None:
+        """One such pair, as both stand in the day itself."""
+        if row is not None and row.state == "succeeded":
+            self._add(side, row.currency, -1, -row.amount)
+        if mine is not None:
+            self._add(side, mine.currency, 1, mine.amount)
+
+    def _add(self, side: Side, currency: str, count: int, amount: int) -> None:
+        sums = self.found.setdefault(currency, {"count": 0, "paid": 0, "refunds": 0, "refunded": 0})
+        for name, value in zip(_COUNTED[side.row_kind], (count, amount), strict=True):
+            sums[name] += value
+
+
+def differences(scope: Scope, side: Side, tally: Tally) -> Iterator[list[Difference]]:
+    """Everything that differs, in portions of a bounded size; `tally` hears of every pair that was looked at."""
     last: tuple[str, int] = ("", 0)
     while True:
         found = _candidates(scope, side, last)
         for start in range(0, len(found), LOOK_UP):
-            yield _judged(scope, side, found[start : start + LOOK_UP])
+            yield _judged(scope, side, found[start : start + LOOK_UP], tally)
         if len(found) < PAGE:
             return
         last = (found[-1].key, found[-1].line)
@@ -87,7 +112,10 @@ def _candidates(scope: Scope, side: Side, last: tuple[str, int]) -> list[_Candid
 
 
 def candidates_sql(scope: Scope, side: Side, last: tuple[str, int] = ("", 0)) -> tuple[str, list[Any]]:
-    """The one statement that looks at every row. FULL JOIN: PostgreSQL, and SQLite from 3.39."""
+    """The one statement that looks at every row. FULL JOIN: PostgreSQL, and SQLite from 3.39.
+
+    Rows of refunds that had not ended differ from nothing; they are found again where ours has no other row.
+    """
     window, window_values = side.window(scope.account.pk, _bound(scope.start), _bound(scope.end))
     fee, fee_values = fee_sql("o.amount", "o.method", scope.rates if side.has_fees else {})
     behind, last_values = "", list[Any]()
@@ -97,7 +125,7 @@ def candidates_sql(scope: Scope, side: Side, last: tuple[str, int] = ("", 0)) ->
     sql = f"""
         SELECT COALESCE(r.key, o.key) AS k, COALESCE(r.line, 0) AS l, o.id
         FROM (SELECT line, key, amount, currency, fee, state FROM reconciliation_billrow
-              WHERE bill_id = %s AND kind = '{side.row_kind}') r
+              WHERE bill_id = %s AND kind = '{side.row_kind}' AND state <> 'processing') r
         FULL JOIN ({window}) o ON o.key = r.key
         WHERE (r.line IS NULL OR o.id IS NULL OR r.amount <> o.amount OR r.state <> 'succeeded'
                OR r.currency <> o.currency OR r.fee <> {fee}) {behind}
@@ -110,7 +138,7 @@ def _bound(moment: datetime) -> Any:
     return moment if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(moment)
 
 
-def _judged(scope: Scope, side: Side, candidates: list[_Candidate]) -> list[Difference]:
+def _judged(scope: Scope, side: Side, candidates: list[_Candidate], tally: Tally) -> list[Difference]:
     theirs = rows_by_line(scope.bill, [c.line for c in candidates if c.line])
     ours = side.of_ids([c.record_id for c in candidates if c.record_id is not None], scope.rates)
     alone = [ours[c.record_id] for c in candidates if c.record_id is not None and not c.line]
@@ -121,6 +149,7 @@ def _judged(scope: Scope, side: Side, candidates: list[_Candidate]) -> list[Diff
     for candidate in candidates:
         row = theirs.get(candidate.line) if candidate.line else None
         mine = ours.get(candidate.record_id) if candidate.record_id is not None else None
+        tally.correct(side, mine, row)
         if row is None and mine is not None:
             row = elsewhere.get(mine.key)
         if mine is None and row is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from channels.base.bills import BillKind
@@ -12,12 +12,12 @@ from paycenter.transitions import record_event
 from reconciliation.actors import SYSTEM
 from reconciliation.cases import cases_record
 from reconciliation.days import rule_of
-from reconciliation.matching import Scope, differences
+from reconciliation.matching import Scope, Tally, differences
 from reconciliation.models import Bill, ReconciliationDay
 from reconciliation.reviewing import cases_review
 from reconciliation.settlement.batches import batches_after
 from reconciliation.settlement.rates import rates_of
-from reconciliation.sides import Side, sides
+from reconciliation.sides import sides
 from reconciliation.states import USABLE_BILL_STATES
 
 Progress = Callable[[int], None]
@@ -37,16 +37,16 @@ def day_match(*, day_id: int, actor: str = SYSTEM, progress: Progress | None = N
     if bill is None:
         ReconciliationDay.objects.filter(pk=day.pk).update(next_match_at=None)
         return None
-    began, scope = timezone.now(), _scope(day, bill)
+    began, scope, tally = timezone.now(), _scope(day, bill), Tally(bill.totals)
     new = seen = 0
     for side in sides():
-        for portion in differences(scope, side):
+        for portion in differences(scope, side, tally):
             new += cases_record(scope, portion)
             seen += len(portion)
             if progress is not None:
                 progress(seen)
     new += cases_record(scope, cases_review(day.account, reached=day.day, before=began))
-    _finish(day, bill, scope, new, actor)
+    _finish(day, bill, tally, new, actor)
     batches_after(day.account, day.day)
     return new
 
@@ -63,31 +63,11 @@ def _scope(day: ReconciliationDay, bill: Bill) -> Scope:
     return Scope(day.account, day.day, start, end, bill, rates_of(day.account, day.day))
 
 
-def _finish(day: ReconciliationDay, bill: Bill, scope: Scope, new: int, actor: str) -> None:
+def _finish(day: ReconciliationDay, bill: Bill, tally: Tally, new: int, actor: str) -> None:
     with transaction.atomic():
         rows = ReconciliationDay.objects.filter(pk=day.pk)
-        rows.update(matched_at=timezone.now(), ours=_our_sums(scope), theirs=bill.totals)
+        rows.update(matched_at=timezone.now(), ours=tally.found, theirs=bill.totals)
         # A day that was touched meanwhile is due at another time, and stays so.
         rows.filter(next_match_at=day.next_match_at).update(next_match_at=None)
         detail = {**day.event_fields()["detail"], "cases": new}
         record_event(day, "reconciliation.compared", actor=actor, detail=detail)
-
-
-_COUNTED = {"payment": ("count", "paid"), "refund": ("refunds", "refunded")}
-
-
-def _our_sums(scope: Scope) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for side in sides():
-        for currency, count, amount in _sums(scope, side):
-            sums = found.setdefault(currency, {"count": 0, "paid": 0, "refunds": 0, "refunded": 0})
-            for name, value in zip(_COUNTED[side.row_kind], (count, amount), strict=True):
-                sums[name] = int(value)
-    return found
-
-
-def _sums(scope: Scope, side: Side) -> list[tuple[str, int, int]]:
-    window, values = side.window(scope.account.pk, scope.start, scope.end)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT currency, COUNT(*), SUM(amount) FROM ({window}) w GROUP BY currency", values)  # noqa: S608
-        return list(cursor.fetchall())

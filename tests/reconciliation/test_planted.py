@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciliation import matching
 from reconciliation.fees import Rate, Rounding, fee_sql
-from reconciliation.models import BillRow, Case, FeeRate
+from reconciliation.models import BillRow, Case, FeeRate, ReconciliationDay
 from reconciliation.rules import match
 from reconciliation.settlement.rates import rates_of
 from reconciliation.sides import Payments
@@ -47,6 +48,18 @@ def _looked_at(ours: Any, rows: Any) -> list[Any]:
     return [one for one in ours if one.key in names or one.at.date() == DAY]
 
 
+def paid_by_the_day(world: World) -> dict[str, int]:
+    """What the comparing says was paid here."""
+    day = ReconciliationDay.objects.get(account=world.account, day=DAY)
+    return {currency: sums["paid"] for currency, sums in day.ours.items() if sums["paid"]}
+
+
+def paid_here() -> dict[str, int]:
+    """The same, added up the plain way."""
+    rows = Attempt.objects.filter(state="succeeded", paid_at__date=DAY).values_list("paid_currency")
+    return dict(rows.annotate(total=Sum("paid_amount")).order_by())
+
+
 @pytest.mark.parametrize("page", [3, 20_000])
 def test_the_result_always_equals_the_plan(world: World, published: Any, monkeypatch: Any, page: int) -> None:
     monkeypatch.setattr(matching, "PAGE", page)
@@ -61,6 +74,7 @@ def test_the_result_always_equals_the_plan(world: World, published: Any, monkeyp
             reconcile(world, plan.rows)
             assert dict(Case.objects.values_list("key", "kind")) == plan.expected
             assert whole_match(world) == plan.expected
+            assert paid_here() == paid_by_the_day(world)
             transaction.set_rollback(True)
 
     run()
