@@ -18,7 +18,8 @@ from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, Mal
 from paycenter.wakeup import wake
 from trades import refund_port
 from trades.calling import order_ref
-from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_record
+from trades.confirm import MoneyArrived, payment_confirm, unverified_record
+from trades.locking import lock_attempt
 from trades.models import Attempt
 from trades.states import TradeState
 from trades.telling import trade_advance

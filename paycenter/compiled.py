@@ -1,0 +1,176 @@
+"""Statements of the hot paths, compiled once per process.
+
+Django's ORM builds every statement anew, which costs more than running it. Here the ORM builds a statement once and
+only its values change; on PostgreSQL it is then prepared on the server too. For the few statements that every payment
+runs; everything else is plain ORM.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from django.db import connection, models
+from django.db.models.query import get_related_populators
+
+M = TypeVar("M", bound=models.Model)
+_STAND_IN = -(2**40)  # and below: numbers that no query fixes
+
+
+class Select(Generic[M]):
+    """A query with values that are given at each run, by name: `types` says of which type each is.
+
+    `make` builds it, called with a stand-in for each; it may select related rows, lock and limit.
+    """
+
+    def __init__(self, make: Callable[..., models.QuerySet[M]], **types: type[int] | type[str]) -> None:
+        self._make = make
+        self._stand_ins = {n: _STAND_IN - at if of is int else f"<{n}>" for at, (n, of) in enumerate(types.items())}
+        self._lock = threading.Lock()
+        self._plan: _SelectPlan | None = None
+
+    def rows(self, **values: int | str) -> list[M]:
+        """The rows found with these values."""
+        plan = self._plan or self._compile()
+        with _cursor() as cursor:
+            cursor.execute(plan.sql, [values[name] if name else fixed for name, fixed in plan.parameters])
+            found = cursor.fetchall()
+        return [plan.instance(row) for row in found]
+
+    def first(self, **values: int | str) -> M | None:
+        """The first row, None where there is none."""
+        found = self.rows(**values)
+        return found[0] if found else None
+
+    def get(self, **values: int | str) -> M:
+        """The only row. Raises the model's DoesNotExist."""
+        found = self.first(**values)
+        if found is None:
+            model: Any = self._make(**self._stand_ins).model
+            raise model.DoesNotExist
+        return found
+
+    def _compile(self) -> _SelectPlan:
+        with self._lock:
+            if self._plan is None:
+                self._plan = _SelectPlan(self._make(**self._stand_ins), self._stand_ins)
+            return self._plan
+
+
+class _SelectPlan:
+    """The statement, and how its columns become instances: as `django.db.models.query.ModelIterable` does it."""
+
+    def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
+        compiler = query.query.get_compiler(using=query.db)
+        self.sql, parameters = compiler.as_sql()
+        names = {stand_in: name for name, stand_in in stand_ins.items()}
+        # Each with its name, or none where the query itself fixes it.
+        self.parameters = [(names.get(value, ""), value) for value in parameters]
+        if {name for name, _value in self.parameters if name} != set(stand_ins):
+            raise TypeError(f"the query does not use {set(stand_ins)}, each as it is")
+        select, info = compiler.select or [], compiler.klass_info or {}
+        own = info["select_fields"]
+        self._model, self._db = info["model"], query.db
+        self._own = slice(own[0], own[-1] + 1)
+        self._names = [column[0].target.attname for column in select[self._own]]
+        self._related = get_related_populators(info, select, query.db)
+        self._converters = [
+            (at, converter, expression)
+            for at, (converters, expression) in compiler.get_converters([column[0] for column in select]).items()
+            for converter in converters
+        ]
+
+    def instance(self, row: Sequence[Any]) -> Any:
+        values = list(row)
+        for at, converter, expression in self._converters:
+            values[at] = converter(values[at], expression, connection)
+        record = self._model.from_db(self._db, self._names, values[self._own])
+        for related in self._related:
+            related.populate(values, record)
+        return record
+
+
+def insert(*records: models.Model) -> None:
+    """Insert new rows of one model in one statement; each gets its key, in the order given.
+
+    As `save(force_insert=True)`, for models without parents and without defaults made by the database; signals
+    are not sent.
+    """
+    model = type(records[0])
+    fields = _inserted_fields(model)
+    values = [f.get_db_prep_save(f.pre_save(record, True), connection) for record in records for f in fields]
+    with _cursor() as cursor:
+        cursor.execute(_insert_sql(model, len(records)), values)
+        keys = cursor.fetchall()
+    for record, (key,) in zip(records, keys, strict=True):
+        record.pk, record._state.adding, record._state.db = key, False, connection.alias
+
+
+def update(record: models.Model, names: Iterable[str]) -> None:
+    """Write these fields of an existing row. As `save(update_fields=names)`; signals are not sent.
+
+    Raises the model's DoesNotExist where the row is gone.
+    """
+    model, wanted = type(record), tuple(sorted(names))
+    values = [f.get_db_prep_save(f.pre_save(record, False), connection) for f in _fields(model, wanted)]
+    with _cursor() as cursor:
+        cursor.execute(_update_sql(model, wanted), [*values, record.pk])
+        if cursor.rowcount != 1:
+            raise model.DoesNotExist  # type: ignore[attr-defined]
+
+
+def run(sql: str, values: Sequence[object]) -> int:
+    """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
+    with _cursor() as cursor:
+        cursor.execute(sql, values)
+        return int(cursor.rowcount)
+
+
+@contextmanager
+def _cursor() -> Iterator[Any]:
+    """Django's cursor; on PostgreSQL one that binds on the server, so that what is run often gets prepared."""
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            yield cursor
+        return
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        bare = ServerBindingCursor(connection.connection)
+    with connection._prepare_cursor(bare) as cursor:
+        yield cursor
+
+
+@lru_cache(maxsize=256)
+def _inserted_fields(model: type[models.Model]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(f for f in model._meta.concrete_fields if not f.primary_key)
+
+
+@lru_cache(maxsize=256)
+def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(model._meta.get_field(name) for name in names)  # type: ignore[misc]
+
+
+@lru_cache(maxsize=256)
+def _insert_sql(model: type[models.Model], rows: int) -> str:
+    columns = [_quoted(field) for field in _inserted_fields(model)]
+    row = f"({', '.join(['%s'] * len(columns))})"
+    return (
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(columns)})"  # noqa: S608
+        f" VALUES {', '.join([row] * rows)} RETURNING {_quoted(model._meta.pk)}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _update_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
+    pairs = ", ".join(f"{_quoted(field)} = %s" for field in _fields(model, names))
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"UPDATE {table} SET {pairs} WHERE {_quoted(model._meta.pk)} = %s"  # noqa: S608
+
+
+def _quoted(field: Any) -> str:
+    return connection.ops.quote_name(field.column)
