@@ -8,13 +8,13 @@ runs; everything else is plain ORM.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.query import get_related_populators
+from django_fsm import FSMField
 
 M = TypeVar("M", bound=models.Model)
 _STAND_IN = -(2**40)  # and below: numbers that no query fixes
@@ -35,10 +35,11 @@ class Select(Generic[M]):
     def rows(self, **values: int | str) -> list[M]:
         """The rows found with these values."""
         plan = self._plan or self._compile()
-        with _cursor() as cursor:
+        db = connections[DEFAULT_DB_ALIAS]
+        with _cursor(db) as cursor:
             cursor.execute(plan.sql, [values[name] if name else fixed for name, fixed in plan.parameters])
             found = cursor.fetchall()
-        return [plan.instance(row) for row in found]
+        return [plan.instance(row, db) for row in found]
 
     def first(self, **values: int | str) -> M | None:
         """The first row, None where there is none."""
@@ -83,30 +84,31 @@ class _SelectPlan:
             for converter in converters
         ]
 
-    def instance(self, row: Sequence[Any]) -> Any:
+    def instance(self, row: Sequence[Any], db: Any) -> Any:
         values = list(row)
         for at, converter, expression in self._converters:
-            values[at] = converter(values[at], expression, connection)
+            values[at] = converter(values[at], expression, db)
         record = self._model.from_db(self._db, self._names, values[self._own])
         for related in self._related:
             related.populate(values, record)
         return record
 
 
-def insert(*records: models.Model) -> None:
+def insert(*records: models.Model, leaving_null: tuple[str, ...] = ()) -> None:
     """Insert new rows of one model in one statement; each gets its key, in the order given.
 
     As `save(force_insert=True)`, for models without parents and without defaults made by the database; signals
-    are not sent.
+    are not sent. `leaving_null` are fields that have no value yet: psycopg keeps a statement parsed while it has
+    no more than 50 values.
     """
-    model = type(records[0])
-    fields = _inserted_fields(model)
-    values = [f.get_db_prep_save(f.pre_save(record, True), connection) for record in records for f in fields]
-    with _cursor() as cursor:
-        cursor.execute(_insert_sql(model, len(records)), values)
+    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    fields = _inserted_fields(model, leaving_null)
+    values = [_value(field, record, True, db) for record in records for field in fields]
+    with _cursor(db) as cursor:
+        cursor.execute(_insert_sql(model, leaving_null, len(records)), values)
         keys = cursor.fetchall()
     for record, (key,) in zip(records, keys, strict=True):
-        record.pk, record._state.adding, record._state.db = key, False, connection.alias
+        record.pk, record._state.adding, record._state.db = key, False, db.alias
 
 
 def update(record: models.Model, names: Iterable[str]) -> None:
@@ -114,9 +116,9 @@ def update(record: models.Model, names: Iterable[str]) -> None:
 
     Raises the model's DoesNotExist where the row is gone.
     """
-    model, wanted = type(record), tuple(sorted(names))
-    values = [f.get_db_prep_save(f.pre_save(record, False), connection) for f in _fields(model, wanted)]
-    with _cursor() as cursor:
+    model, db, wanted = type(record), connections[DEFAULT_DB_ALIAS], tuple(sorted(names))
+    values = [_value(field, record, False, db) for field in _fields(model, wanted)]
+    with _cursor(db) as cursor:
         cursor.execute(_update_sql(model, wanted), [*values, record.pk])
         if cursor.rowcount != 1:
             raise model.DoesNotExist  # type: ignore[attr-defined]
@@ -124,30 +126,41 @@ def update(record: models.Model, names: Iterable[str]) -> None:
 
 def run(sql: str, values: Sequence[object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
-    with _cursor() as cursor:
+    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
         cursor.execute(sql, values)
         return int(cursor.rowcount)
 
 
-@contextmanager
-def _cursor() -> Iterator[Any]:
+def _cursor(db: Any) -> Any:
     """Django's cursor; on PostgreSQL one that binds on the server, so that what is run often gets prepared."""
-    if connection.vendor != "postgresql":
-        with connection.cursor() as cursor:
-            yield cursor
-        return
+    if db.vendor != "postgresql":
+        return db.cursor()
     from django.db.backends.postgresql.base import ServerBindingCursor
 
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        bare = ServerBindingCursor(connection.connection)
-    with connection._prepare_cursor(bare) as cursor:
-        yield cursor
+    db.ensure_connection()
+    with db.wrap_database_errors:
+        return db._prepare_cursor(ServerBindingCursor(db.connection))
+
+
+# Fields that hand these values to the database as they are. By exact type: their subclasses may not.
+_PLAIN_FIELDS = frozenset((
+    models.CharField, models.TextField, models.BooleanField, models.IntegerField, models.BigIntegerField,
+    models.PositiveIntegerField, models.ForeignKey, models.OneToOneField, FSMField,
+))  # fmt: skip
+_PLAIN_VALUES = frozenset((str, int, bool, type(None)))
+
+
+def _value(field: Any, record: models.Model, is_new: bool, db: Any) -> Any:
+    """A field's value as the database takes it."""
+    value = field.pre_save(record, is_new)
+    if type(value) in _PLAIN_VALUES and type(field) in _PLAIN_FIELDS:
+        return value
+    return field.get_db_prep_save(value, db)
 
 
 @lru_cache(maxsize=256)
-def _inserted_fields(model: type[models.Model]) -> tuple[models.Field[Any, Any], ...]:
-    return tuple(f for f in model._meta.concrete_fields if not f.primary_key)
+def _inserted_fields(model: type[models.Model], without: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(f for f in model._meta.concrete_fields if not f.primary_key and f.name not in without)
 
 
 @lru_cache(maxsize=256)
@@ -156,8 +169,8 @@ def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[models.F
 
 
 @lru_cache(maxsize=256)
-def _insert_sql(model: type[models.Model], rows: int) -> str:
-    columns = [_quoted(field) for field in _inserted_fields(model)]
+def _insert_sql(model: type[models.Model], without: tuple[str, ...], rows: int) -> str:
+    columns = [_quoted(field) for field in _inserted_fields(model, without)]
     row = f"({', '.join(['%s'] * len(columns))})"
     return (
         f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(columns)})"  # noqa: S608

@@ -68,6 +68,7 @@ MIDDLEWARE = [
     "paycenter.faults.FaultMiddleware",
     "paycenter.entrances.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "paycenter.middleware.ProgramsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
