@@ -12,7 +12,8 @@ from paycenter import compiled
 
 
 _OF_TRADE = compiled.Select(
-    lambda trade_no: Notification.objects.only("state", "delivered_at").filter(trade_no=trade_no).order_by("-id"),
+    lambda trade_no: Notification.objects.only("state", "delivered_at").filter(trade_no=trade_no)
+    .exclude(trade_no="").order_by("-id"),
     trade_no=str,
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ runs; everything else is plain ORM.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -37,7 +38,7 @@ class Select(Generic[M]):
         plan = self._plan or self._compile()
         db = connections[DEFAULT_DB_ALIAS]
         with _cursor(db) as cursor:
-            cursor.execute(plan.sql, [values[name] if name else fixed for name, fixed in plan.parameters])
+            cursor.execute(plan.sql, [values[name] for name in plan.parameters])
             found = cursor.fetchall()
         return [plan.instance(row, db) for row in found]
 
@@ -66,12 +67,14 @@ class _SelectPlan:
 
     def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
         compiler = query.query.get_compiler(using=query.db)
-        self.sql, parameters = compiler.as_sql()
+        sql, parameters = compiler.as_sql()
         names = {stand_in: name for name, stand_in in stand_ins.items()}
-        # Each with its name, or none where the query itself fixes it.
-        self.parameters = [(names.get(value, ""), value) for value in parameters]
-        if {name for name, _value in self.parameters if name} != set(stand_ins):
+        self.parameters = [names[value] for value in parameters if value in names]
+        if set(self.parameters) != set(stand_ins):
             raise TypeError(f"the query does not use {set(stand_ins)}, each as it is")
+        # What the query itself fixes becomes part of the text: a prepared statement uses a partial index only then.
+        words = iter("%s" if value in names else _literal(value) for value in parameters)
+        self.sql = re.sub("%s", lambda _found: next(words), sql)
         select, info = compiler.select or [], compiler.klass_info or {}
         own = info["select_fields"]
         self._model, self._db = info["model"], query.db
@@ -94,18 +97,25 @@ class _SelectPlan:
         return record
 
 
-def insert(*records: models.Model, leaving_null: tuple[str, ...] = ()) -> None:
+def _literal(value: object) -> str:
+    """A state or another word of ours, as SQL writes it. Raises TypeError for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z_]*", value):
+        raise TypeError(f"not a value that a query may fix: {value!r}")
+    return f"'{str(value)}'"
+
+
+def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
     """Insert new rows of one model in one statement; each gets its key, in the order given.
 
     As `save(force_insert=True)`, for models without parents and without defaults made by the database; signals
-    are not sent. `leaving_null` are fields that have no value yet: psycopg keeps a statement parsed while it has
-    no more than 50 values.
+    are not sent. `empty` are fields that have no value yet; they stand in the statement itself, because psycopg
+    keeps one parsed only while it has no more than 50 values.
     """
     model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
-    fields = _inserted_fields(model, leaving_null)
+    fields = _inserted_fields(model, empty)
     values = [_value(field, record, True, db) for record in records for field in fields]
     with _cursor(db) as cursor:
-        cursor.execute(_insert_sql(model, leaving_null, len(records)), values)
+        cursor.execute(_insert_sql(model, empty, len(records)), values)
         keys = cursor.fetchall()
     for record, (key,) in zip(records, keys, strict=True):
         record.pk, record._state.adding, record._state.db = key, False, db.alias
@@ -159,8 +169,8 @@ def _value(field: Any, record: models.Model, is_new: bool, db: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _inserted_fields(model: type[models.Model], without: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
-    return tuple(f for f in model._meta.concrete_fields if not f.primary_key and f.name not in without)
+def _inserted_fields(model: type[models.Model], empty: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(f for f in model._meta.concrete_fields if not f.primary_key and f.name not in empty)
 
 
 @lru_cache(maxsize=256)
@@ -169,12 +179,13 @@ def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[models.F
 
 
 @lru_cache(maxsize=256)
-def _insert_sql(model: type[models.Model], without: tuple[str, ...], rows: int) -> str:
-    columns = [_quoted(field) for field in _inserted_fields(model, without)]
-    row = f"({', '.join(['%s'] * len(columns))})"
+def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) -> str:
+    given, unset = _inserted_fields(model, empty), _fields(model, empty)
+    columns = ", ".join(_quoted(field) for field in (*given, *unset))
+    row = ", ".join(["%s"] * len(given) + ["NULL" if field.null else "''" for field in unset])
     return (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(columns)})"  # noqa: S608
-        f" VALUES {', '.join([row] * rows)} RETURNING {_quoted(model._meta.pk)}"
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
+        f" VALUES {', '.join([f'({row})'] * rows)} RETURNING {_quoted(model._meta.pk)}"
     )
 
 

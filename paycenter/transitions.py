@@ -20,7 +20,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 
 M = TypeVar("M", bound=models.Model)
-_NOT_YET = ("seq",)  # the sequencer gives it
+_NOT_YET = ("seq", "hash")  # the sequencer gives them
 
 
 def lock(model: type[M], **lookup: Any) -> M:
@@ -95,7 +95,7 @@ def record_event(record: models.Model, type_: str, *, actor: str, **fields: Any)
     )  # fmt: skip
     waiting = _waiting.get()
     if waiting is None:
-        compiled.insert(event, leaving_null=_NOT_YET)
+        compiled.insert(event, empty=_NOT_YET)
     else:
         waiting.append(event)
     return event
@@ -117,4 +117,4 @@ def events_together() -> Iterator[None]:
     finally:
         _waiting.reset(token)
     if events:
-        compiled.insert(*events, leaving_null=_NOT_YET)
+        compiled.insert(*events, empty=_NOT_YET)
