@@ -72,7 +72,9 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Trades"), "receipt_long", "trades.trade"),
+                    _item(_("Refunds"), "undo", "refunds.refund"),
                     _item(_("Abnormal payments"), "report", "trades.abnormalpayment"),
+                    _item(_("Refund policies"), "policy", "refunds.refundpolicy"),
                     _item(_("Contracts"), "contract", "trades.contract"),
                     _item(_("Channel health"), "monitor_heart", "trades.channelhealth"),
                 ],

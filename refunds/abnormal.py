@@ -9,7 +9,7 @@ from refunds.policies import policy_for
 from refunds.services import refund_request_by_policy
 from trades.accepting import abnormal_accept_by_policy
 from trades.models import AbnormalKind, AbnormalPayment
-from trades.states import AbnormalState
+from trades.states import AbnormalState, TradeState
 
 _ASK = "ask"
 
@@ -18,7 +18,7 @@ def abnormal_apply_policy(abnormal_id: int) -> None:
     """Revive the order, ask for a refund, or leave it to people, as the policy says. Idempotent."""
     abnormal = AbnormalPayment.objects.select_related("trade__app", "trade__merchant").get(pk=abnormal_id)
     if abnormal.state == AbnormalState.OPEN:
-        wish = _wish(policy_for(abnormal.trade.app, abnormal.trade.merchant, abnormal.currency), abnormal)
+        wish = policy_wish(policy_for(abnormal.trade.app, abnormal.trade.merchant, abnormal.currency), abnormal)
         with transaction.atomic():
             if wish == LatePayment.REVIVE:
                 abnormal_accept_by_policy(abnormal_id=abnormal_id)
@@ -29,11 +29,13 @@ def abnormal_apply_policy(abnormal_id: int) -> None:
     AbnormalPayment.objects.filter(pk=abnormal_id).update(next_policy_at=None)
 
 
-def _wish(policy: RefundPolicy, abnormal: AbnormalPayment) -> str:
+def policy_wish(policy: RefundPolicy, abnormal: AbnormalPayment) -> str:
+    """What the policy says is done with this payment: `ask` a person, `revive` the order, or `refund` it."""
     if abnormal.acceptance_asked_by_id is not None or abnormal.refunding_amount or abnormal.refunded_amount:
         return _ASK  # people are at it already
-    if abnormal.kind == AbnormalKind.LATE:
-        return policy.late_payment
-    if abnormal.kind == AbnormalKind.DUPLICATE:
+    if abnormal.kind in (AbnormalKind.WRONG_AMOUNT, AbnormalKind.WRONG_CURRENCY):
+        return policy.wrong_payment
+    # Late money for an order that other money has revived meanwhile is paid twice.
+    if abnormal.kind == AbnormalKind.DUPLICATE or abnormal.trade.state == TradeState.PAID:
         return policy.duplicate_payment
-    return policy.wrong_payment
+    return policy.late_payment

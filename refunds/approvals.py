@@ -6,6 +6,7 @@ other, and the later one sees what the earlier one did.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -16,16 +17,24 @@ from django.utils.translation import gettext_noop
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.staff.tenancy import tenant_of
+from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from refunds import sums
 from refunds.models import Approval, Decision, Refund, RefundPolicy, RefundType
+from refunds.policies import APPROVE_PERMISSION as APPROVE_PERMISSION
 from refunds.policies import approvals_needed, policy_for
 from refunds.services import end_unsent, refund_clear, tell_approvers
 from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance
 
-APPROVE_PERMISSION = "refunds.approve_refund"
+RELEASE = "release"
+# In which states each decision is possible.
+STATES_OF_DECISION: dict[str, tuple[RefundState, ...]] = {
+    Decision.APPROVE: (RefundState.PENDING_APPROVAL,),
+    Decision.HOLD: (RefundState.PENDING_APPROVAL, RefundState.APPROVED),
+    Decision.REJECT: UNDECIDED_STATES,
+    RELEASE: (RefundState.ON_HOLD,),
+}
 
 
 @transaction.atomic
@@ -36,11 +45,9 @@ def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | No
     refund, and when the amount is not the one that was seen.
     """
     _source, locked = sums.lock_refund(refund.pk)
-    policy = _decidable(locked, user, comment, (RefundState.PENDING_APPROVAL,))
+    policy = _decidable(locked, user, comment, Decision.APPROVE)
     if amount is not None and amount != locked.amount:
         raise TransitionRefused(_("The amount changed since you looked; please look again."), state=locked.state)
-    if _valid_approvals(locked).filter(approver=user).exists():
-        raise TransitionRefused(_("You have approved it already; somebody else has to."), state=locked.state)
     _record(locked, user, Decision.APPROVE, comment)
     given = _valid_approvals(locked).count()
     if given >= locked.approvals_needed:
@@ -56,7 +63,7 @@ def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | No
 def refund_hold(*, refund: Refund, user: User, comment: str) -> Refund:
     """Stop it for now, also when it is approved and unsent. Its sum stays reserved. Raises TransitionRefused."""
     _source, locked = sums.lock_refund(refund.pk)
-    _decidable(locked, user, comment, (RefundState.PENDING_APPROVAL, RefundState.APPROVED))
+    _decidable(locked, user, comment, Decision.HOLD)
     _record(locked, user, Decision.HOLD, comment, new_round=True)
     locked.held_because, locked.next_send_at, locked.next_expiry_at = comment[:300], None, None
     refund_advance(locked, "hold", actor=_actor(user), reason=comment,
@@ -68,7 +75,7 @@ def refund_hold(*, refund: Refund, user: User, comment: str) -> Refund:
 def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
     """Let a held refund go on: it is decided afresh. Raises TransitionRefused."""
     _source, locked = sums.lock_refund(refund.pk)
-    _decidable(locked, user, comment, (RefundState.ON_HOLD,))
+    _decidable(locked, user, comment, RELEASE)
     locked.held_because, locked.approved_at = "", None
     locked.approvals_needed = max(locked.approvals_needed, 1)
     locked.round += 1  # who put it on hold may approve it now
@@ -82,9 +89,7 @@ def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
 def refund_reject(*, refund: Refund, user: User, comment: str) -> Refund:
     """Say no; its sum is free again, and the app is told with the comment. Raises TransitionRefused."""
     source, locked = sums.lock_refund(refund.pk)
-    _decidable(locked, user, comment, UNDECIDED_STATES)
-    if locked.sent_at is not None:
-        raise TransitionRefused(_("It was sent before; only its outcome can end it."), state=locked.state)
+    _decidable(locked, user, comment, Decision.REJECT)
     _record(locked, user, Decision.REJECT, comment, new_round=True)
     end_unsent(source, locked, "reject", actor=_actor(user), reason=comment)
     return locked
@@ -97,11 +102,8 @@ def refund_amount_change(*, refund: Refund, amount: int, user: User, reason: str
     Raises TransitionRefused, also where the new amount does not fit.
     """
     source, locked = sums.lock_refund(refund.pk)
-    _refuse_unless(locked, (*UNDECIDED_STATES, RefundState.APPROVED))
-    if is_foreign(user, locked) or not user.has_perm("refunds.change_refund"):
-        raise TransitionRefused(_("Your role may not change this refund."), state=str(locked.state))
-    if locked.sent_at is not None:
-        raise TransitionRefused(_("It was sent already."), state=locked.state)
+    refuse_amount_change(locked, user)
+    require_comment(locked, reason)
     if amount <= 0 or amount > source.refundable_amount + locked.amount or amount == locked.amount:
         raise TransitionRefused(_("This amount is not possible."), state=locked.state)
     sums.free(source, locked.amount, actor=_actor(user))
@@ -159,39 +161,67 @@ def approvals_given(refund: Refund) -> int:
     return _valid_approvals(refund).count()
 
 
-def why_not(refund: Refund, user: User) -> str:
-    """Why this person cannot approve this refund now, in words; "" when they can."""
+def why_not(refund: Refund, user: User, decision: str = Decision.APPROVE) -> str:
+    """Why this person cannot decide so on this refund now, in words; "" when they can."""
     try:
-        _refuse_unless(refund, (RefundState.PENDING_APPROVAL,))
-        _require(user, refund, policy_for(refund.app, refund.merchant, refund.currency))
+        refuse_decision(refund, user, decision)
     except TransitionRefused as exc:
         return str(exc)
-    if _valid_approvals(refund).filter(approver=user).exists():
-        return _("You have approved it already; somebody else has to.")
     return ""
 
 
-def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
-    return Approval.objects.filter(
-        refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount
-    )
+def waits_for(refund: Refund, user: User, policy: RefundPolicy, approvers: Collection[int]) -> bool:
+    """Whether the refund waits for this person. Policy and ids of who approved were read before, for a whole list."""
+    try:
+        _refuse_unless(refund, STATES_OF_DECISION[Decision.APPROVE])
+        _require(user, refund, policy)
+    except TransitionRefused:
+        return False
+    return user.pk not in approvers
 
 
-def _decidable(refund: Refund, user: User, comment: str, states: tuple[RefundState, ...]) -> RefundPolicy:
-    if not comment.strip():
-        raise TransitionRefused(_("Please give a comment."), state=refund.state)
-    _refuse_unless(refund, states)
+def refuse_decision(refund: Refund, user: User, decision: str) -> RefundPolicy:
+    """Raises TransitionRefused unless this person may decide so (a Decision or RELEASE) now; the policy that rules."""
+    _refuse_unless(refund, STATES_OF_DECISION[decision])
     policy = policy_for(refund.app, refund.merchant, refund.currency)
     _require(user, refund, policy)
+    if decision == Decision.REJECT and refund.sent_at is not None:
+        raise TransitionRefused(_("It was sent before; only its outcome can end it."), state=str(refund.state))
+    if decision == Decision.APPROVE and _valid_approvals(refund).filter(approver=user).exists():
+        raise TransitionRefused(_("You have approved it already; somebody else has to."), state=str(refund.state))
     return policy
+
+
+def refuse_amount_change(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this person may give the refund another amount now."""
+    _refuse_unless(refund, (*UNDECIDED_STATES, RefundState.APPROVED))
+    if is_foreign(user, refund) or not user.has_perm("refunds.change_refund"):
+        raise TransitionRefused(_("Your role may not change this refund."), state=str(refund.state))
+    if refund.sent_at is not None:
+        raise TransitionRefused(_("It was sent already."), state=str(refund.state))
+
+
+def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
+    return Approval.objects.filter(refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount)
+
+
+def _decidable(refund: Refund, user: User, comment: str, decision: str) -> RefundPolicy:
+    require_comment(refund, comment)
+    return refuse_decision(refund, user, decision)
 
 
 def _refuse_unless(refund: Refund, states: tuple[RefundState, ...]) -> None:
     if refund.state not in states:
         raise TransitionRefused(
-            _("This is not possible: the refund is %(state)s.") % {"state": refund.get_state_display()},
+            _("This is not possible in the state “%(state)s”.") % {"state": refund.get_state_display()},
             state=str(refund.state),
         )
+
+
+def require_comment(refund: Refund, comment: str) -> None:
+    """Raises TransitionRefused where nobody says why."""
+    if not comment.strip():
+        raise TransitionRefused(_("Please give a comment."), state=str(refund.state))
 
 
 def _require(user: User, refund: Refund, policy: RefundPolicy) -> None:
@@ -201,14 +231,6 @@ def _require(user: User, refund: Refund, policy: RefundPolicy) -> None:
         raise TransitionRefused(_("Your role may not decide on this refund."), state=str(refund.state))
     if user.pk in (refund.requested_by_id, refund.changed_by_id):
         raise TransitionRefused(_("Somebody else has to decide on what you asked for."), state=str(refund.state))
-
-
-def is_foreign(user: User, refund: Refund) -> bool:
-    """Whether the refund belongs to another merchant or app than this staff member."""
-    tenant = tenant_of(user)
-    if tenant is None:
-        return False
-    return tenant.pk != (refund.merchant_id if tenant.kind == "merchant" else refund.app_id)
 
 
 def _record(refund: Refund, user: User, decision: Decision, comment: str, *, new_round: bool = False) -> None:

@@ -242,6 +242,17 @@ class Refund(RefundStates, models.Model):
             models.Index(
                 fields=["account", "finished_at"], condition=Q(state="succeeded"), name="refund_account_done"
             ),
+            models.Index(
+                fields=["state", "requested_at"], name="refund_by_hand",
+                condition=Q(route__in=["manual", "balance"], state__in=["approved", "processing"]),
+            ),
+            models.Index(fields=["requested_at"], condition=Q(needs_attention=True), name="refund_stuck"),
+            models.Index(
+                fields=["app_refund_no"], condition=Q(app_refund_no__isnull=False), name="refund_app_number"
+            ),
+            models.Index(
+                fields=["channel_refund_no"], condition=Q(channel_refund_no__isnull=False), name="refund_channel_refund"
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:

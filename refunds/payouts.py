@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import is_foreign
 from refunds import sums
-from refunds.approvals import is_foreign
+from refunds.approvals import require_comment
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState
@@ -33,7 +34,7 @@ def payout_enter(
     `payee` has the keys `name`, `account`, `bank`, as far as they apply. Raises TransitionRefused.
     """
     _source, locked = sums.lock_refund(refund.pk)
-    _require(user, locked, RefundState.APPROVED)
+    refuse_enter(locked, user)
     if locked.route == RefundRoute.MANUAL and voucher is None:
         raise TransitionRefused(_("Please add the bank's voucher."), state=locked.state)
     if not reference.strip():
@@ -57,9 +58,7 @@ def payout_enter(
 def payout_accept(*, refund: Refund, user: User, comment: str) -> Refund:
     """Confirm what somebody else paid out: the refund has succeeded. Raises TransitionRefused."""
     source, locked = sums.lock_refund(refund.pk)
-    _require(user, locked, RefundState.PROCESSING)
-    payout = _waiting(locked, user)
-    _check(payout, user, comment, accepted=True)
+    _check(refuse_check(locked, user), user, comment, accepted=True)
     locked.finished_at = timezone.now()
     sums.settle(source, locked.amount, actor=_actor(user))
     refund_advance(locked, "succeed", actor=_actor(user), reason=comment, fields=("finished_at",),
@@ -71,16 +70,25 @@ def payout_accept(*, refund: Refund, user: User, comment: str) -> Refund:
 def payout_refuse(*, refund: Refund, user: User, comment: str) -> Refund:
     """Say that the payout is not right; it has to be entered again. Raises TransitionRefused."""
     _source, locked = sums.lock_refund(refund.pk)
-    _require(user, locked, RefundState.PROCESSING)
-    if not comment.strip():
-        raise TransitionRefused(_("Please give a comment."), state=locked.state)
-    _check(_waiting(locked, user), user, comment, accepted=False)
+    payout = refuse_check(locked, user)
+    require_comment(locked, comment)
+    _check(payout, user, comment, accepted=False)
     refund_advance(locked, "pay_out_again", actor=_actor(user), reason=comment)
     return locked
 
 
-def _waiting(refund: Refund, user: User) -> Payout:
-    payout = Payout.objects.select_for_update().get(refund=refund, accepted__isnull=True)
+def refuse_enter(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this person may enter a payout of this refund now."""
+    _require(user, refund, RefundState.APPROVED)
+
+
+def refuse_check(refund: Refund, user: User) -> Payout:
+    """The payout that waits to be checked. Raises TransitionRefused unless this person may check it now.
+
+    The refund's lock guards it: whoever checks a payout locks its refund first.
+    """
+    _require(user, refund, RefundState.PROCESSING)
+    payout = Payout.objects.get(refund=refund, accepted__isnull=True)
     if payout.entered_by_id == user.pk:
         raise TransitionRefused(_("Somebody else has to check what you paid out."), state=refund.state)
     return payout

@@ -15,7 +15,10 @@ from django.utils.translation import gettext as _
 
 from merchants.changes import ChangeKind, change_kind, change_request
 from merchants.models import App, ChangeRequest, Merchant, User
+from merchants.roles import ROLE_PERMISSIONS
 from paycenter.errors import TransitionRefused
+from paycenter.money import MAX_MINOR
+from paycenter.staff.tenancy import tenant_of
 from paycenter.transitions import record_event
 from refunds.models import RefundCeiling, RefundPolicy
 
@@ -23,6 +26,9 @@ POLICY_FIELDS = (
     "automatic_up_to", "one_approval_up_to", "daily_ceiling", "approver_roles", "approval_hours", "window_days",
     "spacing_seconds", "late_payment", "duplicate_payment", "wrong_payment", "abnormal_automatic_up_to",
 )  # fmt: skip
+AMOUNT_FIELDS = ("automatic_up_to", "one_approval_up_to", "daily_ceiling", "abnormal_automatic_up_to")
+CHANGE_PERMISSION = "refunds.change_refundpolicy"
+APPROVE_PERMISSION = "refunds.approve_refund"
 
 
 def policy_for(app: App, merchant: Merchant, currency: str) -> RefundPolicy:
@@ -66,22 +72,44 @@ def policy_change_request(
 ) -> ChangeRequest:
     """Ask for another policy, or for a first one. `values` has the keys of POLICY_FIELDS.
 
-    Raises TransitionRefused when nothing would change, another request is pending, or values contradict.
+    Compared with what applies now, which may be the policy of every currency or the default. Raises
+    TransitionRefused for whose role may not, when nothing would change, another request is pending, or values
+    contradict each other.
     """
-    if values["one_approval_up_to"] < values["automatic_up_to"]:
-        raise TransitionRefused(_("“One approval up to” must not be below “automatic up to”."))
-    before = policy_values(_stored(app, merchant, currency))
+    if tenant_of(user) is not None or not user.has_perm(CHANGE_PERMISSION):
+        raise TransitionRefused(_("Your role may not change refund policies."))
+    _refuse_contradictions(values)
+    before = policy_values(policy_for(app, merchant, currency))
     changed = {name: value for name, value in values.items() if before.get(name) != value}
     if not RefundPolicy.objects.filter(app=app, merchant=merchant, currency=currency).exists():
         changed = dict(values)
-    payload = {"merchant_no": merchant.merchant_no, "currency": currency, "values": dict(values)}
+    payload = {
+        "merchant_no": merchant.merchant_no, "currency": currency, "values": dict(values), "reason": reason,
+    }  # fmt: skip
     return change_request(
-        kind=REFUND_POLICY.code, app=app, scope=_scope(merchant, currency), user=user, reason=reason, payload=payload,
+        kind=REFUND_POLICY.code, app=app, scope=scope_of(merchant, currency), user=user, reason=reason, payload=payload,
         before={name: before[name] for name in changed}, after=changed,
     )  # fmt: skip
 
 
-def _scope(merchant: Merchant, currency: str) -> str:
+def approving_roles() -> list[str]:
+    """Roles that can approve refunds at all; a policy chooses among them."""
+    return [str(role) for role, permissions in ROLE_PERMISSIONS.items() if APPROVE_PERMISSION in permissions]
+
+
+def _refuse_contradictions(values: Mapping[str, Any]) -> None:
+    amounts = [values[name] for name in AMOUNT_FIELDS if values[name] is not None]
+    if any(not 0 <= amount <= MAX_MINOR for amount in amounts):
+        raise TransitionRefused(_("An amount is out of range."))
+    if values["one_approval_up_to"] < values["automatic_up_to"]:
+        raise TransitionRefused(_("“One approval up to” must not be below “automatic up to”."))
+    roles = values["approver_roles"]
+    if not roles or not set(roles) <= set(approving_roles()):
+        raise TransitionRefused(_("Somebody has to be able to approve: choose at least one role that can."))
+
+
+def scope_of(merchant: Merchant, currency: str) -> str:
+    """Which policy of an app a change is about, as its request names it."""
     return f"{merchant.merchant_no} {currency}".strip()
 
 
@@ -92,7 +120,7 @@ def _stored(app: App, merchant: Merchant, currency: str) -> RefundPolicy:
 
 def _version(app: App, scope: str) -> str:
     merchant_no, _space, currency = scope.partition(" ")
-    values = policy_values(_stored(app, Merchant.objects.get(merchant_no=merchant_no), currency))
+    values = policy_values(policy_for(app, Merchant.objects.get(merchant_no=merchant_no), currency))
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -101,6 +129,7 @@ def _apply(app: App, payload: Mapping[str, Any], actor: str) -> None:
     policy = _stored(app, merchant, payload["currency"])
     for name, value in payload["values"].items():
         setattr(policy, name, value)
+    policy._change_reason = payload["reason"][:100]  # type: ignore[attr-defined]  # kept by simple_history
     try:
         with transaction.atomic():
             policy.save()

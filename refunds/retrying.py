@@ -14,10 +14,11 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
-from refunds.approvals import is_foreign
+from refunds.approvals import require_comment
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.services import SEND_TASK, tell_approvers
@@ -33,9 +34,9 @@ def refund_send_again(*, refund: Refund, user: User, reason: str) -> Refund:
 
     Raises TransitionRefused, also where its sum does not fit any more.
     """
-    source, locked = _failed(refund, user)
-    if not locked.resendable:
-        raise TransitionRefused(_("The channel takes this number no more; pay it out by hand."), state=locked.state)
+    source, locked = sums.lock_refund(refund.pk)
+    refuse_send_again(locked, user)
+    require_comment(locked, reason)
     _reserve_again(source, locked, user)
     locked.next_send_at = locked.approved_at = timezone.now()
     policy = policy_for(locked.app, locked.merchant, locked.currency)
@@ -55,14 +56,11 @@ def refund_convert(*, refund: Refund, user: User, route: str, reason: str) -> Re
     if route not in (RefundRoute.MANUAL, RefundRoute.BALANCE):
         raise TransitionRefused(_("This route is not possible."))
     source, locked = sums.lock_refund(refund.pk)
-    _require(user, locked)
-    if locked.route != RefundRoute.ORIGINAL:
-        raise TransitionRefused(_("It is paid out by hand already."), state=locked.state)
+    refuse_convert(locked, user)
+    require_comment(locked, reason)
     if locked.state == RefundState.FAILED:
         _reserve_again(source, locked, user)
         refund_advance(locked, "send_again", actor=_actor(user), reason=reason, fields=("finished_at",))
-    elif locked.sent_at is not None or not locked.reserves:
-        raise TransitionRefused(_("Its outcome at the channel has to be known first."), state=locked.state)
     locked.route, locked.resendable, locked.changed_by = route, False, user
     locked.approvals_needed = max(locked.approvals_needed, 1)
     locked.round += 1
@@ -85,9 +83,8 @@ def refund_give_up(*, refund: Refund, user: User, reason: str) -> Refund:
     Raises TransitionRefused for one that was never refused by its channel, or is under way.
     """
     source, locked = sums.lock_refund(refund.pk)
-    _require(user, locked)
-    if locked.sent_at is None or locked.state == RefundState.PROCESSING or not locked.reserves:
-        raise TransitionRefused(_("Only a refund that failed before can be left as failed."), state=locked.state)
+    refuse_give_up(locked, user)
+    require_comment(locked, reason)
     sums.free(source, locked.amount, actor=_actor(user))
     locked.finished_at = timezone.now()
     locked.next_send_at = locked.next_expiry_at = None
@@ -96,12 +93,30 @@ def refund_give_up(*, refund: Refund, user: User, reason: str) -> Refund:
     return locked
 
 
-def _failed(refund: Refund, user: User) -> tuple[sums.Source, Refund]:
-    source, locked = sums.lock_refund(refund.pk)
-    _require(user, locked)
-    if locked.state != RefundState.FAILED:
-        raise TransitionRefused(_("Only a failed refund can be sent again."), state=locked.state)
-    return source, locked
+def refuse_send_again(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this person may have it sent again now."""
+    _require(user, refund)
+    if refund.state != RefundState.FAILED:
+        raise TransitionRefused(_("Only a failed refund can be sent again."), state=str(refund.state))
+    if not refund.resendable:
+        reason = _("The channel takes this number no more; pay it out by hand.")
+        raise TransitionRefused(reason, state=str(refund.state))
+
+
+def refuse_convert(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this person may have it paid out another way now."""
+    _require(user, refund)
+    if refund.route != RefundRoute.ORIGINAL:
+        raise TransitionRefused(_("It is paid out by hand already."), state=str(refund.state))
+    if refund.state != RefundState.FAILED and (refund.sent_at is not None or not refund.reserves):
+        raise TransitionRefused(_("Its outcome at the channel has to be known first."), state=str(refund.state))
+
+
+def refuse_give_up(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this person may leave it as failed now."""
+    _require(user, refund)
+    if refund.sent_at is None or refund.state == RefundState.PROCESSING or not refund.reserves:
+        raise TransitionRefused(_("Only a refund that failed before can be left as failed."), state=str(refund.state))
 
 
 def _require(user: User, refund: Refund) -> None:

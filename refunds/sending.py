@@ -6,6 +6,7 @@ for under its number, and sent again under the same one only when the channel sa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from channels.base import PaymentState, QueryResult, RefundResult
 from channels.base.discovery import provider_for
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import time_limit
+from paycenter.money import Money
 from paycenter.schedules import delay_for
 from paycenter.transitions import record_event
 from refunds import sums
@@ -96,7 +98,7 @@ def _difference(refund: Refund, answer: QueryResult) -> str:
         return ""
     left = answer.amount.minor - answer.refunded.minor
     if left < refund.amount:
-        return f"the channel can still refund {left}, the refund is {refund.amount} (minor units)"
+        return f"the channel can still refund {Money(left, refund.currency)}, the refund is {refund.money}"
     return ""
 
 
@@ -184,21 +186,34 @@ def _ask_again(refund_id: int) -> None:
             refund.save(update_fields=["next_query_at", "query_tries"])
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the channel answered when it was asked, and what was done with it; None for no usable answer."""
+
+    word: RefundResult | None = None
+    booked: Booked | None = None
+
+
 def refund_query(*, refund_id: int, actor: str = "system:query") -> Booked | None:
     """Ask the channel about a refund that is under way and do what it says; None when it gave no usable answer.
 
     One the channel never received is sent again, under the same number. Never raises for a channel's failure.
     """
+    return refund_ask(refund_id=refund_id, actor=actor).booked
+
+
+def refund_ask(*, refund_id: int, actor: str) -> Asked:
+    """As `refund_query`, with the channel's own words for who wants to see them."""
     refund = load_refund(refund_id)
     if refund.sent_at is None:
         Refund.objects.filter(pk=refund_id).update(next_query_at=None)
-        return None
+        return Asked()
     try:
         with time_limit(CALL_SECONDS):
             word = ask_refund(refund)
     except (NotSent, UnknownOutcome):
         _ask_again(refund_id)
-        return None
+        return Asked()
     booked = refund_confirm(refund_id=refund_id, word=word, actor=actor)
     if booked is Booked.UNSEEN:
         _unseen(refund, actor)
@@ -206,7 +221,7 @@ def refund_query(*, refund_id: int, actor: str = "system:query") -> Booked | Non
         _ask_again(refund_id)
     elif booked is Booked.REPEATED:
         Refund.objects.filter(pk=refund_id).exclude(state=RefundState.PROCESSING).update(next_query_at=None)
-    return booked
+    return Asked(word, booked)
 
 
 def _unseen(refund: Refund, actor: str) -> None:

@@ -11,19 +11,22 @@ from datetime import timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from channels.base.discovery import provider_for
 from merchants.api.errors import BadParameter, ContentDiffers, NotPossible, RefundExceeds
 from merchants.models import App, User
 from notifications.alerts import alert
+from paycenter.errors import TransitionRefused
 from paycenter.numbers import NumberKind, new_number
+from paycenter.staff.tenancy import is_foreign
 from paycenter.wakeup import wake
 from refunds import sums
 from refunds.models import Refund, RefundKind, RefundPolicy, RefundRoute, RefundSource, RefundType
 from refunds.policies import approvals_needed, policy_for
 from refunds.selectors import RELATED
-from refunds.states import RefundState
+from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance, refund_recorded
 from trades.accepting import lock_abnormal
 from trades.models import AbnormalKind, AbnormalPayment, Trade
@@ -31,6 +34,7 @@ from trades.selectors import trade_get
 from trades.states import AbnormalState, TradeState
 
 SEND_TASK = "refunds.tasks.send_due"
+ASK_PERMISSION = "refunds.add_refund"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +63,7 @@ class _Asked:
     app_refund_no: str | None = None
     notify_url: str = ""
     user: User | None = None
+    seen_version: int | None = None
 
 
 def refund_request_by_app(*, app: App, request: RefundRequest) -> Refund:
@@ -89,11 +94,18 @@ def refund_request_by_app(*, app: App, request: RefundRequest) -> Refund:
 @transaction.atomic
 def refund_request_by_staff(
     *, trade: Trade, abnormal: AbnormalPayment | None, amount: int, reason: str, user: User,
-    route: str = RefundRoute.ORIGINAL,
+    route: str = RefundRoute.ORIGINAL, seen_version: int | None = None,
 ) -> Refund:  # fmt: skip
-    """Ask for a refund in the admin; whoever asks cannot approve it. Raises NotPossible, RefundExceeds."""
+    """Ask for a refund in the admin; whoever asks cannot approve it.
+
+    `seen_version` is the version of the trade or abnormal payment that the form was made from: a form that is
+    sent twice asks once. Raises TransitionRefused for whose role may not and where the payment changed since,
+    NotPossible and RefundExceeds.
+    """
+    if is_foreign(user, trade) or not user.has_perm(ASK_PERMISSION):
+        raise TransitionRefused(_("Your role may not ask for refunds."), state=str(trade.state))
     asked = _Asked(amount=amount, reason=reason, source=RefundSource.ADMIN, actor=f"staff:{user.get_username()}",
-                   route=route, user=user)  # fmt: skip
+                   route=route, user=user, seen_version=seen_version)  # fmt: skip
     return _take(trade.pk, abnormal.pk if abnormal else None, asked, None)
 
 
@@ -120,6 +132,8 @@ def _take(trade_id: int, abnormal_id: int | None, asked: _Asked, request: Refund
         known = _known(trade.app, trade, request)
         if known is not None:
             return known
+    if asked.seen_version not in (None, source.version):
+        raise TransitionRefused(_("The payment changed since you looked; please look again."), state=str(source.state))
     currency = trade.currency if abnormal is None else abnormal.currency
     policy = policy_for(trade.app, trade.merchant, currency)
     _refuse_unless_refundable(trade, abnormal, policy, asked)
@@ -190,14 +204,27 @@ def tell_approvers(refund: Refund) -> None:
 
 @transaction.atomic
 def refund_cancel(*, refund: Refund, actor: str, user: User | None = None) -> Refund:
-    """Take back what nobody has decided on. Raises NotPossible in any other state; cancelling again is the same."""
+    """Take back what nobody has decided on. Raises NotPossible in any other state; cancelling again is the same.
+
+    Staff (`user`) take back what they asked for themselves. Raises TransitionRefused for anything else of theirs.
+    """
     source, locked = sums.lock_refund(refund.pk)
+    if user is not None:
+        refuse_cancel(locked, user)
     if locked.state == RefundState.CANCELLED:
         return locked
-    if locked.state not in (RefundState.PENDING_APPROVAL, RefundState.ON_HOLD) or locked.sent_at is not None:
+    if locked.state not in UNDECIDED_STATES or locked.sent_at is not None:
         raise NotPossible
     end_unsent(source, locked, "cancel", actor=actor)
     return locked
+
+
+def refuse_cancel(refund: Refund, user: User) -> None:
+    """Raises TransitionRefused unless this staff member may take the refund back now."""
+    if refund.requested_by_id != user.pk:
+        raise TransitionRefused(_("Only who asked for it takes it back."), state=str(refund.state))
+    if refund.state not in UNDECIDED_STATES or refund.sent_at is not None:
+        raise TransitionRefused(_("It was decided on already."), state=str(refund.state))
 
 
 def end_unsent(source: sums.Source, refund: Refund, transition: str, *, actor: str, reason: str = "") -> None:

@@ -68,3 +68,8 @@ def voucher_read(path: str) -> tuple[bytes, str]:
     if not target.is_relative_to(folder) or target.suffix not in _TYPES:
         raise FileNotFoundError(path)
     return target.read_bytes(), _TYPES[target.suffix]
+
+
+def voucher_drop(path: str) -> None:
+    """Remove a stored file that no payout came to name."""
+    (voucher_folder() / path).unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
 from paycenter.staff.words import actor_word, event_word, operation_word, party, reason_word, states_words
-from trades.models import Trade
+from trades.models import AbnormalPayment, Trade
 
 LIMIT = 300
 
@@ -49,12 +49,19 @@ def _events(trade: Trade, with_staff: bool) -> list[Entry]:
     return event_entries(rows, with_staff)
 
 
+def money_timeline(abnormal: AbnormalPayment, *, with_staff: bool = True) -> list[Entry]:
+    """What happened to one abnormal payment, its attempt and its refunds, oldest first; the newest LIMIT."""
+    rows = Event.objects.filter(trade_no=abnormal.trade.trade_no, attempt_no=abnormal.attempt.attempt_no)
+    return event_entries(reversed(rows.order_by("-id")[:LIMIT]), with_staff)
+
+
 def event_entries(rows: Iterable[Event], with_staff: bool) -> list[Entry]:
     """Events as the timeline shows them."""
     return [
         Entry(
             at=e.created_at, kind="event", title=event_word(e.type), note=reason_word(e.reason),
-            who=actor_word(e.actor, with_staff=with_staff), states=states_words(e.from_state, e.to_state),
+            who=actor_word(e.actor, with_staff=with_staff),
+            states=states_words(e.from_state, e.to_state, e.object_type),
         )
         for e in rows
     ]  # fmt: skip
@@ -83,6 +90,11 @@ def exchange_entries(rows: Iterable[Exchange]) -> list[Entry]:
 
 def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
     rows = Delivery.objects.filter(notification__trade_no=trade.trade_no).exclude(notification__trade_no="")
+    return delivery_entries(rows.select_related("notification").order_by("-id")[:LIMIT], with_staff)
+
+
+def delivery_entries(rows: Iterable[Delivery], with_staff: bool) -> list[Entry]:
+    """Tries at telling the app, as the timeline shows them. The rows come with their notification."""
     return [
         Entry(
             at=d.started_at, kind="delivery", good=d.acknowledged, who=actor_word(d.by, with_staff=with_staff),
@@ -90,7 +102,7 @@ def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
             note=f"{d.notification.url} → {d.status or reason_word(d.error)} · {d.elapsed_ms} ms",
             payloads=(("response", d.response),) if d.response else (),
         )
-        for d in rows.select_related("notification").order_by("-id")[:LIMIT]
+        for d in rows
     ]  # fmt: skip
 
 

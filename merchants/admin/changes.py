@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
@@ -29,6 +31,26 @@ _FIELD_WORDS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeWords:
+    """How a kind of change is shown whose record this part of the center does not know (a refund policy).
+
+    `rows` gives (field, before, after) in the reader's language, `about` says which record, `link` leads to it.
+    """
+
+    rows: Callable[[ChangeRequest], list[tuple[str, str, str]]]
+    about: Callable[[ChangeRequest], str]
+    link: Callable[[ChangeRequest], str]
+
+
+_words: dict[str, ChangeWords] = {}
+
+
+def words_of_change(kind: str, words: ChangeWords) -> None:
+    """Register how changes of this kind are shown."""
+    _words[ChangeRequest.Kind(kind)] = words
+
+
 @admin.register(ChangeRequest)
 class ChangeRequestAdmin(ReadOnlyAdmin):
     list_display = ["what", "target", "state_label", "requested_by", "requested_at", "decided_by", "decided_at"]
@@ -44,7 +66,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
 
     @display(description=_("concerns"))
     def target(self, obj: ChangeRequest) -> str:
-        return str(obj.account or obj.app)
+        return " · ".join(filter(None, (str(obj.account or obj.app), obj.scope)))
 
     @display(description=_("state"))
     def state_label(self, obj: ChangeRequest) -> str:
@@ -59,8 +81,12 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         change = self.fetch(request, object_id)
         mine = change.requested_by_id == request.user.pk
         pending = change.state == ChangeState.PENDING
+        words = _words.get(change.kind)
         context = self.page_context(
-            request, change, title=change.get_kind_display(), change_request=change, rows=_rows(change),
+            request, change, title=change.get_kind_display(), change_request=change,
+            rows=words.rows(change) if words else _rows(change),
+            about=words.about(change) if words else str(change.account or change.app),
+            about_url=words.link(change) if words else "",
             state_chip=state_chip(change), mine=mine, may_withdraw=pending and mine,
             may_decide=pending and not mine and request.user.has_perm("merchants.confirm_changerequest"),
         )  # fmt: skip

@@ -56,7 +56,7 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description=_("state"))
     def states(self, obj: Event) -> str:
-        return states_words(obj.from_state, obj.to_state) or "–"
+        return states_words(obj.from_state, obj.to_state, obj.object_type) or "–"
 
     @display(description=_("actor"))
     def actor_label(self, obj: Event) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest
+from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+
+from paycenter.staff.acts import added_views
 
 TENANT_ROLES = ("merchant", "app")
 
@@ -38,6 +42,14 @@ def tenant_of(user: Any) -> Tenant | None:
     if role == "app":
         return Tenant("app", user.app_id, user.app.app_id if user.app else None)
     return None
+
+
+def is_foreign(user: Any, record: Any) -> bool:
+    """Whether a record with `merchant_id` and `app_id` belongs to another tenant than this staff member's."""
+    tenant = tenant_of(user)
+    if tenant is None:
+        return False
+    return bool(tenant.pk != (record.merchant_id if tenant.kind == "merchant" else record.app_id))
 
 
 def actor_of(user: Any) -> str:
@@ -83,6 +95,15 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     def created_time(self, obj: Any) -> Any:
         """A column: when the record was made."""
         return obj.created_at
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the views that other apps add below the page of one record."""
+        wrap = self.admin_site.admin_view
+        added = [
+            path(f"<path:object_id>/{name}/", wrap(partial(view, self)), name=self.view_name(name))
+            for name, view in added_views(self.model)
+        ]
+        return [*added, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scope(request.user, super().get_queryset(request))

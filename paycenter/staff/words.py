@@ -41,6 +41,25 @@ EVENT_WORDS = {
     "contract.terminate_refused": _("The channel would not end the contract"),
     "abnormal.unverified": _("Money announced, being verified"), "abnormal.opened": _("Abnormal payment confirmed"),
     "abnormal.voided": _("Abnormal payment dismissed"),
+    "abnormal.refunding": _("Abnormal payment being refunded"),
+    "abnormal.refunded": _("Abnormal payment refunded"),
+    "abnormal.open_again": _("Abnormal payment open again"), "abnormal.accepted": _("Abnormal payment kept"),
+    "abnormal.acceptance_asked": _("Keeping the money asked for"),
+    "abnormal.acceptance_withdrawn": _("Keeping the money no longer asked for"),
+    "trade.refunds_changed": _("Refund sums changed"),
+    "refund.requested": _("Refund asked for"), "refund.approved": _("Refund approved"),
+    "refund.on_hold": _("Refund put on hold"), "refund.released": _("Refund released"),
+    "refund.undecided": _("Refund to be decided afresh"), "refund.rejected": _("Refund rejected"),
+    "refund.cancelled": _("Refund cancelled"), "refund.processing": _("Refund under way"),
+    "refund.payout_refused": _("Payout found wrong"), "refund.failed": _("Refund failed"),
+    "refund.sent_again": _("Refund tried again"), "refund.succeeded": _("Refunded"),
+    "refund.decision_approve": _("Approval given"), "refund.decision_hold": _("Hold decided"),
+    "refund.decision_reject": _("Rejection decided"), "refund.amount_changed": _("Refund amount changed"),
+    "refund.approvals_expired": _("Approvals grew too old"), "refund.route_changed": _("Way of refunding changed"),
+    "refund.unknown": _("Outcome of the refund unknown"), "refund.resent": _("Refund sent again, same number"),
+    "refund.stuck": _("Refund stuck at the channel"), "refund.contradicted": _("Channel contradicts the refund"),
+    "refund.external_named": _("Number of an outside refund learnt"),
+    "refundpolicy.changed": _("Refund policy changed"),
     "channel.shed": _("Channel switched away"), "channel.recovered": _("Channel works again"),
     "channel.switched": _("Channel switched by hand"), "notification.given_up": _("Notification given up"),
     "app.key_forgotten": _("Previous key forgotten"), "alertroute.saved": _("Alert route saved"),
@@ -58,6 +77,7 @@ OPERATION_WORDS = {
     "notify": _("payment notice"), "return": _("payer came back"), "check": _("connection check"),
     "certificates": _("certificates"), "token": _("access token"), "authorize": _("payer's identity"),
     "bill": _("statement"), "refund": _("refund"), "query_refund": _("query a refund"), "alert": _("alert"),
+    "refund_notify": _("refund notice"), "refund_cancel": _("take a refund back"),
     "cashier_orders": _("open a cashier order"), "query_trade": _("query a trade"),
     "sync_events": _("fetch events"), "contract": _("contract notice"),
     "contract_sign": _("sign a contract"), "contract_query": _("query a contract"),
@@ -84,16 +104,24 @@ _REASONS = (
         re.compile(r"(?P<who>\S+) resolves to an address that is not public"),
         _("%(who)s resolves to an address that is not public"),
     ),
+    (
+        re.compile(r"the channel says (?P<word>.+), the center says paid"),
+        _("the channel says %(word)s, the center says paid"),
+    ),
+    (
+        re.compile(r"the channel can still refund (?P<left>.+), the refund is (?P<amount>.+)"),
+        _("the channel can still refund %(left)s, the refund is %(amount)s"),
+    ),
     (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
     (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
 )
-_states: dict[str, Any] = {}
+_states: dict[tuple[str, str], Any] = {}
 _channel_names: list[Callable[[str], str]] = []
 
 
-def names_states(choices: Iterable[tuple[str, Any]]) -> None:
-    """Register the words of an app's states."""
-    _states.update(choices)
+def names_states(choices: Iterable[tuple[str, Any]], of: str = "") -> None:
+    """Register the words of an app's states; `of` a kind of record (as events name it) where they are its own."""
+    _states.update({(of, code): word for code, word in choices})
 
 
 def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
@@ -117,15 +145,15 @@ def alert_kind(kind: str) -> str:
     return str(ALERT_KINDS.get(kind, kind))
 
 
-def state_word(state: str) -> str:
-    """A state of any record, in words."""
-    return str(_states.get(state, state))
+def state_word(state: str, of: str = "") -> str:
+    """A state of any record, in words; `of` a kind of record that may have words of its own."""
+    return str(_states.get((of, state)) or _states.get(("", state), state))
 
 
-def states_words(before: str, after: str) -> str:
+def states_words(before: str, after: str, of: str = "") -> str:
     """`Waiting → Paying`; the one state where nothing or the same went before."""
     changed = before and before != after
-    return f"{state_word(before)} → {state_word(after)}" if changed else state_word(after)
+    return f"{state_word(before, of)} → {state_word(after, of)}" if changed else state_word(after, of)
 
 
 def party(code: str) -> str:

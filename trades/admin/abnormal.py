@@ -1,24 +1,38 @@
-"""Abnormal payments (异常款): money that arrived and settles no trade."""
+"""Abnormal payments (异常款): money that arrived and settles no trade. Two people keep it, or it goes back."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.timesince import timesince
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from merchants.forms import method_label
+from merchants.forms import ReasonForm, method_label
+from paycenter.errors import TransitionRefused
+from paycenter.staff.acts import page_additions
 from paycenter.staff.display import chip, money, state_chip
+from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator, DayFilter
-from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
+from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
+from trades.accepting import ACCEPT_PERMISSION, acceptance_ask, acceptance_confirm, acceptance_withdraw
 from trades.finding import trade_ids
 from trades.models import AbnormalPayment
 from trades.states import AbnormalState
+from trades.timeline import money_timeline
+
+_DECISIONS = {"ask": acceptance_ask, "confirm": acceptance_confirm, "withdraw": acceptance_withdraw}
+_UNRESOLVED = (AbnormalState.UNVERIFIED, AbnormalState.OPEN, AbnormalState.REFUNDING)
+_ASKED = Q(state=AbnormalState.OPEN, acceptance_asked_by__isnull=False)
+_NOBODY_YET = Q(state=AbnormalState.OPEN, acceptance_asked_by__isnull=True, next_policy_at__isnull=True)
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -28,7 +42,8 @@ class OpenFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [*AbnormalState.choices, ("all", _("All"))]
+        work = [("person", _("Needs a person")), ("confirm", _("Keeping to be confirmed"))]
+        return [*work, *AbnormalState.choices, ("all", _("All"))]
 
     def choices(self, changelist: Any) -> Any:
         first, *others = super().choices(changelist)
@@ -37,10 +52,9 @@ class OpenFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() == "all" or (request.GET.get("q") and not self.value()):
             return queryset
-        wanted = (
-            [self.value()] if self.value() else [AbnormalState.UNVERIFIED, AbnormalState.OPEN, AbnormalState.REFUNDING]
-        )
-        return queryset.filter(state__in=wanted)
+        if self.value() in ("person", "confirm"):
+            return queryset.filter(_NOBODY_YET if self.value() == "person" else _ASKED)
+        return queryset.filter(state__in=[self.value()] if self.value() else _UNRESOLVED)
 
 
 class AnyDayFilter(DayFilter):
@@ -50,15 +64,7 @@ class AnyDayFilter(DayFilter):
 @admin.register(AbnormalPayment)
 class AbnormalPaymentAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "trade__merchant_id", "app": "trade__app_id"}
-    list_display = [
-        "created_at",
-        "kind_label",
-        "amount_label",
-        "state_label",
-        "trade_link",
-        "channel_trade_no",
-        "merchant_label",
-    ]
+    list_display = ["kind_label", "amount_label", "state_label", "next_label", "age", "trade_link", "merchant_label"]
     list_filter = [OpenFilter, "kind", AnyDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
@@ -66,7 +72,8 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
     search_help_text = _("Any number of a payment")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        rows = super().get_queryset(request).select_related("trade__merchant", "trade__app", "attempt", "account")
+        related = ("trade__merchant", "trade__app", "attempt", "account", "acceptance_asked_by")
+        rows = super().get_queryset(request).select_related(*related)
         return rows.defer("trade__payer", "attempt__memo", "attempt__payer_id", "attempt__pay", "account__config")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
@@ -84,14 +91,59 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
     def state_label(self, obj: AbnormalPayment) -> str:
         return state_chip(obj)
 
+    @display(description=_("outcome"))
+    def next_label(self, obj: AbnormalPayment) -> str:
+        return format_html("<div>{}</div>", outcome(obj))
+
+    @display(description=_("age"), ordering="created_at")
+    def age(self, obj: AbnormalPayment) -> str:
+        until = obj.resolved_at or timezone.now()
+        recorded = timezone.localtime(obj.created_at).strftime("%Y-%m-%d %H:%M:%S")
+        return format_html('<span title="{}">{}</span>', recorded, timesince(obj.created_at, until, depth=1))
+
     @display(description=_("trade"))
     def trade_link(self, obj: AbnormalPayment) -> str:
         url = reverse("admin:trades_trade_change", args=[obj.trade_id])
-        return format_html('<a class="text-primary-600 pc-mono" href="{}">{}</a>', url, obj.trade.trade_no)
+        return format_html(
+            '<div><a class="text-primary-600 pc-mono" href="{}">{}</a><br><span class="pc-sub pc-mono">{}</span></div>',
+            url, obj.trade.trade_no, obj.channel_trade_no,
+        )  # fmt: skip
 
     @display(description=_("merchant"))
     def merchant_label(self, obj: AbnormalPayment) -> str:
         return obj.trade.merchant.name
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.keep_view)
+        own = path("<path:object_id>/keep/<slug:decision>/", view, name=self.view_name("keep"))
+        return [own, *super().get_urls()]
+
+    def keep_view(self, request: HttpRequest, object_id: str, decision: str) -> HttpResponse:
+        """Ask to keep the money, confirm it, or take the request back. POST only; the service checks who."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = self.fetch(request, object_id)
+        self.require(request, ACCEPT_PERMISSION)
+        if decision not in _DECISIONS:
+            raise Http404
+        form = ReasonForm(request.POST)
+        if not form.is_valid():
+            messages.error(request, gettext("Please give a reason."))
+        else:
+            self._decide(request, row, decision, form.cleaned_data["reason"])
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[row.pk]))
+
+    def _decide(self, request: HttpRequest, row: AbnormalPayment, decision: str, reason: str) -> None:
+        done = {
+            "ask": gettext("Asked for. The money is kept once somebody else confirms it."),
+            "confirm": gettext("The money is kept."), "withdraw": gettext("Nobody asks to keep it any more."),
+        }  # fmt: skip
+        try:
+            _DECISIONS[decision](abnormal=row, user=request.user, reason=reason)  # type: ignore[arg-type]
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+        else:
+            messages.success(request, done[decision])
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """What arrived, through which account, and what became of it."""
@@ -101,6 +153,46 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
         context = self.page_context(
             request, row, title=row.get_kind_display(), row=row, method=method_label(row.attempt.method),
             sums=[(label, money(value, row.currency)) for label, value in sums if value],
-            state_chip=state_chip(row), center=tenant_of(request.user) is None,
+            state_chip=state_chip(row), center=tenant_of(request.user) is None, outcome=outcome(row),
+            timeline=money_timeline(row, with_staff=tenant_of(request.user) is None), **page_additions(request, row),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/abnormal.html", context)
+
+
+def outcome(row: AbnormalPayment) -> str:
+    """What happens next with the money, or what became of it, in words."""
+    if row.state == AbnormalState.UNVERIFIED:
+        return gettext("the channel is being asked")
+    if row.state == AbnormalState.OPEN:
+        return _next(row)
+    if row.state == AbnormalState.ACCEPTED:
+        return _kept(row)
+    return str(row.get_state_display())
+
+
+def _next(row: AbnormalPayment) -> str:
+    if row.acceptance_asked_by_id is not None:
+        return gettext("a second person has to confirm keeping it")
+    if row.next_policy_at is not None:
+        return gettext("the policy decides shortly")
+    return gettext("somebody has to keep it or give it back")
+
+
+def _kept(row: AbnormalPayment) -> str:
+    paid = row.trade.settled_attempt_id == row.attempt_id
+    if row.acceptance_asked_by_id is None:  # people always leave their name
+        return gettext("kept by policy, the order is paid")
+    return gettext("kept, the order is paid") if paid else gettext("kept, the order is not paid by it")
+
+
+@contributes
+def keeping_to_confirm(request: HttpRequest) -> list[Card]:
+    """How many requests to keep money wait for this person."""
+    page = registered(AbnormalPayment)
+    if page is None or not request.user.has_perm(ACCEPT_PERMISSION):
+        return []
+    rows = AbnormalPayment.objects.filter(_ASKED).exclude(acceptance_asked_by=request.user.pk)
+    count = page.scope(request.user, rows)[:1000].count()
+    link = reverse("admin:trades_abnormalpayment_changelist") + "?state=confirm"
+    tone = "warn" if count else "calm"
+    return [Card(gettext("Keeping to be confirmed"), str(count), link, tone=tone, icon="savings", order=21)]

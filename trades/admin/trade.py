@@ -21,6 +21,7 @@ from merchants.forms import method_label, say
 from merchants.models import Merchant, PaymentAccount
 from merchants.states import MerchantState
 from paycenter.admin.records import resolves_numbers
+from paycenter.staff.acts import page_additions
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds
@@ -136,7 +137,7 @@ class TradeAdmin(ReadOnlyAdmin):
             request, trade, title=trade.trade_no, trade=trade, state_chip=state_chip(trade), sums=_sums(trade),
             attempts=[_attempt_row(a) for a in attempts.order_by("id")],
             abnormal=[_abnormal_row(a) for a in trade.abnormal_payments.select_related("attempt").order_by("id")],
-            timeline=entries, center=center,
+            timeline=entries, center=center, **page_additions(request, trade),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/trade.html", context)
 

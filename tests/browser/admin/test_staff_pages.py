@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from merchants.models import CashierMethod
 from tests import factories
 from tests.browser import chromium
+from tests.browser.admin.conftest import Desk
 from tests.conftest import World
 from tests.factories import fresh
-from tests.fakes.staff import PASSWORD, make_staff
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Any]:
-    # Playwright's loop runs in this thread; Django would take every query here for one inside a coroutine.
-    with pytest.MonkeyPatch.context() as patch, chromium.browser() as started:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        yield started
-
-
-class Desk:
-    """A signed-in staff member's browser; `complaints` holds what its console objected to."""
-
-    def __init__(self, page: Any, base: str) -> None:
-        self.page, self.base, self.complaints = page, base, []
-        page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: self.complaints.append(str(e)))
-
-    def go(self, path: str) -> Any:
-        self.page.goto(f"{self.base}/admin/{path}", wait_until="load")
-        return self.page
-
-
-@pytest.fixture
-def desk(chrome: Any, live_server: Any, committed_world: World) -> Iterator[Desk]:
-    make_staff("operator")
-    context = chrome.new_context(locale="en-US", viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(10_000)
-    desk = Desk(context.new_page(), live_server.url)
-    page = desk.go("")
-    page.fill("input[name=username]", "operator")
-    page.fill("input[name=password]", PASSWORD)
-    page.click("#login-form button[type=submit]")
-    page.wait_for_url(lambda url: "/login" not in url)
-    yield desk
-    context.close()
 
 
 def test_fields_of_the_other_signing_mode_are_hidden(desk: Desk, committed_world: World) -> None:
@@ -99,7 +60,7 @@ def test_the_arrows_change_the_order_of_the_cashier(desk: Desk, committed_world:
 def test_language_is_switched_and_stays(desk: Desk) -> None:
     page = desk.go("")
     assert page.locator("html").get_attribute("lang") == "en"
-    page.evaluate("document.querySelector('form[action$=\"/language/\"] input[value=\"zh-hans\"]').form.submit()")
+    page.evaluate('document.querySelector(\'form[action$="/language/"] input[value="zh-hans"]\').form.submit()')
     page.wait_for_selector("text=今日收款")
     assert desk.go("trades/trade/").locator("html").get_attribute("lang") == "zh-hans"
 

@@ -25,8 +25,11 @@ from merchants.models import App, CashierMethod, ChangeRequest, Merchant, Paymen
 from notifications.models import Alert, AlertRoute, Delivery, Notification
 from paycenter.models import Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
+from refunds.admin.acts import ACTS
+from refunds.models import Approval, Payout, Refund, RefundPolicy
 from tests import factories
 from tests.conftest import World
+from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
 from trades.contracts.models import Contract
 from trades.models import AbnormalPayment, Attempt, ChannelHealth, Trade
@@ -55,7 +58,7 @@ def tenants(world: World) -> Tenants:
     now = timezone.now()
     factories.make_cashier_methods(world.app, world.account, "fake_qr")
     abnormal = AbnormalPayment.objects.create(
-        trade=attempt.trade, attempt=attempt, account=world.account, kind="late", state="open", amount=1,
+        trade=attempt.trade, attempt=attempt, account=world.account, kind="late", state="open", amount=100,
         currency="CNY", channel_trade_no=MARK, created_at=now,
     )  # fmt: skip
     notification = Notification.objects.create(
@@ -82,8 +85,10 @@ def tenants(world: World) -> Tenants:
         method="fake_qr", app_contract_no=MARK, created_at=now,
     )  # fmt: skip
     health, _made = ChannelHealth.objects.get_or_create(account=world.account)
+    refund = make_refund(attempt, world)
+    policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        route, health, contract,
+        route, health, contract, refund, policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
@@ -92,6 +97,21 @@ def tenants(world: World) -> Tenants:
         {type(r): r for r in found if r is not None},
         make_staff("merchant", merchant=other), make_staff("app", app=other_app),
     )  # fmt: skip
+
+
+def make_refund(attempt: Attempt, world: World) -> Refund:
+    """A refund of A's money, with a payout whose voucher lies there to be fetched."""
+    refund = Refund.objects.create(
+        refund_no=f"R{MARK}", channel_request_no=f"R{MARK}", app=world.app, merchant=world.merchant,
+        trade=attempt.trade, attempt=attempt, account=world.account, channel="fakepay", app_refund_no=MARK, amount=1,
+        requested_amount=1, currency="CNY", reason=MARK, type="partial", kind="business", route="manual",
+        source="api", requested_at=timezone.now(), approvals_needed=1,
+    )  # fmt: skip
+    Payout.objects.create(
+        refund=refund, reference=MARK, paid_on=timezone.localdate(), voucher="aa/none.png", voucher_name=MARK,
+        entered_by=make_staff("finance", first_name=MARK), entered_at=timezone.now(), payee={"name": MARK},
+    )  # fmt: skip
+    return refund
 
 
 def patterns(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -114,7 +134,10 @@ def model_of(route: str) -> type[Model] | None:
     return None
 
 
-WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades"}
+POLICY = {"automatic_up_to": "1.00", "one_approval_up_to": "2.00", "daily_ceiling": "", "approver_roles": "finance",
+          "approval_hours": "1", "window_days": "1", "spacing_seconds": "0", "late_payment": "ask",
+          "duplicate_payment": "ask", "wrong_payment": "ask", "abnormal_automatic_up_to": "0"}  # fmt: skip
+WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades", "act": "approve"}
 
 
 def addresses(tenants: Tenants) -> Iterator[str]:
@@ -127,7 +150,8 @@ def addresses(tenants: Tenants) -> Iterator[str]:
 
         def fill(match: re.Match[str], record: Any = record) -> str:
             name = match.group(1).rpartition(":")[2]
-            known = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk, **WORDS}
+            known = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
+                     "payout_id": Payout.objects.values_list("pk", flat=True)[0], **WORDS}  # fmt: skip
             return str(known.get(name, record.pk if record is not None else 1))
 
         if re.search(r"[\^$(\\]", route):
@@ -177,14 +201,16 @@ def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) 
         data = {"reason": "because", "shown": f"{tenants.records[PaymentAccount].pk}-fake_qr",
                 "action": "delete_selected", "_selected_action": "1", "methods": "", "title": "x",
                 "merchant": tenants.records[Merchant].pk,
-                "app": tenants.records[App].pk, "currency": "CNY", "name": "x"}  # fmt: skip
+                "app": tenants.records[App].pk, "currency": "CNY", "name": "x", "amount": "1", "decision": "approve",
+                "refund": f"{tenants.records[Refund].pk}:1", "route": "original",
+                "version": fresh(tenants.records[AbnormalPayment]).version, **POLICY}  # fmt: skip
         assert client.post(url, data).status_code in (200, 302, 403, 404, 405), url
     assert snapshot() == before
 
 
 def snapshot() -> dict[str, Any]:
     models = (Merchant, App, PaymentAccount, Trade, Attempt, AbnormalPayment, Notification, ChangeRequest,
-              CashierMethod, PrintedCode, RetrySchedule, Alert)  # fmt: skip
+              CashierMethod, PrintedCode, RetrySchedule, Alert, Refund, Approval, Payout, RefundPolicy)  # fmt: skip
     return {m.__name__: list(m.objects.order_by("pk").values()) for m in models}
 
 
@@ -268,3 +294,19 @@ def test_history_tells_tenants_what_was_done_but_not_by_whom_of_our_staff(world:
     assert "Details changed" in theirs
     assert "wang.fang" not in theirs
     assert "Staff wang.fang" in signed_in(make_staff("auditor")).get(url).content.decode()
+
+
+@pytest.mark.parametrize("role", ["merchant", "app"])
+def test_tenants_see_their_own_refunds_and_do_nothing_with_them(world: World, role: str) -> None:
+    attempt = factories.trade_pay(app=world.app, order=world.order(), method="fake_qr")
+    refund, client = make_refund(attempt, world), own(world, role)
+    assert refund.refund_no in client.get("/admin/refunds/refund/").content.decode()
+    page = client.get(f"/admin/refunds/refund/{refund.pk}/change/").content.decode()
+    assert refund.refund_no in page
+    assert "finance" not in page
+    assert "<dialog" not in page
+    before = snapshot()
+    data = {"reason": "because", "amount": "1", "decision": "approve", "refund": f"{refund.pk}:1"}
+    for view in ("bulk", *(f"{refund.pk}/{v}" for v in ("ask", "amount", "payout", *(f"act/{a}" for a in ACTS)))):
+        assert client.post(f"/admin/refunds/refund/{view}/", data).status_code in (200, 302), view
+    assert snapshot() == before

@@ -65,6 +65,9 @@ def test_states_read_as_a_change_only_where_something_changed() -> None:
         assert states_words("", "waiting") == "待支付"
         assert states_words("", "") == ""
         assert state_word("nonsense") == "nonsense"
+    with translation.override("en"):
+        assert states_words("submitted", "succeeded", "attempt") == "submitted → succeeded"
+        assert state_word("succeeded", "refund") == "refunded"
 
 
 def test_calls_and_alerts_have_words_and_unknown_ones_stay() -> None:

@@ -1,0 +1,238 @@
+"""The work list: what waits, the reader's own first, with what they need to decide without opening each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Case, Exists, IntegerField, OrderBy, OuterRef, Q, Value, When
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.timesince import timesince
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.views import ChangeList
+
+from paycenter.staff.display import chip, money, state_chip
+from paycenter.staff.lists import BoundedPaginator, NumberDayFilter
+from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
+from paycenter.staff.words import reason_word
+from refunds.admin.acts import ACTS, BULK, reader
+from refunds.approvals import APPROVE_PERMISSION
+from refunds.finding import refund_ids
+from refunds.models import Approval, Decision, Payout, Refund, RefundRoute
+from refunds.retrying import SEND_PERMISSION
+from refunds.states import RefundState
+from refunds.worklist import WAITING, facts_of
+from trades.admin.trade import MerchantFilter
+
+_RELATED = ("app", "merchant", "trade", "trade__settled_attempt", "abnormal__attempt", "requested_by")
+_HEAVY = (
+    "memo", "trade__payer", "trade__detail", "trade__settled_attempt__memo", "trade__settled_attempt__pay",
+    "abnormal__attempt__memo", "abnormal__attempt__pay",
+)  # fmt: skip
+OLD_HOURS = 24
+
+
+def opens_on_work(request: HttpRequest) -> bool:
+    """Whether the list shows what waits: people of the center who neither searched nor chose anything else."""
+    return tenant_of(request.user) is None and not request.GET.get("state") and not request.GET.get("q")
+
+
+class StateFilter(admin.SimpleListFilter):
+    """What waits for somebody, unless something else is asked for. Tenants, who decide nothing, see all first."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        if tenant_of(request.user) is not None:
+            return list(RefundState.choices)
+        payouts = [("to_pay", _("to be paid out by hand")), ("to_check", _("payouts to check")), ("stuck", _("stuck"))]
+        return [*RefundState.choices, *payouts, ("all", _("All"))]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        waits = "all" in dict(self.lookup_choices)
+        return [{**first, "display": _("Waiting for somebody") if waits else _("All")}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        by_hand = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE))
+        chosen = {
+            "to_pay": by_hand & Q(state=RefundState.APPROVED), "to_check": by_hand & Q(state=RefundState.PROCESSING),
+            "stuck": Q(needs_attention=True), "all": Q(),
+        }  # fmt: skip
+        if self.value() in RefundState:
+            return queryset.filter(state=self.value())
+        wanted = chosen.get(self.value() or "", WAITING if opens_on_work(request) else Q())
+        return queryset.filter(wanted)
+
+
+class RefundDayFilter(NumberDayFilter):
+    column = "refund_no"
+    kind = "R"
+    default_days = None
+
+
+class RefundChangeList(ChangeList):
+    """Reads what stands beside the page's refunds once for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        facts = facts_of(rows, reader(request))
+        for row in rows:
+            row.facts = facts[row.pk]
+        self.result_list = rows
+        self.may_decide = request.user.has_perm(APPROVE_PERMISSION) and tenant_of(request.user) is None
+        self.bulk_acts = [ACTS[slug] for slug in BULK]
+
+
+class RefundListing(ReadOnlyAdmin):
+    """Columns, filters and search of the list."""
+
+    tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
+    list_filter = [StateFilter, "kind", "route", MerchantFilter, RefundDayFilter]
+    list_filter_sheet = True
+    list_display_links = None
+    paginator = BoundedPaginator
+    search_fields = ["refund_no"]
+    search_help_text = _("Any number of the refund or its trade, or phone tail")
+    list_after_template = "admin/pc/refund_bulk.html"
+
+    class Media:
+        js = ("admin-brand/worklist.js",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return RefundChangeList
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        columns = ["amount_label", "age", "state_label", "reason_label", "trade_label", "payer"]
+        if tenant_of(request.user) is not None:
+            return columns
+        pick = ["pick"] if request.user.has_perm(APPROVE_PERMISSION) else []
+        return [*pick, *columns, "approvals_label", "hints_label"]
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        return [*_mine_first(request.user), "requested_at"] if opens_on_work(request) else ["-id"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related(*_RELATED).defer(*_HEAVY)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        return (queryset.filter(pk__in=refund_ids(search_term)) if search_term.strip() else queryset), False
+
+    @display(description=_("select"))
+    def pick(self, obj: Refund) -> str:
+        return format_html(
+            '<input type="checkbox" class="pc-pick" data-pick value="{}:{}" data-amount="{}" data-state="{}" '
+            'aria-label="{}">',
+            obj.pk, obj.amount, money(obj.amount, obj.currency), obj.state,
+            gettext("Select refund %(number)s") % {"number": obj.refund_no},
+        )  # fmt: skip
+
+    @display(description=_("amount"))
+    def amount_label(self, obj: Refund) -> str:
+        return format_html(
+            '<a class="pc-row-link" href="{}"><b class="nw">{}</b><br>{}</a>',
+            reverse("admin:refunds_refund_change", args=[obj.pk]), money(obj.amount, obj.currency),
+            _short(obj.refund_no, "pc-sub"),
+        )  # fmt: skip
+
+    @display(description=_("age"))
+    def age(self, obj: Refund) -> str:
+        hours = (timezone.now() - obj.requested_at).total_seconds() / 3600
+        old = hours >= OLD_HOURS and obj.state in (RefundState.PENDING_APPROVAL, RefundState.ON_HOLD)
+        return format_html(
+            '<time datetime="{}" title="{}" class="nw {}">{}</time>', obj.requested_at.isoformat(),
+            timezone.localtime(obj.requested_at).strftime("%Y-%m-%d %H:%M:%S"), "pc-old" if old else "",
+            timesince(obj.requested_at, depth=1),
+        )  # fmt: skip
+
+    @display(description=_("state"))
+    def state_label(self, obj: Refund) -> str:
+        because = reason_word(obj.held_because) or (obj.error_message if obj.state == RefundState.FAILED else "")
+        if obj.needs_attention:
+            because = gettext("stuck at the channel")
+        return format_html("<div>{}{}</div>", refund_chip(obj), _under(because[:80]))
+
+    @display(description=_("reason"))
+    def reason_label(self, obj: Refund) -> str:
+        words = [obj.get_source_display(), *([obj.get_kind_display()] if obj.abnormal_id else [])]
+        said = _under(" · ".join(map(str, words)))
+        return format_html('<div class="pc-roomy">{}{}</div>', reason_word(obj.reason), said)
+
+    @display(description=_("trade"))
+    def trade_label(self, obj: Refund) -> str:
+        return format_html(
+            '<div><a class="text-primary-700 dark:text-primary-400" href="{}">{}</a>{}</div>',
+            reverse("admin:trades_trade_change", args=[obj.trade_id]), _short(obj.trade.trade_no),
+            _under(obj.merchant.short_name or obj.merchant.name),
+        )  # fmt: skip
+
+    @display(description=_("payer, earlier refunds"))
+    def payer(self, obj: Refund) -> str:
+        facts = obj.facts  # type: ignore[attr-defined]
+        values = {"n": facts.earlier_count, "money": money(facts.earlier_sum, obj.currency)}
+        earlier = gettext("%(n)d earlier, %(money)s") % values if facts.earlier_count else ""
+        return format_html('<div><span class="nw">{}</span>{}</div>', payer_mask(obj), _under(earlier))
+
+    @display(description=_("approvals"))
+    def approvals_label(self, obj: Refund) -> str:
+        facts = obj.facts  # type: ignore[attr-defined]
+        if not obj.approvals_needed:
+            return "–"
+        return format_html(
+            '<div><span class="nw">{}</span>{}</div>', f"{facts.given}/{obj.approvals_needed}",
+            format_html('<br>{}', chip(_("yours"), "info")) if facts.mine else "",
+        )  # fmt: skip
+
+    @display(description=_("look twice"))
+    def hints_label(self, obj: Refund) -> str:
+        hints = obj.facts.hints  # type: ignore[attr-defined]
+        rows = ((hint.text, hint.short) for hint in hints)
+        chips = format_html_join(" ", '<span class="pc-chip warn" title="{}">{}</span>', rows)
+        return format_html('<div class="pc-hints">{}</div>', chips) if chips else "–"
+
+
+def payer_mask(refund: Refund) -> str:
+    """`•••• 4321`; a dash where nobody knows the payer's phone."""
+    tail = refund.trade.phone_tail
+    return f"•••• {tail}" if tail else "–"
+
+
+def refund_chip(refund: Refund) -> str:
+    """The state in words, coloured; a payout by hand says what it waits for."""
+    if refund.route != RefundRoute.ORIGINAL and refund.state == RefundState.PROCESSING:
+        return chip(gettext("payout to check"), "warn")
+    if refund.route != RefundRoute.ORIGINAL and refund.state == RefundState.APPROVED:
+        return chip(gettext("to be paid out"), "warn")
+    return state_chip(refund)
+
+
+def _short(number: str, css: str = "") -> str:
+    """A long number by its beginning and end; whole in its title."""
+    text = f"{number[0]}…{number[-6:]}" if len(number) > 18 else number
+    return format_html('<span class="pc-mono nw {}" title="{}">{}</span>', css, number, text)
+
+
+def _under(text: Any) -> Any:
+    return format_html('<div class="pc-sub">{}</div>', text) if text else ""
+
+
+def _mine_first(user: Any) -> list[OrderBy]:
+    """What this person can do something about comes first; the services have the last word."""
+    signed = Approval.objects.filter(
+        refund=OuterRef("pk"), round=OuterRef("round"), amount=OuterRef("amount"), approver=user.pk,
+        decision=Decision.APPROVE,
+    )  # fmt: skip
+    decides = Q(state=RefundState.PENDING_APPROVAL) & ~Q(requested_by=user.pk) & ~Q(changed_by=user.pk)
+    chances = [When(decides & ~Exists(signed), then=Value(1))] if user.has_perm(APPROVE_PERMISSION) else []
+    if user.has_perm(SEND_PERMISSION):
+        own = Payout.objects.filter(refund=OuterRef("pk"), accepted=None, entered_by=user.pk)
+        by_hand = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE), state=RefundState.PROCESSING)
+        chances.append(When(by_hand & ~Exists(own), then=Value(1)))
+    return [Case(*chances, default=Value(0), output_field=IntegerField()).desc()] if chances else []
