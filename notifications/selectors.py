@@ -10,7 +10,6 @@ from django.utils import timezone
 from notifications.models import Notification
 from paycenter import compiled
 
-
 _OF_TRADE = compiled.Select(
     lambda trade_no: Notification.objects.only("state", "delivered_at").filter(trade_no=trade_no)
     .exclude(trade_no="").order_by("-id"),

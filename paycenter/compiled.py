@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.query import get_related_populators
+from django.db.transaction import TransactionManagementError
 from django_fsm import FSMField
 
 M = TypeVar("M", bound=models.Model)
@@ -34,9 +35,11 @@ class Select(Generic[M]):
         self._plan: _SelectPlan | None = None
 
     def rows(self, **values: int | str) -> list[M]:
-        """The rows found with these values."""
+        """The rows found with these values. Raises TransactionManagementError where it locks them for nothing."""
         plan = self._plan or self._compile()
         db = connections[DEFAULT_DB_ALIAS]
+        if plan.locks and not db.in_atomic_block:
+            raise TransactionManagementError("rows are locked inside a transaction only")
         with _cursor(db) as cursor:
             cursor.execute(plan.sql, [values[name] for name in plan.parameters])
             found = cursor.fetchall()
@@ -67,6 +70,7 @@ class _SelectPlan:
 
     def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
         compiler = query.query.get_compiler(using=query.db)
+        self.locks = query.query.select_for_update
         sql, parameters = compiler.as_sql()
         names = {stand_in: name for name, stand_in in stand_ins.items()}
         self.parameters = [names[value] for value in parameters if value in names]
@@ -101,7 +105,7 @@ def _literal(value: object) -> str:
     """A state or another word of ours, as SQL writes it. Raises TypeError for anything else."""
     if not isinstance(value, str) or not re.fullmatch(r"[a-z_]*", value):
         raise TypeError(f"not a value that a query may fix: {value!r}")
-    return f"'{str(value)}'"
+    return f"'{value!s}'"
 
 
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:

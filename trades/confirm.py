@@ -18,7 +18,7 @@ from django.utils.translation import gettext_noop
 from channels.base import Notice, QueryResult
 from notifications.alerts import alert
 from paycenter.money import Money
-from paycenter.transitions import advance, record_event
+from paycenter.transitions import advance, events_together, record_event
 from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.selectors import live_attempts
@@ -64,6 +64,7 @@ class Booked(StrEnum):
 
 
 @transaction.atomic
+@events_together()
 def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str) -> Booked:
     """Book money that the channel says explicitly has arrived for this attempt. Idempotent.
 

@@ -33,12 +33,6 @@ _TITLES = {
 QUERY_TASK = "trades.tasks.query_due"
 
 
-def attempt_for_address(method: str, attempt_no: str) -> Attempt | None:
-    """The attempt an address names; None when there is none with this method."""
-    related = ("trade", "trade__app", "trade__merchant", "account")
-    return Attempt.objects.select_related(*related).filter(attempt_no=attempt_no, method=method).first()
-
-
 def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
     """Handle one notification for an attempt's address; the reply is what this channel expects."""
     provider = provider_of(attempt.account)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from paycenter import compiled
 from paycenter.transitions import lock
 from trades.models import Attempt, Trade
 
-# Decrypted for nothing on every payment; read when somebody asks for them.
+# Not decrypted on every payment; read when somebody asks for them.
 _RARELY_NEEDED = ("app__webhook_secret", "app__webhook_secret_previous")
 _TRADE = compiled.Select(
     lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").defer(*_RARELY_NEEDED)
@@ -14,11 +16,17 @@ _TRADE = compiled.Select(
     pk=int,
 )  # fmt: skip
 _ITS_TRADE = compiled.Select(lambda pk: Attempt.objects.only("trade").filter(pk=pk), pk=int)
-_ATTEMPT = compiled.Select(
-    lambda pk: Attempt.objects.select_related("trade", "trade__app", "trade__merchant", "account")
-    .defer("account__config", *(f"trade__{name}" for name in _RARELY_NEEDED)).filter(pk=pk),
-    pk=int,
-)  # fmt: skip
+_LOADED = ("trade", "trade__app", "trade__merchant", "account")
+_ATTEMPT = compiled.Select(lambda pk: _attempts().filter(pk=pk), pk=int)
+_BY_NUMBER = compiled.Select(
+    lambda attempt_no, method: _attempts().filter(attempt_no=attempt_no, method=method), attempt_no=str, method=str
+)
+
+
+def _attempts() -> QuerySet[Attempt]:
+    """Attempts with everything a channel call needs. The parameters are read when a provider is made of them."""
+    unread = ("account__config", *(f"trade__{name}" for name in _RARELY_NEEDED))
+    return Attempt.objects.select_related(*_LOADED).defer(*unread)
 
 
 def lock_trade(trade_id: int) -> Trade:
@@ -42,3 +50,8 @@ def lock_attempt(attempt_id: int, trade_id: int | None = None) -> tuple[Trade, A
 def load_attempt(attempt_id: int) -> Attempt:
     """An attempt with everything a channel call needs, read afresh and not locked."""
     return _ATTEMPT.get(pk=attempt_id)
+
+
+def find_attempt(attempt_no: str, method: str) -> Attempt | None:
+    """The attempt of this number and method, loaded likewise; None when there is none."""
+    return _BY_NUMBER.first(attempt_no=attempt_no, method=method)
