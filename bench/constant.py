@@ -36,7 +36,7 @@ CHANNEL, SCENE = "constant", "constant_qr"
 class ConstantProvider(Provider):
     code = CHANNEL
     name = Label("测量用", "For measuring")
-    fields = (Field("base_url", FieldKind.URL, Label("地址", "address")),)
+    fields = (Field("base_url", Label("地址", "address"), FieldKind.URL),)
 
     def check(self) -> CheckResult:
         return CheckResult(ok=True, message=self.name)
@@ -64,9 +64,8 @@ class ConstantQr(Method):
 
     def pay(self, provider: Any, order: PayOrder) -> PayResult:
         body = f'{{"order_no":"{order.order_no}","amount":{order.amount.minor}}}'.encode()
-        provider.http.request(
-            "POST", provider.config["base_url"], body=body, headers={"Content-Type": "application/json"}, operation="pay"
-        )
+        headers = {"Content-Type": "application/json"}
+        provider.http.request("POST", provider.config["base_url"], body=body, headers=headers, operation="pay")
         return Initiated(instruction=QrCode("constant://pay"))
 
 

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -63,7 +64,7 @@ def seed(base_url: str) -> dict[str, Any]:
     from trades.shedding import switch_set
 
     app = App.objects.create(app_id="APPBENCH", name="bench", requests_per_second=100_000)
-    secret = "bench-hmac-secret-0123456789abcdef"
+    secret = secrets.token_urlsafe(32)
     AppKey.objects.create(app=app, kind=AppKey.Kind.HMAC, value=secret)
     merchants = []
     for number, switch in enumerate(("auto", "off")):
@@ -71,7 +72,7 @@ def seed(base_url: str) -> dict[str, Any]:
         AppMerchant.objects.create(app=app, merchant=merchant)
         account = PaymentAccount.objects.create(
             payment_no=f"Z{number}", merchant=merchant, channel=CHANNEL, name=switch, state=MerchantState.ACTIVE,
-            config={"base_url": base_url},
+            config={"base_url": base_url},  # type: ignore[misc]
         )  # fmt: skip
         AccountMethod.objects.create(account=account, method=SCENE)
         switch_set(account=account, switch=switch, actor="system:bench", reason="measuring")
@@ -103,7 +104,9 @@ def serving(environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Po
         "--workers", "1", "--blocking-threads", "64", "--no-ws", "bench.constant_wsgi:application",
     ]  # fmt: skip
     with log.open("wb") as output:
-        process = subprocess.Popen(command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(  # noqa: S603 - our own server
+            command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         limit = time.monotonic() + START_LIMIT
         while not _answers(port):
@@ -150,7 +153,9 @@ async def _pay(caller: Caller, calls: int, side_by_side: int) -> Counter[int]:
     return errnos
 
 
-async def run(document: dict[str, Any], pids: Sequence[int], channel_port: int, given: argparse.Namespace) -> list[Cost]:
+async def run(
+    document: dict[str, Any], pids: Sequence[int], channel_port: int, given: argparse.Namespace
+) -> list[Cost]:
     """Both kinds of call, `given.runs` times in turn. Raises NotStarted where calls ended otherwise."""
     channel = web.AppRunner(_channel())
     await channel.setup()
@@ -184,8 +189,9 @@ def bench(given: argparse.Namespace) -> None:
     """Raises NotStarted."""
     channel_port = free_port()
     with private_servers() as servers:
-        environment = servers.environment | {
-            "DJANGO_SETTINGS_MODULE": "paycenter.settings", "PAYCENTER_EGRESS_ALLOWED": "127.0.0.0/8",
+        environment = {
+            **servers.environment, "DJANGO_SETTINGS_MODULE": "paycenter.settings",
+            "PAYCENTER_EGRESS_ALLOWED": "127.0.0.0/8",
         }  # fmt: skip
         os.environ.update(environment)
         document = prepare(f"http://127.0.0.1:{channel_port}/")

@@ -84,7 +84,7 @@ class _SelectPlan:
         self._model, self._db = info["model"], query.db
         self._own = slice(own[0], own[-1] + 1)
         self._names = [column[0].target.attname for column in select[self._own]]
-        self._related = get_related_populators(info, select, query.db)
+        self._related = get_related_populators(info, select, query.db)  # type: ignore[call-arg]
         self._converters = [
             (at, converter, expression)
             for at, (converters, expression) in compiler.get_converters([column[0] for column in select]).items()
@@ -153,7 +153,7 @@ def _cursor(db: Any) -> Any:
 
     db.ensure_connection()
     with db.wrap_database_errors:
-        return db._prepare_cursor(ServerBindingCursor(db.connection))
+        return db._prepare_cursor(ServerBindingCursor(db.connection))  # type: ignore[call-arg]
 
 
 # Fields that hand these values to the database as they are. By exact type: their subclasses may not.
