@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.query import get_related_populators
+from django.db.models.signals import post_save, pre_save
 from django.db.transaction import TransactionManagementError
 from django_fsm import FSMField
 
@@ -111,11 +112,15 @@ def _literal(value: object) -> str:
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
     """Insert new rows of one model in one statement; each gets its key, in the order given.
 
-    As `save(force_insert=True)`, for models without parents and without defaults made by the database; signals
-    are not sent. `empty` are fields that have no value yet; they stand in the statement itself, because psycopg
-    keeps one parsed only while it has no more than 50 values.
+    As `save(force_insert=True)`, for models without parents and without defaults made by the database. `empty` are
+    fields that have no value yet; they stand in the statement itself, because psycopg keeps one parsed only while it
+    has no more than 50 values.
     """
     model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    if _is_listened_to(model):
+        for record in records:
+            record.save(force_insert=True)
+        return
     fields = _inserted_fields(model, empty)
     values = [_value(field, record, True, db) for record in records for field in fields]
     with _cursor(db) as cursor:
@@ -126,16 +131,24 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
 
 
 def update(record: models.Model, names: Iterable[str]) -> None:
-    """Write these fields of an existing row. As `save(update_fields=names)`; signals are not sent.
+    """Write these fields of an existing row. As `save(update_fields=names)`.
 
     Raises the model's DoesNotExist where the row is gone.
     """
     model, db, wanted = type(record), connections[DEFAULT_DB_ALIAS], tuple(sorted(names))
+    if _is_listened_to(model):
+        record.save(update_fields=wanted)
+        return
     values = [_value(field, record, False, db) for field in _fields(model, wanted)]
     with _cursor(db) as cursor:
         cursor.execute(_update_sql(model, wanted), [*values, record.pk])
         if cursor.rowcount != 1:
             raise model.DoesNotExist  # type: ignore[attr-defined]
+
+
+def _is_listened_to(model: type[models.Model]) -> bool:
+    """Whether saving has to be told to somebody: a history of changes is kept that way."""
+    return pre_save.has_listeners(model) or post_save.has_listeners(model)
 
 
 def run(sql: str, values: Sequence[object]) -> int:

@@ -10,10 +10,11 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from merchants.channels import _ACCOUNTS, _LINK
+from merchants.services import app_update
 from notifications.models import Notification, NotificationState
 from notifications.selectors import _OF_TRADE, notify_state_of
 from paycenter import compiled
-from paycenter.models import Event
+from paycenter.models import Event, Exchange
 from paycenter.transitions import events_together, lock, record_event
 from tests import factories
 from tests.conftest import World
@@ -155,3 +156,13 @@ def test_the_newest_message_tells_the_state(world: World) -> None:
     message(2, NotificationState.PENDING)
     assert notify_state_of("P1")["notify_state"] == "pending"
     assert notify_state_of("P2") == {"notify_state": None, "notified_at": None}
+
+
+def test_a_history_of_changes_is_kept(world: World) -> None:
+    app_update(app=world.app, values={"name": "renamed"}, actor="staff:x")
+    assert list(world.app.history.values_list("name", flat=True)) == ["renamed", world.app.name]
+
+
+def test_nobody_listens_to_what_every_payment_writes(db: None) -> None:
+    for model in (Trade, Attempt, Event, Exchange, Notification):
+        assert not compiled._is_listened_to(model)
