@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "trades",
     "refunds",
     "cashier",
+    "reconciliation",
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
@@ -183,6 +184,13 @@ CHANNEL_CONCURRENCY = env.int("PAYCENTER_CHANNEL_CONCURRENCY", default=64)
 CONFIGURATION_MEMORY = env.float("PAYCENTER_CONFIGURATION_MEMORY", default=0.5)
 # Channel calls a sweep makes side by side in one worker process; 0 makes them one after the other.
 SWEEP_THREADS = env.int("PAYCENTER_SWEEP_THREADS", default=16)
+# Days a payment may be missing in its channel's bill before somebody has to look; later days' bills explain it.
+RECONCILIATION_CARRY_DAYS = env.int("PAYCENTER_RECONCILIATION_CARRY_DAYS", default=2)
+# Differences above this many minor units are closed by two people.
+RECONCILIATION_TWO_PEOPLE_ABOVE = env.int("PAYCENTER_RECONCILIATION_TWO_PEOPLE_ABOVE", default=100_000)
+# How far back bills are asked for that were never planned (a center that stood still).
+RECONCILIATION_BACKFILL_DAYS = env.int("PAYCENTER_RECONCILIATION_BACKFILL_DAYS", default=7)
+BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 

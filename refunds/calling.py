@@ -18,6 +18,7 @@ def refund_ref(refund: Refund) -> RefundRef:
     return RefundRef(
         order=order_ref(refund.attempt), refund_no=refund.channel_request_no, amount=refund.money,
         sent_at=_sent_at(refund), channel_refund_no=refund.channel_refund_no, memo=refund.memo or {},
+        amount_known=refund.amount_known,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ Only explicit words mean succeeded or failed; a success counts whatever was deci
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db import transaction
@@ -19,7 +19,7 @@ from paycenter.schedules import delay_for
 from paycenter.transitions import record_event, save_changed
 from refunds import sums
 from refunds.holding import after_external
-from refunds.models import Refund, RefundSource
+from refunds.models import Refund, RefundSource, RefundType
 from refunds.states import RefundState
 from refunds.telling import refund_advance
 
@@ -54,9 +54,9 @@ def refund_confirm(*, refund_id: int, word: RefundResult, actor: str) -> Booked:
 
 
 def _succeeded(source: sums.Source, refund: Refund, word: RefundResult, actor: str) -> Booked:
-    began_elsewhere = refund.source == RefundSource.EXTERNAL and refund.state == RefundState.PROCESSING
-    if began_elsewhere and word.amount is not None and word.amount.currency == refund.currency:
-        refund.amount = word.amount.minor  # its notice may have named none
+    if not refund.amount_known and word.amount is not None and word.amount.currency == refund.currency:
+        refund.amount, refund.amount_known = word.amount.minor, True
+        refund.type = RefundType.FULL if refund.amount == sums.paid_of(source) else RefundType.PARTIAL
     if word.amount != refund.money:
         _alert_contradiction(refund, f"asked for {refund.money}, the channel says {word.amount}")
         return Booked.REFUSED
@@ -66,17 +66,25 @@ def _succeeded(source: sums.Source, refund: Refund, word: RefundResult, actor: s
         _alert_contradiction(refund, "the channel says it succeeded, but it was never sent")
         return Booked.REFUSED
     _take_in(refund, word)
-    refund.finished_at = word.finished_at or timezone.now()
+    refund.finished_at = _ended_at(refund, word)
     refund.next_send_at = refund.next_query_at = refund.next_expiry_at = None
     refund.needs_attention = False
     _count(source, refund, actor)
     refund_advance(
         refund, "succeed", actor=actor,
-        fields=(*_HEARD, "amount", "finished_at", "next_send_at", "next_query_at", "next_expiry_at",
-                "counted_as_external"),
+        fields=(*_HEARD, "amount", "amount_known", "type", "finished_at", "next_send_at", "next_query_at",
+                "next_expiry_at", "counted_as_external"),
         detail={"amount": refund.amount, "currency": refund.currency},
     )  # fmt: skip
     return Booked.SUCCEEDED
+
+
+def _ended_at(refund: Refund, word: RefundResult) -> datetime:
+    """The channel's own time; many know seconds only, and a refund of ours never ends before it was sent."""
+    at = word.finished_at or timezone.now()
+    if refund.source == RefundSource.EXTERNAL or refund.sent_at is None:
+        return at
+    return max(at, refund.sent_at)
 
 
 def _count(source: sums.Source, refund: Refund, actor: str) -> None:

@@ -35,17 +35,18 @@ _REASON = gettext_noop("refunded by the channel or the bank")
 
 
 def external_refund_open(
-    *, attempt: Attempt, channel_request_no: str, amount: Money, actor: str, channel_refund_no: str | None = None,
-    sent_at: datetime | None = None,
+    *, attempt: Attempt, channel_request_no: str, amount: Money | None, actor: str,
+    channel_refund_no: str | None = None, sent_at: datetime | None = None,
 ) -> Refund | None:  # fmt: skip
     """Record a refund of this attempt's money under the channel's own number, and have the channel asked about it.
 
-    The same number again is the same refund. None where the attempt's money is not booked: then there is nothing
-    to give back from, and a person is told. Must not be called inside a transaction.
+    `amount` is None where nobody said it: the channel's answer will. The same number again is the same refund.
+    None where the attempt's money is not booked: then there is nothing to give back from, and a person is told.
+    Must not be called inside a transaction.
     """
     with transaction.atomic():
         source = _source_of(attempt)
-        if source is None or amount.minor <= 0:
+        if source is None or (amount is not None and amount.minor <= 0):
             _alert_nothing_to_refund(attempt, channel_request_no)
             return None
         known = _known(attempt, channel_request_no, amount, actor)
@@ -78,7 +79,7 @@ def external_refund_record(
     return refund_confirm(refund_id=refund.pk, word=word, actor=actor)
 
 
-def _known(attempt: Attempt, number: str, amount: Money, actor: str) -> Refund | None:
+def _known(attempt: Attempt, number: str, amount: Money | None, actor: str) -> Refund | None:
     """The refund of this number, or the one that stands for it because only a cumulative sum was heard so far."""
     rows = Refund.objects.filter(account_id=attempt.account_id)
     found = rows.filter(channel_request_no=number).first()
@@ -86,10 +87,11 @@ def _known(attempt: Attempt, number: str, amount: Money, actor: str) -> Refund |
         return found
     covering = rows.filter(
         attempt=attempt, source=RefundSource.EXTERNAL, channel_request_no__startswith=SUM_PREFIX,
-        amount__gte=amount.minor,
+        amount__gte=amount.minor if amount else 1,
     ).order_by("id").first()  # fmt: skip
     if covering is not None:
-        record_event(covering, "refund.external_named", actor=actor, detail={"number": number, "amount": amount.minor})
+        named = {"number": number, "amount": amount.minor if amount else None}
+        record_event(covering, "refund.external_named", actor=actor, detail=named)
     return covering
 
 
@@ -110,17 +112,19 @@ def _source_of(attempt: Attempt) -> sums.Source | None:
 
 
 def _record(
-    source: sums.Source, attempt: Attempt, number: str, amount: Money, actor: str, channel_refund_no: str | None,
-    sent_at: datetime | None,
+    source: sums.Source, attempt: Attempt, number: str, said: Money | None, actor: str,
+    channel_refund_no: str | None, sent_at: datetime | None,
 ) -> Refund:  # fmt: skip
     now = timezone.now()
+    amount = said or Money(sums.paid_of(source), attempt.paid_currency)  # at most
     abnormal = source if isinstance(source, AbnormalPayment) else None
     trade = source.trade if isinstance(source, AbnormalPayment) else source
     full = amount.minor == sums.paid_of(source)
     refund = Refund(
         refund_no=new_number(NumberKind.REFUND), channel_request_no=number[:64], app=trade.app, merchant=trade.merchant,
         trade=trade, attempt=attempt, abnormal=abnormal, account_id=attempt.account_id, channel=attempt.channel,
-        amount=amount.minor, requested_amount=amount.minor, currency=amount.currency, reason=_REASON,
+        amount=amount.minor, amount_known=said is not None, requested_amount=amount.minor, currency=amount.currency,
+        reason=_REASON,
         type=RefundType.FULL if full else RefundType.PARTIAL,
         kind=RefundKind.BUSINESS if abnormal is None else RefundKind.ABNORMAL, route=RefundRoute.ORIGINAL,
         source=RefundSource.EXTERNAL, state=RefundState.PROCESSING, requested_at=sent_at or now,

@@ -61,9 +61,8 @@ class _RefundSide:
         if not number:
             query_payment(attempt)
             return
-        amount = notice.amount or attempt.money
         external_refund_open(
-            attempt=attempt, channel_request_no=number, amount=amount, actor=actor,
+            attempt=attempt, channel_request_no=number, amount=notice.amount, actor=actor,
             channel_refund_no=notice.channel_refund_no, sent_at=notice.refund_sent_at,
         )  # fmt: skip
 

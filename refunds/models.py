@@ -198,6 +198,7 @@ class Refund(RefundStates, models.Model):
     error_message = models.CharField(_("channel's message"), max_length=256, blank=True, default="")
     resendable = models.BooleanField(_("may be sent again"), default=False)
     needs_attention = models.BooleanField(_("needs a person"), default=False)
+    amount_known = models.BooleanField(default=True)  # False until the channel says what an external one gave back
     counted_as_external = models.BooleanField(default=False)
     memo = EncryptedJSONField(null=True, editable=False)
     sends = models.PositiveIntegerField(_("sendings"), default=0)

@@ -91,8 +91,9 @@ def query_refund(gateway: Gateway, ref: RefundRef) -> RefundResult:
         raise UnknownOutcome(f"unknown refund status {status!r}")
     _must_be_of(answer, ref, complete=True)
     _must_be_this_refund(answer, ref)
+    amount = parse_amount(answer.text("refund_amount"))
     return RefundResult(
-        state=RefundState.SUCCEEDED, refund_no=ref.refund_no, amount=ref.amount, channel_state=status,
+        state=RefundState.SUCCEEDED, refund_no=ref.refund_no, amount=amount, channel_state=status,
         finished_at=from_beijing(answer.text("gmt_refund_pay")), code=answer.code,
     )  # fmt: skip
 
@@ -146,7 +147,8 @@ def _must_be_of(answer: Answer, ref: RefundRef, *, complete: bool) -> None:
 
 def _must_be_this_refund(answer: Answer, ref: RefundRef) -> None:
     """Its number, its amount, and the payment's total where stated. Raises UnknownOutcome."""
-    if answer.text("out_request_no") != ref.refund_no or parse_amount(answer.text("refund_amount")) != ref.amount:
+    amount = parse_amount(answer.text("refund_amount"))
+    if answer.text("out_request_no") != ref.refund_no or not ref.is_of(amount):
         raise UnknownOutcome("Alipay's answer is about another refund")
     total = answer.text("total_amount")
     if total and parse_amount(total) != ref.order.amount:

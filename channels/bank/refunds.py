@@ -57,7 +57,7 @@ def _read(answer: Answer, refund: RefundRef) -> RefundResult:
     state = STATES.get(word)
     if state is None:
         raise UnknownOutcome(f"unknown refund status {word!r}")
-    if amount != refund.amount:
+    if not refund.is_of(amount):
         raise UnknownOutcome("the bank gives back another amount under this number")
     return RefundResult(
         state=state, refund_no=refund.refund_no, amount=amount, channel_refund_no=found.get("RefundSerialNo"),

@@ -29,6 +29,8 @@ class RefundRef:
     `order` is the payment it gives back from, with `channel_trade_no`. `refund_no` is the only number of the
     refund ever sent, and never changes; `sent_at` is when it was first sent (aware; UnionPay names a refund by
     number and time). `channel_refund_no` is the channel's own number, once known; `memo` what `refund` returned.
+    `amount_known` is False for a refund that began at the channel and whose notice named no amount: then the
+    channel's answer says it, and `amount` is what it can be at most.
     """
 
     order: OrderRef
@@ -37,6 +39,13 @@ class RefundRef:
     sent_at: datetime
     channel_refund_no: str | None = None
     memo: Mapping[str, Any] = field(default_factory=dict)
+    amount_known: bool = True
+
+    def is_of(self, amount: Money | None) -> bool:
+        """Whether an answer that states this amount can be about this refund."""
+        if amount is None or self.amount_known:
+            return amount == self.amount
+        return amount.currency == self.amount.currency and 0 < amount.minor <= self.amount.minor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -108,7 +108,7 @@ def refund_state(data: Mapping[str, Any], refund: RefundRef, *, merchant_id: str
     if (data.get("merchant"), order.get("id"), entry.get("id")) != own:
         raise Unreadable("the answer is about another merchant, order or transaction")
     amount, code = amount_in(entry, "amount"), word_in(response, "gatewayCode") or ""
-    if word_in(entry, "type") not in GIVING_BACK or amount != refund.amount:
+    if word_in(entry, "type") not in GIVING_BACK or not refund.is_of(amount):
         raise Unreadable("the transaction gives nothing back, or another amount")
     word = word_in(data, "result") or ""
     state = STATES.get(word)

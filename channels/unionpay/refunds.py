@@ -11,6 +11,7 @@ from channels.base import Notice, NoticeKind, RefundOrder, RefundRef, RefundResu
 from channels.unionpay.codes import NOT_FOUND, REFUSALS, SUCCESS, parse_amount
 from channels.unionpay.gateway import Answer, Gateway, beijing, from_beijing
 from paycenter.errors import MalformedInbound, NotSent, UnknownOutcome
+from paycenter.money import Money
 
 REFUND = "04"
 # Of a refund also: the payment cannot be given back (35), or was given back already (45).
@@ -89,19 +90,22 @@ def _state(word: str) -> RefundState:
 
 def _check_same(refund: RefundRef, found: Mapping[str, str]) -> None:
     """The gateway compared number and time. A refund request names no currency, so that its answers may not."""
-    amount = parse_amount(found.get("txnAmt", ""), found.get("currencyCode", "156"))
-    if found.get("txnType", REFUND) != REFUND or amount != refund.amount:
+    if found.get("txnType", REFUND) != REFUND or not refund.is_of(_amount(found)):
         raise UnknownOutcome("UnionPay's answer is about another transaction (txnType, txnAmt)")
     payment, own = found.get("origQryId"), refund.order.channel_trade_no
     if payment and own and payment != own:
         raise UnknownOutcome("UnionPay's answer is about another payment's refund (origQryId)")
 
 
+def _amount(found: Mapping[str, str]) -> Money | None:
+    return parse_amount(found.get("txnAmt", ""), found.get("currencyCode", "156"))
+
+
 def _result(
     state: RefundState, refund: RefundRef, code: str, message: str, found: Mapping[str, str] | None = None
 ) -> RefundResult:
     return RefundResult(
-        state=state, refund_no=refund.refund_no, amount=refund.amount if found else None,
+        state=state, refund_no=refund.refund_no, amount=_amount(found) if found else None,
         channel_refund_no=(found or {}).get("queryId") or None, channel_state=code, code=code, message=message,
         resendable=state is RefundState.NOT_FOUND,
     )  # fmt: skip

@@ -111,7 +111,8 @@ def _result(data: Mapping[str, Any], ref: RefundRef) -> RefundResult:
     if state is None:
         raise Unreadable("status is not a word we know")
     return RefundResult(
-        state=state, refund_no=ref.refund_no, amount=ref.amount, channel_refund_no=reading.text(data, "refund_id"),
+        state=state, refund_no=ref.refund_no, amount=reading.money(data, "refund"),
+        channel_refund_no=reading.text(data, "refund_id"),
         finished_at=reading.moment(data, "success_time"), channel_state=word,
     )  # fmt: skip
 
@@ -122,5 +123,5 @@ def _must_be_this_refund(data: Mapping[str, Any], ref: RefundRef) -> None:
     for name, value in (wanted | {n: v for n, v in known.items() if v}).items():
         if data.get(name) != value:
             raise UnknownOutcome(f"the answer is about another payment or refund ({name})")
-    if (reading.money(data, "refund"), reading.money(data, "total")) != (ref.amount, ref.order.amount):
+    if not ref.is_of(reading.money(data, "refund")) or reading.money(data, "total") != ref.order.amount:
         raise UnknownOutcome("the answer is about other amounts")

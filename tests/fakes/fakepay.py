@@ -251,7 +251,8 @@ class FakeProvider(Provider):
         kind = NoticeKind.REFUND if claim.get("refund_no") else NoticeKind.PAYMENT
         return Notice(
             kind=NoticeKind.IGNORED if state == PaymentState.UNPAID else kind, order_no=claim["order_no"], state=state,
-            amount=Money(claim["amount"], claim["currency"]), channel_trade_no=claim["channel_trade_no"],
+            amount=None if claim["amount"] is None else Money(claim["amount"], claim["currency"]),
+            channel_trade_no=claim["channel_trade_no"],
             refund_no=claim.get("refund_no"),
             refund_state=RefundState(claim["refund_state"]) if claim.get("refund_state") else None,
         )  # fmt: skip

@@ -189,3 +189,16 @@ def test_a_number_that_is_another_payments_is_alerted(world: World, trade: Trade
         )
     assert (fresh(other).external_refunded, fresh(trade).external_refunded) == (100, 0)
     assert Alert.objects.filter(key=f"refund-of-nothing:{trade.settled_attempt.attempt_no}").exists()
+
+
+def test_a_console_refund_whose_notice_names_no_amount(world: World, trade: Trade) -> None:
+    """Alipay's notice states a cumulative sum: what this refund gave back is the answer's to say."""
+    number = trade.settled_attempt.attempt_no
+    world.book.give_back(number, "CONSOLE-1", Money(2500, "CNY"))
+    claim = world.book.refund_notice("CONSOLE-1", amount=None, refund_state=None)
+    assert post(f"/notify/fake_qr/{number}", claim) == 200
+    assert fresh(trade).external_refunded == 0, "not before the channel said how much"
+    sweep()
+    refund = Refund.objects.get()
+    assert (refund.amount, refund.type, refund.state) == (2500, "partial", "succeeded")
+    assert fresh(trade).external_refunded == 2500

@@ -161,7 +161,7 @@ def test_a_refund_notice_at_the_payment_address_is_no_payment(world: World) -> N
     answer = post(attempt, world.book.notification(attempt.attempt_no, refund_no="R1"))
     assert answer.status_code == 200
     assert Trade.objects.get().state == "paying"
-    assert Event.objects.filter(type="attempt.refund_notice").exists()
+    assert Alert.objects.filter(key=f"refund-of-nothing:{attempt.attempt_no}").exists(), "no money, no refund"
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"[]", b"null", b"<xml/>", b"{" * 5000])

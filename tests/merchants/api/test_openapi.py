@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -59,7 +60,9 @@ def test_every_call_is_described_and_nothing_else(document: dict[str, Any]) -> N
     assert sorted(document["paths"]) == PATHS
     contracts = ["/v1/contract/sign", "/v1/contract/query", "/v1/contract/terminate"]
     trades = ["/v1/gopay", "/v1/cashier/orders", "/v1/close", "/v1/query/trade", "/v1/sync/events"]
-    assert sorted([*contracts, *trades]) == PATHS
+    refunds = ["/v1/refund", "/v1/refund/cancel", "/v1/query/refund"]
+    bills = ["/v1/query/bill", "/v1/query/settle"]
+    assert sorted([*contracts, *trades, *refunds, *bills]) == PATHS
     assert all(list(verbs) == ["post"] for verbs in document["paths"].values())
 
 
@@ -180,9 +183,9 @@ def test_generated_requests_get_described_answers(
         assert 40001 in seen
 
 
-# The calls of contracts need a channel that signs them: tests/trades/api/test_contracts.py holds their answers
-# to the same declarations.
-@pytest.mark.parametrize("path", [path for path in PATHS if not path.startswith("/v1/contract/")])
+# Calls about contracts and refunds need more than an order: tests/trades/api/test_contracts.py and
+# tests/refunds/api hold their answers to the same declarations.
+@pytest.mark.parametrize("path", [path for path in PATHS if not re.search("contract|refund", path)])
 def test_valid_requests_of_a_known_merchant_are_answered_as_declared(
     call: Caller, world: Any, order: dict[str, Any], document: dict[str, Any], path: str
 ) -> None:
@@ -195,6 +198,9 @@ def test_valid_requests_of_a_known_merchant_are_answered_as_declared(
     if path in ("/v1/close", "/v1/query/trade"):
         known = {"merchant_no": order["merchant_no"], "app_order_no": "ORDER-1"}
         call("/v1/gopay", order)
+    if path in ("/v1/query/bill", "/v1/query/settle"):
+        days = {name: "2026-11-20" for name in ("date", "date_from", "date_to") if name in takes["properties"]}
+        known = {"merchant_no": order["merchant_no"], **days}
     extra = [
         n for n in ("body", "attach", "business_no", "funding", "profit_sharing", "limit") if n in takes["properties"]
     ]
