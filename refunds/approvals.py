@@ -20,6 +20,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from refunds import sums
+from refunds.holding import GIVEN_BACK_ALREADY, no_longer_fits
 from refunds.models import Approval, Decision, Refund, RefundPolicy, RefundType
 from refunds.policies import APPROVE_PERMISSION as APPROVE_PERMISSION
 from refunds.policies import approvals_needed, policy_for
@@ -42,10 +43,12 @@ def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | No
     """Approve the refund, over `amount` where the approver saw one. The last approval needed makes it go.
 
     Raises TransitionRefused for who asked or approved already, for a role or tenant that may not, for a decided
-    refund, and when the amount is not the one that was seen.
+    refund, when the amount is not the one that was seen, and where the payment cannot hold it any more.
     """
-    _source, locked = sums.lock_refund(refund.pk)
+    source, locked = sums.lock_refund(refund.pk)
     policy = _decidable(locked, user, comment, Decision.APPROVE)
+    if no_longer_fits(source):
+        raise TransitionRefused(_(GIVEN_BACK_ALREADY), state=locked.state)
     if amount is not None and amount != locked.amount:
         raise TransitionRefused(_("The amount changed since you looked; please look again."), state=locked.state)
     _record(locked, user, Decision.APPROVE, comment)

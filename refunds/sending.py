@@ -50,7 +50,8 @@ def refund_send(*, refund_id: int, actor: str = "system:refund") -> None:
     """
     refund = load_refund(refund_id)
     if refund.state != RefundState.APPROVED or refund.route != RefundRoute.ORIGINAL:
-        Refund.objects.filter(pk=refund_id).exclude(state=RefundState.APPROVED).update(next_send_at=None)
+        sendable = {"state": RefundState.APPROVED, "route": RefundRoute.ORIGINAL}
+        Refund.objects.filter(pk=refund_id).exclude(**sendable).update(next_send_at=None)
         return
     try:
         _check_with_channel(refund, actor)
@@ -69,7 +70,7 @@ def _check_with_channel(refund: Refund, actor: str) -> None:
     trouble = _difference(refund, answer)
     with transaction.atomic():
         _source, locked = sums.lock_refund(refund.pk)
-        if locked.state != RefundState.APPROVED:
+        if locked.state != RefundState.APPROVED or locked.route != RefundRoute.ORIGINAL:
             raise _Wait
         if trouble:
             refund_hold_by_system(locked, trouble, actor)
@@ -84,7 +85,9 @@ def _try_later(refund: Refund) -> NoReturn:
     """The channel gave no usable answer about the payment: nothing was sent, and the row waits its turn."""
     tries = refund.send_tries + 1
     seconds = delay_for(f"refund_send:{refund.channel}", tries, fallback="refund_send") or 3600
-    Refund.objects.filter(pk=refund.pk, state=RefundState.APPROVED).update(
+    # What staff had paid out by hand meanwhile, or stopped, is not made due again.
+    due = Refund.objects.filter(pk=refund.pk, state=RefundState.APPROVED, next_send_at__isnull=False)
+    due.update(
         send_tries=tries, next_send_at=timezone.now() + timedelta(seconds=seconds)
     )
     raise _Wait
@@ -170,7 +173,7 @@ def _lost_sight(refund_id: int, cause: Exception, actor: str) -> None:
     """Whether the channel has it is not known: it is asked, under the same number, until it says so in words."""
     with transaction.atomic():
         _source, refund = sums.lock_refund(refund_id)
-        if refund.state != RefundState.PROCESSING:
+        if not refund.is_at_channel:
             return
         refund.error_message = str(cause)[:256]
         refund.next_query_at = timezone.now() + query_delay(refund.channel, refund.query_tries)
@@ -181,9 +184,11 @@ def _lost_sight(refund_id: int, cause: Exception, actor: str) -> None:
 def _ask_again(refund_id: int) -> None:
     with transaction.atomic():
         _source, refund = sums.lock_refund(refund_id)
-        if refund.state == RefundState.PROCESSING:
+        if refund.state == RefundState.SUCCEEDED:
+            refund.next_query_at = None
+        elif refund.is_at_channel or refund.next_query_at is not None:
             query_later(refund)
-            refund.save(update_fields=["next_query_at", "query_tries"])
+        refund.save(update_fields=["next_query_at", "query_tries"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +225,8 @@ def refund_ask(*, refund_id: int, actor: str) -> Asked:
     elif booked is Booked.REFUSED:
         _ask_again(refund_id)
     elif booked is Booked.REPEATED:
-        Refund.objects.filter(pk=refund_id).exclude(state=RefundState.PROCESSING).update(next_query_at=None)
+        under_way = {"state": RefundState.PROCESSING, "route": RefundRoute.ORIGINAL}
+        Refund.objects.filter(pk=refund_id).exclude(**under_way).update(next_query_at=None)
     return Asked(word, booked)
 
 
@@ -231,7 +237,7 @@ def _unseen(refund: Refund, actor: str) -> None:
         _source, locked = sums.lock_refund(refund.pk)
         # Another process asked, or sent it, since this one read the row: that one goes on.
         overtaken = (locked.next_query_at, locked.sends) != (refund.next_query_at, refund.sends)
-        if locked.state != RefundState.PROCESSING or overtaken:
+        if not locked.is_at_channel or overtaken:
             return
         if locked.source == RefundSource.EXTERNAL:
             _unseen_elsewhere(locked, actor)
