@@ -124,6 +124,7 @@ def _failed(source: sums.Source, refund: Refund, word: RefundResult, actor: str)
         return Booked.REPEATED
     _take_in(refund, word)
     refund.finished_at, refund.next_query_at, refund.next_send_at = timezone.now(), None, None
+    refund.needs_attention = False
     if refund.reserves:
         sums.free(source, refund.amount, actor=actor)
     reason = f"{word.code} {word.message}".strip() or word.channel_state
