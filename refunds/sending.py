@@ -6,6 +6,8 @@ for under its number, and sent again under the same one only when the channel sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -17,7 +19,8 @@ from django.utils.translation import gettext_noop
 from channels.base import PaymentState, QueryResult, RefundResult
 from channels.base.discovery import provider_for
 from paycenter.errors import NotSent, UnknownOutcome
-from paycenter.http import time_limit
+from paycenter.http import TimeLimits, one_time_limit, time_limit
+from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.schedules import delay_for
 from paycenter.transitions import record_event
@@ -43,6 +46,14 @@ class _Wait(Exception):
     """Not now; the row says when."""
 
 
+@contextmanager
+def _call_limit() -> Iterator[None]:
+    """Whatever a channel takes for one piece of work, looking before and after included, ends within CALL_SECONDS:
+    nobody is still sending when IN_FLIGHT_SECONDS are over."""
+    with time_limit(CALL_SECONDS), one_time_limit(TimeLimits(CALL_SECONDS, CALL_SECONDS)):
+        yield
+
+
 def refund_send(*, refund_id: int, actor: str = "system:refund") -> None:
     """Send an approved refund whose time has come: ask about the payment, then give the money back.
 
@@ -63,7 +74,7 @@ def refund_send(*, refund_id: int, actor: str = "system:refund") -> None:
 
 def _check_with_channel(refund: Refund, actor: str) -> None:
     """Ask for the payment's state and refundable amount; a difference puts the refund on hold and is shown."""
-    with time_limit(CALL_SECONDS):
+    with _call_limit():
         answer = attempt_query(attempt_id=refund.attempt_id, actor=actor)
     if answer is None:
         _try_later(refund)
@@ -155,7 +166,7 @@ def _waits_for_spacing(refund: Refund, source: sums.Source) -> bool:
 
 def _call(refund: Refund, actor: str) -> None:
     try:
-        with time_limit(CALL_SECONDS):
+        with _call_limit():
             word = call_refund(refund)
     except (NotSent, UnknownOutcome) as exc:
         _lost_sight(refund.pk, exc, actor)
@@ -214,7 +225,7 @@ def refund_ask(*, refund_id: int, actor: str) -> Asked:
         Refund.objects.filter(pk=refund_id).update(next_query_at=None)
         return Asked()
     try:
-        with time_limit(CALL_SECONDS):
+        with _call_limit():
             word = ask_refund(refund)
     except (NotSent, UnknownOutcome):
         _ask_again(refund_id)
@@ -232,7 +243,6 @@ def refund_ask(*, refund_id: int, actor: str) -> Asked:
 
 def _unseen(refund: Refund, actor: str) -> None:
     """The channel has no such refund. Early on that says nothing; later the same number is sent again."""
-    settling = timedelta(seconds=provider_for(refund.channel).refund_settling_seconds)
     with transaction.atomic():
         _source, locked = sums.lock_refund(refund.pk)
         # Another process asked, or sent it, since this one read the row: that one goes on.
@@ -244,8 +254,9 @@ def _unseen(refund: Refund, actor: str) -> None:
             return
         now = timezone.now()
         locked.query_tries += 1
-        if locked.last_sent_at is not None and locked.last_sent_at + settling > now:
-            locked.next_query_at = locked.last_sent_at + settling
+        settled = _settled_at(locked)
+        if settled > now:
+            locked.next_query_at = settled
             locked.save(update_fields=["next_query_at", "query_tries"])
             return
         locked.sends += 1
@@ -254,6 +265,14 @@ def _unseen(refund: Refund, actor: str) -> None:
         record_event(locked, "refund.resent", actor=actor, reason=gettext_noop("the channel has no such refund"),
                      detail={"sends": locked.sends})  # fmt: skip
     _call(load_refund(refund.pk), actor)
+
+
+def _settled_at(refund: Refund) -> datetime:
+    """From when on "no such refund" means that it never arrived: not while another process may still be sending it."""
+    last = refund.last_sent_at or refund.requested_at
+    ended = Event.objects.filter(object_type="refund", object_id=refund.pk, type="refund.unknown", created_at__gte=last)
+    settling: float = provider_for(refund.channel).refund_settling_seconds
+    return last + timedelta(seconds=settling if ended.exists() else max(settling, IN_FLIGHT_SECONDS))
 
 
 def _unseen_elsewhere(refund: Refund, actor: str) -> None:
