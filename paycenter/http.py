@@ -105,9 +105,11 @@ def time_limit(seconds: float) -> Iterator[None]:
 @contextmanager
 def one_time_limit(limits: TimeLimits) -> Iterator[None]:
     """Let several calls inside the block (a token, then the request) take together what one call may take:
-    `limits.total`, or less where a `time_limit` around the block says less."""
-    around = _limits.get()
+    `limits.total`, or less where a `time_limit` or another of these around the block says less."""
+    around, left = _limits.get(), seconds_left()
     seconds = limits.total if around is None else min(limits.total, around.total)
+    if left is not None:
+        seconds = min(seconds, left)
     token = _deadline.set(time.monotonic() + seconds)
     try:
         yield

@@ -17,9 +17,11 @@ from django.utils.translation import gettext_noop
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
+from paycenter.models import Event
 from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from refunds import sums
+from refunds.holding import GIVEN_BACK_ALREADY, no_longer_fits
 from refunds.models import Approval, Decision, Refund, RefundPolicy, RefundType
 from refunds.policies import APPROVE_PERMISSION as APPROVE_PERMISSION
 from refunds.policies import approvals_needed, policy_for
@@ -42,10 +44,12 @@ def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | No
     """Approve the refund, over `amount` where the approver saw one. The last approval needed makes it go.
 
     Raises TransitionRefused for who asked or approved already, for a role or tenant that may not, for a decided
-    refund, and when the amount is not the one that was seen.
+    refund, when the amount is not the one that was seen, and where the payment cannot hold it any more.
     """
-    _source, locked = sums.lock_refund(refund.pk)
+    source, locked = sums.lock_refund(refund.pk)
     policy = _decidable(locked, user, comment, Decision.APPROVE)
+    if no_longer_fits(source):
+        raise TransitionRefused(_(GIVEN_BACK_ALREADY), state=locked.state)
     if amount is not None and amount != locked.amount:
         raise TransitionRefused(_("The amount changed since you looked; please look again."), state=locked.state)
     _record(locked, user, Decision.APPROVE, comment)
@@ -111,11 +115,12 @@ def refund_amount_change(*, refund: Refund, amount: int, user: User, reason: str
     before, locked.amount, locked.changed_by = locked.amount, amount, user
     locked.type = RefundType.FULL if amount == sums.paid_of(source) else RefundType.PARTIAL
     policy = policy_for(locked.app, locked.merchant, locked.currency)
-    needed = approvals_needed(policy, amount, locked.currency, now=timezone.now(), by_policy=False)
-    locked.approvals_needed = max(needed, 1)
+    locked.approvals_needed = approvals_needed(
+        policy, amount, locked.currency, now=timezone.now(), by_policy=False, people=True
+    )
     record_event(locked, "refund.amount_changed", actor=_actor(user), reason=reason,
                  detail={"before": before, "after": amount})  # fmt: skip
-    _decide_afresh(locked, _actor(user), reason, ("amount", "changed_by", "type", "approvals_needed"))
+    decide_afresh(locked, _actor(user), reason, ("amount", "changed_by", "type", "approvals_needed"))
     return locked
 
 
@@ -129,7 +134,7 @@ def approvals_expire(*, refund_id: int) -> None:
             locked.save(update_fields=["next_expiry_at"])
             return
         record_event(locked, "refund.approvals_expired", actor="system:expiry")
-        _decide_afresh(locked, "system:expiry", gettext_noop("its approvals grew too old"), ())
+        decide_afresh(locked, "system:expiry", gettext_noop("its approvals grew too old"), ())
 
 
 def _approvals_live_until(refund: Refund) -> datetime | None:
@@ -143,7 +148,8 @@ def _approvals_live_until(refund: Refund) -> datetime | None:
     return since + timedelta(hours=policy_for(refund.app, refund.merchant, refund.currency).approval_hours)
 
 
-def _decide_afresh(refund: Refund, actor: str, reason: str, fields: tuple[str, ...]) -> None:
+def decide_afresh(refund: Refund, actor: str, reason: str, fields: tuple[str, ...]) -> None:
+    """Void a locked refund's approvals and tell who may approve; saves `fields` as well."""
     refund.round += 1
     refund.approved_at = refund.next_send_at = refund.next_expiry_at = None
     refund.held_because = ""
@@ -187,6 +193,8 @@ def refuse_decision(refund: Refund, user: User, decision: str) -> RefundPolicy:
     _require(user, refund, policy)
     if decision == Decision.REJECT and refund.sent_at is not None:
         raise TransitionRefused(_("It was sent before; only its outcome can end it."), state=str(refund.state))
+    if decision == Decision.APPROVE and _set_what_stands(refund, user):
+        raise TransitionRefused(_("Somebody else has to decide on what you asked for."), state=str(refund.state))
     if decision == Decision.APPROVE and _valid_approvals(refund).filter(approver=user).exists():
         raise TransitionRefused(_("You have approved it already; somebody else has to."), state=str(refund.state))
     return policy
@@ -199,6 +207,15 @@ def refuse_amount_change(refund: Refund, user: User) -> None:
         raise TransitionRefused(_("Your role may not change this refund."), state=str(refund.state))
     if refund.sent_at is not None:
         raise TransitionRefused(_("It was sent already."), state=str(refund.state))
+
+
+def _set_what_stands(refund: Refund, user: User) -> bool:
+    """Whether the present amount or way of payment is this person's choice; `changed_by` is who changed either last."""
+    if refund.changed_by_id is None:
+        return False
+    events = Event.objects.filter(object_type="refund", object_id=refund.pk).order_by("-id")
+    last = [events.filter(type=type_).first() for type_ in ("refund.amount_changed", "refund.route_changed")]
+    return any(event is not None and event.actor == _actor(user) for event in last)
 
 
 def _valid_approvals(refund: Refund) -> QuerySet[Approval]:

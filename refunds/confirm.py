@@ -19,11 +19,12 @@ from paycenter.schedules import delay_for
 from paycenter.transitions import record_event, save_changed
 from refunds import sums
 from refunds.holding import after_external
-from refunds.models import Refund, RefundSource, RefundType
+from refunds.models import Refund, RefundRoute, RefundSource, RefundType
 from refunds.states import RefundState
 from refunds.telling import refund_advance
 
 _HEARD = ("channel_refund_no", "channel_state", "error_code", "error_message", "resendable", "needs_attention", "memo")
+_TWICE = "it was paid out by hand, and the channel gave it back as well"
 
 
 class Booked(StrEnum):
@@ -48,7 +49,7 @@ def refund_confirm(*, refund_id: int, word: RefundResult, actor: str) -> Booked:
         case Word.FAILED:
             return _failed(source, refund, word, actor)
         case Word.NOT_FOUND:
-            return Booked.UNSEEN if refund.state == RefundState.PROCESSING else Booked.REPEATED
+            return Booked.UNSEEN if refund.is_at_channel else Booked.REPEATED
         case _:
             return _open(refund, word)
 
@@ -61,10 +62,12 @@ def _succeeded(source: sums.Source, refund: Refund, word: RefundResult, actor: s
         _alert_contradiction(refund, f"asked for {refund.money}, the channel says {word.amount}")
         return Booked.REFUSED
     if refund.state == RefundState.SUCCEEDED:
-        return Booked.REPEATED
+        return _succeeded_again(refund)
     if refund.sent_at is None and refund.source != RefundSource.EXTERNAL:
         _alert_contradiction(refund, "the channel says it succeeded, but it was never sent")
         return Booked.REFUSED
+    if refund.state == RefundState.PROCESSING and not refund.is_at_channel:
+        _alert_contradiction(refund, _TWICE)
     _take_in(refund, word)
     refund.finished_at = _ended_at(refund, word)
     refund.next_send_at = refund.next_query_at = refund.next_expiry_at = None
@@ -77,6 +80,14 @@ def _succeeded(source: sums.Source, refund: Refund, word: RefundResult, actor: s
         detail={"amount": refund.amount, "currency": refund.currency},
     )  # fmt: skip
     return Booked.SUCCEEDED
+
+
+def _succeeded_again(refund: Refund) -> Booked:
+    """Known already, unless what is known is that people paid it out."""
+    if not refund.payouts.filter(accepted=True).exists():
+        return Booked.REPEATED
+    _alert_contradiction(refund, _TWICE)
+    return Booked.REFUSED
 
 
 def _ended_at(refund: Refund, word: RefundResult) -> datetime:
@@ -106,13 +117,14 @@ def _count(source: sums.Source, refund: Refund, actor: str) -> None:
 
 
 def _failed(source: sums.Source, refund: Refund, word: RefundResult, actor: str) -> Booked:
-    if refund.state != RefundState.PROCESSING:
-        if refund.state == RefundState.SUCCEEDED:
+    if not refund.is_at_channel:
+        if refund.state == RefundState.SUCCEEDED and refund.route == RefundRoute.ORIGINAL:
             _alert_contradiction(refund, f"it succeeded, now the channel says it failed: {word.code} {word.message}")
             return Booked.REFUSED
         return Booked.REPEATED
     _take_in(refund, word)
     refund.finished_at, refund.next_query_at, refund.next_send_at = timezone.now(), None, None
+    refund.needs_attention = False
     if refund.reserves:
         sums.free(source, refund.amount, actor=actor)
     reason = f"{word.code} {word.message}".strip() or word.channel_state
@@ -130,7 +142,7 @@ def _failed(source: sums.Source, refund: Refund, word: RefundResult, actor: str)
 
 def _open(refund: Refund, word: RefundResult) -> Booked:
     """Accepted and not ended: asked about again; stuck at the channel, a person is told once."""
-    if refund.state != RefundState.PROCESSING:
+    if not refund.is_at_channel:
         return Booked.REPEATED
     stuck = word.state == Word.ATTENTION
     if stuck and not refund.needs_attention:

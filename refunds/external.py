@@ -15,6 +15,7 @@ from django.utils.translation import gettext_noop
 from channels.base import RefundResult
 from channels.base import RefundState as Word
 from notifications.alerts import alert
+from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import record_event
@@ -42,7 +43,7 @@ def external_refund_open(
 
     `amount` is None where nobody said it: the channel's answer will. The same number again is the same refund.
     None where the attempt's money is not booked: then there is nothing to give back from, and a person is told.
-    Must not be called inside a transaction.
+    A caller with a transaction of its own holds no lock but the trade's.
     """
     with transaction.atomic():
         source = _source_of(attempt)
@@ -85,14 +86,26 @@ def _known(attempt: Attempt, number: str, amount: Money | None, actor: str) -> R
     found = rows.filter(channel_request_no=number).first()
     if found is not None or number.startswith(SUM_PREFIX):
         return found
-    covering = rows.filter(
-        attempt=attempt, source=RefundSource.EXTERNAL, channel_request_no__startswith=SUM_PREFIX,
-        amount__gte=amount.minor if amount else 1,
-    ).order_by("id").first()  # fmt: skip
-    if covering is not None:
-        named = {"number": number, "amount": amount.minor if amount else None}
-        record_event(covering, "refund.external_named", actor=actor, detail=named)
-    return covering
+    sums_heard = rows.filter(
+        attempt=attempt, source=RefundSource.EXTERNAL, channel_request_no__startswith=SUM_PREFIX
+    )
+    for covering in sums_heard.order_by("id"):
+        named = _named(covering)
+        if number in named:
+            return covering
+        if sum(named.values()) + (amount.minor if amount else 1) <= covering.amount:
+            detail = {"number": number, "amount": amount.minor if amount else None}
+            record_event(covering, "refund.external_named", actor=actor, detail=detail)
+            return covering
+    return None
+
+
+def _named(covering: Refund) -> dict[str, int]:
+    """The refunds a cumulative sum was found to hold, by number, in minor units; one of unknown amount fills it."""
+    details = Event.objects.filter(
+        object_type="refund", object_id=covering.pk, type="refund.external_named"
+    ).values_list("detail", flat=True)
+    return {detail["number"]: detail["amount"] or covering.amount for detail in details}
 
 
 def _source_of(attempt: Attempt) -> sums.Source | None:

@@ -12,11 +12,12 @@ from refunds.states import RefundState
 from refunds.telling import refund_advance
 from trades.models import AbnormalPayment
 
+_UNSENT = (RefundState.PENDING_APPROVAL, RefundState.APPROVED)
 GIVEN_BACK_ALREADY = gettext_noop("the bank or the channel's console gave some of it back already")
 
 
 def refund_hold_by_system(refund: Refund, because: str, actor: str) -> None:
-    """Put a locked, approved refund on hold because of a difference; people see why and decide afresh."""
+    """Put a locked refund that is not sent on hold because of a difference; people see why and decide afresh."""
     refund.held_because, refund.next_send_at, refund.next_expiry_at = because[:300], None, None
     refund.round += 1
     refund_advance(refund, "hold", actor=actor, reason=because,
@@ -39,7 +40,7 @@ def after_external(source: sums.Source, refund: Refund, actor: str) -> None:
 
 def _hold_unsent(source: sums.Source, refund: Refund, actor: str) -> None:
     rows = Refund.objects.select_for_update(of=("self",)).filter(
-        trade_id=refund.trade_id, abnormal_id=refund.abnormal_id, state=RefundState.APPROVED
+        trade_id=refund.trade_id, abnormal_id=refund.abnormal_id, state__in=_UNSENT
     )
     for waiting in rows.order_by("-id"):
         sums.attach(waiting, refund.trade, source if isinstance(source, AbnormalPayment) else None)

@@ -6,16 +6,18 @@ booked; every other one only makes a query due.
 
 from __future__ import annotations
 
-from django.db.models import Sum
+from django.db import transaction
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from channels.base import InboundRequest, Notice, RefundResult, Reply
 from channels.base import RefundState as Word
 from paycenter.money import Money
 from paycenter.wakeup import wake
+from refunds import sums
 from refunds.confirm import Booked, refund_confirm
 from refunds.external import QUERY_TASK, SUM_PREFIX, external_refund_open, external_refund_record
-from refunds.models import Refund
+from refunds.models import Payout, Refund, RefundRoute
 from refunds.selectors import load_refund
 from refunds.states import RefundState
 from trades.inbound import notify_receive
@@ -67,24 +69,34 @@ class _RefundSide:
         )  # fmt: skip
 
     def hint_received(self, attempt: Attempt) -> None:
-        changed = Refund.objects.filter(attempt=attempt, state=RefundState.PROCESSING).update(
-            next_query_at=timezone.now()
-        )
+        under_way = Refund.objects.filter(
+            attempt=attempt, state=RefundState.PROCESSING, route=RefundRoute.ORIGINAL
+        )  # fmt: skip
+        changed = under_way.update(next_query_at=timezone.now())
         if changed:
             wake(QUERY_TASK)
 
     def sum_heard(self, attempt: Attempt, refunded: Money, actor: str) -> None:
-        """More was given back than we know of: the difference began elsewhere. What is under way here counts as
-        known, so that our own refund is never taken for somebody else's."""
-        known = Refund.objects.filter(
-            attempt=attempt, state__in=(RefundState.SUCCEEDED, RefundState.PROCESSING)
-        ).aggregate(sum=Sum("amount"))["sum"]
-        unknown = refunded.minor - (known or 0)
-        if unknown > 0:
-            external_refund_record(
-                attempt=attempt, channel_request_no=f"{SUM_PREFIX}{attempt.attempt_no}-{refunded.minor}",
-                amount=Money(unknown, refunded.currency), actor=actor,
-            )  # fmt: skip
+        """More was given back than we know of: the difference began elsewhere."""
+        if refunded.minor <= 0:
+            return
+        with transaction.atomic():
+            sums.lock_trade(attempt.trade_id)  # others may hear of the same money at the same moment
+            unknown = refunded.minor - _known_at_channel(attempt)
+            if unknown > 0:
+                external_refund_record(
+                    attempt=attempt, channel_request_no=f"{SUM_PREFIX}{attempt.attempt_no}-{refunded.minor}",
+                    amount=Money(unknown, refunded.currency), actor=actor,
+                )  # fmt: skip
+
+
+def _known_at_channel(attempt: Attempt) -> int:
+    """What the channel may have given back as far as we know, in minor units. What is under way counts, so that our
+    own refund is never taken for somebody else's; what people pay out by hand does not, for no channel counts it."""
+    rows = Refund.objects.filter(attempt=attempt, state__in=(RefundState.SUCCEEDED, RefundState.PROCESSING))
+    paid_out = Payout.objects.filter(refund__attempt=attempt, accepted=True).values("refund_id")
+    to_check = Q(state=RefundState.PROCESSING) & ~Q(route=RefundRoute.ORIGINAL)
+    return rows.exclude(to_check).exclude(pk__in=paid_out).aggregate(sum=Sum("amount"))["sum"] or 0
 
 
 def _refund_of(attempt: Attempt, notice: Notice) -> Refund | None:

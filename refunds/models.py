@@ -270,6 +270,11 @@ class Refund(RefundStates, models.Model):
             return False
         return self.state in ("pending_approval", "on_hold", "approved", "processing")
 
+    @property
+    def is_at_channel(self) -> bool:
+        """Whether it is under way at its channel; a payout by hand that waits to be checked is not."""
+        return bool(self.state == "processing" and self.route == RefundRoute.ORIGINAL)
+
     def event_fields(self) -> dict[str, Any]:
         return {
             "app_id": self.app.app_id, "merchant_no": self.merchant.merchant_no, "trade_no": self.trade.trade_no,

@@ -42,11 +42,14 @@ def day_of(merchant: Merchant, moment: datetime) -> date:
     return moment.astimezone(ZoneInfo(merchant.timezone)).date()
 
 
-def approvals_needed(policy: RefundPolicy, amount: int, currency: str, *, now: datetime, by_policy: bool) -> int:
-    """How many people have to approve a refund of this amount (minor units). Counts an automatic one against
-    the day's ceiling, locking its counter; must run inside `atomic`, with every other lock held already."""
+def approvals_needed(
+    policy: RefundPolicy, amount: int, currency: str, *, now: datetime, by_policy: bool, people: bool
+) -> int:  # fmt: skip
+    """How many people have to approve a refund of this amount (minor units); where `people` ask for it, at least one.
+    Counts an automatic one against the day's ceiling, locking its counter; must run inside `atomic`, with every
+    other lock held already."""
     automatic = policy.abnormal_automatic_up_to if by_policy else policy.automatic_up_to
-    if amount <= automatic and _fits_ceiling(policy, amount, currency, now):
+    if not people and amount <= automatic and _fits_ceiling(policy, amount, currency, now):
         return 0
     return 1 if amount <= policy.one_approval_up_to else 2
 

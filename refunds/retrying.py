@@ -18,7 +18,7 @@ from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
-from refunds.approvals import require_comment
+from refunds.approvals import approvals_given, decide_afresh, require_comment
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.services import SEND_TASK, tell_approvers
@@ -30,7 +30,8 @@ SEND_PERMISSION = "refunds.send_refund"
 
 @transaction.atomic
 def refund_send_again(*, refund: Refund, user: User, reason: str) -> Refund:
-    """Have a failed refund sent once more, under the same number, where the channel allows that.
+    """Have a failed refund sent once more, under the same number, where the channel allows that. One that was stopped
+    before it was left as failed, or whose approvals are void, is decided afresh first.
 
     Raises TransitionRefused, also where its sum does not fit any more.
     """
@@ -38,6 +39,11 @@ def refund_send_again(*, refund: Refund, user: User, reason: str) -> Refund:
     refuse_send_again(locked, user)
     require_comment(locked, reason)
     _reserve_again(source, locked, user)
+    if locked.held_because or approvals_given(locked) < locked.approvals_needed:
+        locked.approvals_needed = max(locked.approvals_needed, 1)
+        refund_advance(locked, "send_again", actor=_actor(user), reason=reason, fields=("finished_at",))
+        decide_afresh(locked, _actor(user), reason, ("approvals_needed",))
+        return locked
     locked.next_send_at = locked.approved_at = timezone.now()
     policy = policy_for(locked.app, locked.merchant, locked.currency)
     locked.next_expiry_at = timezone.now() + timedelta(hours=policy.approval_hours)

@@ -6,6 +6,8 @@ for under its number, and sent again under the same one only when the channel sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
@@ -17,7 +19,8 @@ from django.utils.translation import gettext_noop
 from channels.base import PaymentState, QueryResult, RefundResult
 from channels.base.discovery import provider_for
 from paycenter.errors import NotSent, UnknownOutcome
-from paycenter.http import time_limit
+from paycenter.http import TimeLimits, one_time_limit, time_limit
+from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.schedules import delay_for
 from paycenter.transitions import record_event
@@ -43,6 +46,14 @@ class _Wait(Exception):
     """Not now; the row says when."""
 
 
+@contextmanager
+def _call_limit() -> Iterator[None]:
+    """Whatever a channel takes for one piece of work, looking before and after included, ends within CALL_SECONDS:
+    nobody is still sending when IN_FLIGHT_SECONDS are over."""
+    with time_limit(CALL_SECONDS), one_time_limit(TimeLimits(CALL_SECONDS, CALL_SECONDS)):
+        yield
+
+
 def refund_send(*, refund_id: int, actor: str = "system:refund") -> None:
     """Send an approved refund whose time has come: ask about the payment, then give the money back.
 
@@ -50,7 +61,8 @@ def refund_send(*, refund_id: int, actor: str = "system:refund") -> None:
     """
     refund = load_refund(refund_id)
     if refund.state != RefundState.APPROVED or refund.route != RefundRoute.ORIGINAL:
-        Refund.objects.filter(pk=refund_id).exclude(state=RefundState.APPROVED).update(next_send_at=None)
+        sendable = {"state": RefundState.APPROVED, "route": RefundRoute.ORIGINAL}
+        Refund.objects.filter(pk=refund_id).exclude(**sendable).update(next_send_at=None)
         return
     try:
         _check_with_channel(refund, actor)
@@ -62,14 +74,14 @@ def refund_send(*, refund_id: int, actor: str = "system:refund") -> None:
 
 def _check_with_channel(refund: Refund, actor: str) -> None:
     """Ask for the payment's state and refundable amount; a difference puts the refund on hold and is shown."""
-    with time_limit(CALL_SECONDS):
+    with _call_limit():
         answer = attempt_query(attempt_id=refund.attempt_id, actor=actor)
     if answer is None:
         _try_later(refund)
     trouble = _difference(refund, answer)
     with transaction.atomic():
         _source, locked = sums.lock_refund(refund.pk)
-        if locked.state != RefundState.APPROVED:
+        if locked.state != RefundState.APPROVED or locked.route != RefundRoute.ORIGINAL:
             raise _Wait
         if trouble:
             refund_hold_by_system(locked, trouble, actor)
@@ -84,7 +96,9 @@ def _try_later(refund: Refund) -> NoReturn:
     """The channel gave no usable answer about the payment: nothing was sent, and the row waits its turn."""
     tries = refund.send_tries + 1
     seconds = delay_for(f"refund_send:{refund.channel}", tries, fallback="refund_send") or 3600
-    Refund.objects.filter(pk=refund.pk, state=RefundState.APPROVED).update(
+    # What staff had paid out by hand meanwhile, or stopped, is not made due again.
+    due = Refund.objects.filter(pk=refund.pk, state=RefundState.APPROVED, next_send_at__isnull=False)
+    due.update(
         send_tries=tries, next_send_at=timezone.now() + timedelta(seconds=seconds)
     )
     raise _Wait
@@ -152,7 +166,7 @@ def _waits_for_spacing(refund: Refund, source: sums.Source) -> bool:
 
 def _call(refund: Refund, actor: str) -> None:
     try:
-        with time_limit(CALL_SECONDS):
+        with _call_limit():
             word = call_refund(refund)
     except (NotSent, UnknownOutcome) as exc:
         _lost_sight(refund.pk, exc, actor)
@@ -170,7 +184,7 @@ def _lost_sight(refund_id: int, cause: Exception, actor: str) -> None:
     """Whether the channel has it is not known: it is asked, under the same number, until it says so in words."""
     with transaction.atomic():
         _source, refund = sums.lock_refund(refund_id)
-        if refund.state != RefundState.PROCESSING:
+        if not refund.is_at_channel:
             return
         refund.error_message = str(cause)[:256]
         refund.next_query_at = timezone.now() + query_delay(refund.channel, refund.query_tries)
@@ -181,9 +195,11 @@ def _lost_sight(refund_id: int, cause: Exception, actor: str) -> None:
 def _ask_again(refund_id: int) -> None:
     with transaction.atomic():
         _source, refund = sums.lock_refund(refund_id)
-        if refund.state == RefundState.PROCESSING:
+        if refund.state == RefundState.SUCCEEDED:
+            refund.next_query_at = None
+        elif refund.is_at_channel or refund.next_query_at is not None:
             query_later(refund)
-            refund.save(update_fields=["next_query_at", "query_tries"])
+        refund.save(update_fields=["next_query_at", "query_tries"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +225,7 @@ def refund_ask(*, refund_id: int, actor: str) -> Asked:
         Refund.objects.filter(pk=refund_id).update(next_query_at=None)
         return Asked()
     try:
-        with time_limit(CALL_SECONDS):
+        with _call_limit():
             word = ask_refund(refund)
     except (NotSent, UnknownOutcome):
         _ask_again(refund_id)
@@ -220,26 +236,27 @@ def refund_ask(*, refund_id: int, actor: str) -> Asked:
     elif booked is Booked.REFUSED:
         _ask_again(refund_id)
     elif booked is Booked.REPEATED:
-        Refund.objects.filter(pk=refund_id).exclude(state=RefundState.PROCESSING).update(next_query_at=None)
+        under_way = {"state": RefundState.PROCESSING, "route": RefundRoute.ORIGINAL}
+        Refund.objects.filter(pk=refund_id).exclude(**under_way).update(next_query_at=None)
     return Asked(word, booked)
 
 
 def _unseen(refund: Refund, actor: str) -> None:
     """The channel has no such refund. Early on that says nothing; later the same number is sent again."""
-    settling = timedelta(seconds=provider_for(refund.channel).refund_settling_seconds)
     with transaction.atomic():
         _source, locked = sums.lock_refund(refund.pk)
         # Another process asked, or sent it, since this one read the row: that one goes on.
         overtaken = (locked.next_query_at, locked.sends) != (refund.next_query_at, refund.sends)
-        if locked.state != RefundState.PROCESSING or overtaken:
+        if not locked.is_at_channel or overtaken:
             return
         if locked.source == RefundSource.EXTERNAL:
             _unseen_elsewhere(locked, actor)
             return
         now = timezone.now()
         locked.query_tries += 1
-        if locked.last_sent_at is not None and locked.last_sent_at + settling > now:
-            locked.next_query_at = locked.last_sent_at + settling
+        settled = _settled_at(locked)
+        if settled > now:
+            locked.next_query_at = settled
             locked.save(update_fields=["next_query_at", "query_tries"])
             return
         locked.sends += 1
@@ -248,6 +265,14 @@ def _unseen(refund: Refund, actor: str) -> None:
         record_event(locked, "refund.resent", actor=actor, reason=gettext_noop("the channel has no such refund"),
                      detail={"sends": locked.sends})  # fmt: skip
     _call(load_refund(refund.pk), actor)
+
+
+def _settled_at(refund: Refund) -> datetime:
+    """From when on "no such refund" means that it never arrived: not while another process may still be sending it."""
+    last = refund.last_sent_at or refund.requested_at
+    ended = Event.objects.filter(object_type="refund", object_id=refund.pk, type="refund.unknown", created_at__gte=last)
+    settling: float = provider_for(refund.channel).refund_settling_seconds
+    return last + timedelta(seconds=settling if ended.exists() else max(settling, IN_FLIGHT_SECONDS))
 
 
 def _unseen_elsewhere(refund: Refund, actor: str) -> None:

@@ -169,11 +169,11 @@ def _record(trade: Trade, abnormal: AbnormalPayment | None, currency: str, asked
 def _decide_automatically(refund: Refund, policy: RefundPolicy) -> None:
     """Approved at once where the policy asks for nobody; else those who approve are told."""
     now = timezone.now()
-    by_policy = refund.source == RefundSource.POLICY
-    refund.approvals_needed = approvals_needed(policy, refund.amount, refund.currency, now=now, by_policy=by_policy)
     # Staff who ask never have their own request waved through.
-    if refund.source == RefundSource.ADMIN:
-        refund.approvals_needed = max(refund.approvals_needed, 1)
+    by_policy, people = refund.source == RefundSource.POLICY, refund.source == RefundSource.ADMIN
+    refund.approvals_needed = approvals_needed(
+        policy, refund.amount, refund.currency, now=now, by_policy=by_policy, people=people
+    )
     if refund.approvals_needed > 0:
         refund.save(update_fields=["approvals_needed"])
         tell_approvers(refund)

@@ -70,7 +70,7 @@ class RefundAdmin(RefundListing):
         refund = self._whole(request, object_id)
         if act not in ACTS:
             raise Http404
-        comment = request.POST.get("reason", "").strip()[:300]
+        comment = _comment(request)
         seen = bulk.amount_seen(request.POST.get("amount", ""))
         if ACTS[act].sees_amount and seen is None:
             messages.error(request, gettext("Please look at the refund again."))
@@ -137,7 +137,7 @@ class RefundAdmin(RefundListing):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         decision = request.POST.get("decision", "")
-        comment = request.POST.get("reason", "").strip()[:300]
+        comment = _comment(request)
         chosen = request.POST.getlist("refund")
         problem = bulk.problem_of(decision, comment, chosen)
         if problem:
@@ -187,6 +187,11 @@ class RefundAdmin(RefundListing):
         if voucher is not None and not entered:
             voucher_drop(voucher.path)
         return entered
+
+
+def _comment(request: HttpRequest) -> str:
+    """What the person wrote; NUL, which no form field takes and PostgreSQL does not store, is left out."""
+    return request.POST.get("reason", "").replace("\x00", "").strip()[:300]
 
 
 def _say(request: HttpRequest, run: Callable[[], Any], done: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -43,6 +44,8 @@ def due_now() -> None:
     now = timezone.now()
     Refund.objects.filter(next_send_at__isnull=False).update(next_send_at=now)
     Refund.objects.filter(next_query_at__isnull=False).update(next_query_at=now)
+    long_ago = now - timedelta(minutes=5)
+    Refund.objects.filter(last_sent_at__gt=long_ago).update(last_sent_at=long_ago)
 
 
 def sweep(times: int = 1) -> None:

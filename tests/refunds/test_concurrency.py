@@ -13,9 +13,11 @@ from merchants.api.errors import RefundExceeds
 from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
+from paycenter.money import Money
 from refunds.approvals import refund_approve, refund_reject
 from refunds.confirm import refund_confirm
 from refunds.external import external_refund_record
+from refunds.inbound import REFUND_SIDE
 from refunds.models import Approval, Refund, RefundPolicy
 from refunds.sending import refund_query, refund_send
 from refunds.services import RefundRequest, refund_cancel, refund_request_by_app
@@ -162,8 +164,6 @@ def test_answer_notice_and_query_at_once_count_once(world: World, in_threads: Th
 def test_a_console_refund_told_many_times_at_once_counts_once(world: World, in_threads: Threads) -> None:
     trade = paid_trade(world, 10_000)
     attempt = trade.settled_attempt
-    from paycenter.money import Money
-
     in_threads(
         lambda _i: external_refund_record(
             attempt=attempt, channel_request_no="BANK-1", amount=Money(700, "CNY"), actor="bill"
@@ -172,6 +172,18 @@ def test_a_console_refund_told_many_times_at_once_counts_once(world: World, in_t
     )
     assert fresh(trade).external_refunded == 700
     assert Refund.objects.filter(source="external").count() == 1
+
+
+def test_sums_heard_at_the_same_moment_count_once(world: World, in_threads: Threads) -> None:
+    """Each query tells how much went back in all; the second answer is of a moment later."""
+    trade = paid_trade(world, 10_000)
+    attempt = trade.settled_attempt
+
+    def hear(index: int) -> None:
+        REFUND_SIDE.sum_heard(attempt, Money(900 if index % 2 else 700, "CNY"), "channel:fakepay")
+
+    in_threads(hear, 8)
+    assert fresh(trade).external_refunded == 900
 
 
 def test_the_daily_ceiling_holds_across_trades(world: World, in_threads: Threads) -> None:

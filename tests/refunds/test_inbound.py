@@ -202,3 +202,30 @@ def test_a_console_refund_whose_notice_names_no_amount(world: World, trade: Trad
     refund = Refund.objects.get()
     assert (refund.amount, refund.type, refund.state) == (2500, "partial", "succeeded")
     assert fresh(trade).external_refunded == 2500
+
+
+def test_a_second_console_refund_is_not_taken_for_the_one_that_a_sum_stands_for(world: World, trade: Trade) -> None:
+    world.book.tells_sums = True
+    number = trade.settled_attempt.attempt_no
+    world.book.give_back(number, "CONSOLE-1", Money(700, "CNY"))
+    post(f"/notify/fake_qr/{number}", {"hint": True, "order_no": number})
+    query_payments()
+    world.book.tells_sums = False
+    world.book.give_back(number, "CONSOLE-2", Money(700, "CNY"))
+    for console in ("CONSOLE-1", "CONSOLE-2", "CONSOLE-1", "CONSOLE-2"):
+        post(f"/notify/fake_qr/{number}", world.book.refund_notice(console))
+    sweep()
+    assert fresh(trade).external_refunded == 1400
+
+
+def test_one_sum_may_stand_for_several_console_refunds(world: World, trade: Trade) -> None:
+    world.book.tells_sums = True
+    number = trade.settled_attempt.attempt_no
+    for console in ("CONSOLE-1", "CONSOLE-2"):
+        world.book.give_back(number, console, Money(700, "CNY"))
+    post(f"/notify/fake_qr/{number}", {"hint": True, "order_no": number})
+    query_payments()
+    for console in ("CONSOLE-1", "CONSOLE-2", "CONSOLE-1"):
+        post(f"/notify/fake_qr/{number}", world.book.refund_notice(console))
+    sweep()
+    assert fresh(trade).external_refunded == 1400

@@ -11,9 +11,11 @@ from django.utils import timezone
 from channels.base import PaymentState, RefundResult, RefundState
 from notifications.models import Alert, Notification
 from paycenter.errors import NotSent, UnknownOutcome
+from paycenter.http import seconds_left
 from paycenter.models import Event, Exchange
 from paycenter.money import Money
 from refunds.models import Refund, RefundPolicy
+from refunds.sending import CALL_SECONDS, IN_FLIGHT_SECONDS, refund_query
 from refunds.sweeps import query_due, send_due
 from tests.conftest import World
 from tests.factories import fresh
@@ -48,6 +50,24 @@ def test_a_channel_that_knows_no_such_money_puts_it_on_hold(
     assert "the center says paid" in held.held_because
     assert fresh(trade).state == "paid", "a closing word never undoes a payment"
     assert fresh(trade).refunding_amount == 100, "what is on hold stays reserved"
+
+
+def test_one_that_another_process_is_sending_is_not_sent_beside_it(world: World, trade: Trade, ask: Ask) -> None:
+    """Staff, a hint or a notice have the channel asked before the request has arrived there."""
+    refund = ask(trade, 100)
+    world.book.hooks["refund"] = lambda _order: refund_query(refund_id=refund.pk)
+    send_due()
+    assert (world.book.calls["query_refund"], world.book.calls["refund"]) == (1, 1)
+    assert (fresh(refund).state, fresh(refund).sends) == ("succeeded", 1)
+
+
+def test_looking_before_and_after_takes_no_longer_than_one_call(world: World, trade: Trade, ask: Ask) -> None:
+    left = []
+    world.book.hooks["refund"] = lambda _order: left.append(seconds_left())
+    ask(trade, 100)
+    send_due()
+    assert 0 < left[0] <= CALL_SECONDS
+    assert 2 * CALL_SECONDS <= IN_FLIGHT_SECONDS
 
 
 def test_a_difference_in_what_is_refundable_is_shown(world: World, trade: Trade, ask: Ask) -> None:
@@ -142,7 +162,10 @@ def test_no_such_refund_says_nothing_while_the_channel_settles(
     monkeypatch.setattr(FakeProvider, "refund_settling_seconds", 10)
     refund = ask(trade, 300)
     world.book.fault("refund", UnknownOutcome("timeout"))
-    sweep(3)
+    send_due()
+    for _ in range(2):
+        Refund.objects.update(next_query_at=timezone.now())
+        query_due()
     assert fresh(refund).sends == 1
     Refund.objects.update(last_sent_at=timezone.now() - timedelta(seconds=11))
     sweep()

@@ -217,3 +217,16 @@ def test_amounts_that_do_not_fit_change_nothing(refund: Refund, desk: Desks, amo
 def test_only_finance_changes_amounts(refund: Refund, desk: Desks, role: str) -> None:
     desk("other", role).post(refund, "amount", {"amount": "1.00", "reason": "because"})
     assert fresh(refund).amount == 3000
+
+
+@pytest.mark.parametrize("one_by_one", [True, False], ids=["page", "bulk"])
+def test_a_comment_with_a_nul_is_no_fault_of_the_server(
+    trade: Trade, ask: Callable[..., Refund], desk: Callable[..., Desk], one_by_one: bool
+) -> None:
+    """No form field takes one and PostgreSQL stores none."""
+    refund, finance = ask(trade, 2000), desk()
+    if one_by_one:
+        finance.act(refund, "approve", reason="seen\x00 it")
+    else:
+        finance.bulk("approve", refund, reason="seen\x00 it")
+    assert refund.approvals.get().comment == "seen it"
