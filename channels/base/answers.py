@@ -1,0 +1,19 @@
+"""What a gateway hands on: a channel's answer that was verified, not yet understood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`code` and `message` are the channel's words about the call itself, never about the payment asked for."""
+
+    code: str
+    message: str
+    data: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.code, self.message)))
