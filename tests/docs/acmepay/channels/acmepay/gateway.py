@@ -27,7 +27,7 @@ class Gateway:
         self._key = keys.load_private_key(config["merchant_private_key"])
         self._channel_key = keys.parse_public_key(config["channel_public_key"])
 
-    def call(self, path: str, content: Mapping[str, Any], *, operation: str) -> Answer:
+    def call(self, path: str, content: Mapping[str, Any], *, operation: str) -> Answer[Any]:
         """Ask AcmePay. Raises NotSent, or UnknownOutcome for a status other than 200 and an answer that is
         unreadable, not provably AcmePay's, or about another order or refund than `content` names."""
         body = json.dumps({"merchant_id": self._merchant_id, **content}).encode("ascii")

@@ -112,7 +112,7 @@ class AcmepayProvider(Provider):
     def nack(self, reason: str) -> Reply:
         return Reply(status=500, body=b"")
 
-    def _ask(self, path: str, order_no: str, *, operation: str, **content: Any) -> Answer:
+    def _ask(self, path: str, order_no: str, *, operation: str, **content: Any) -> Answer[Any]:
         return self.gateway.call(path, {"order_no": order_no, **content}, operation=operation)
 
 

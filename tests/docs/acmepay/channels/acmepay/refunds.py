@@ -47,7 +47,7 @@ def notice(data: Mapping[str, Any]) -> Notice:
     )  # fmt: skip
 
 
-def _read(answer: Answer, ref: RefundRef) -> RefundResult:
+def _read(answer: Answer[Any], ref: RefundRef) -> RefundResult:
     """A refund as AcmePay has it; raises UnknownOutcome unless it is ours, of this payment and amount."""
     try:
         told = notice(answer.data)
