@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint bench-limping figures messages requirements screenshots diagrams clean
+.PHONY: help demo test lint bench-limping bench-gopay figures messages requirements screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
 
@@ -9,6 +9,7 @@ help:
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
 	@echo "make bench-limping does a channel that hangs slow the others? four minutes, see bench/README.md"
+	@echo "make bench-gopay   processor time of one payment, two minutes"
 	@echo "make messages      compile the translations (needs gettext)"
 	@echo "make figures       statements of the hot paths, lines of scenes and providers"
 	@echo "make diagrams      draw the state diagrams in docs/architecture.md from the code"
@@ -28,6 +29,10 @@ lint:
 # Options go into LIMPING, for example LIMPING='--arrivals 12 --sound 8'.
 bench-limping:
 	@$(RUN) runtime bench.limping $(LIMPING)
+
+# Options go into GOPAY, for example GOPAY='--runs 1 --calls 1000'.
+bench-gopay:
+	@$(RUN) runtime bench.gopay $(GOPAY)
 
 messages:
 	@.venv/bin/python manage.py compilemessages -v 1 --ignore=.venv

@@ -40,16 +40,30 @@ class PrivateDemo:
         return (self.var / "log" / f"{name}.log").read_text(errors="replace")
 
 
+@dataclass(frozen=True, slots=True)
+class PrivateServers:
+    """`environment` makes a program of the center use them."""
+
+    var: Path
+    database_url: str
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def private_servers() -> Iterator[PrivateServers]:
+    """A PostgreSQL, a Redis and a data directory. Raises NotStarted."""
+    try:
+        with services.postgres() as database, services.redis() as redis, _folder() as var:
+            yield PrivateServers(var, database, _environment(var, database, redis))
+    except services.Unavailable as exc:
+        raise NotStarted(str(exc)) from exc
+
+
 @contextmanager
 def private_demo() -> Iterator[PrivateDemo]:
     """Raises NotStarted."""
-    try:
-        with services.postgres() as database, services.redis() as redis, _folder() as var:
-            environment = _environment(var, database, redis)
-            with _running(var, environment) as document:
-                yield PrivateDemo(var, database, document)
-    except services.Unavailable as exc:
-        raise NotStarted(str(exc)) from exc
+    with private_servers() as servers, _running(servers.var, servers.environment) as document:
+        yield PrivateDemo(servers.var, servers.database_url, document)
 
 
 def use_its_settings(demo: PrivateDemo) -> None:

@@ -22,12 +22,12 @@ class Processor:
     """Counts from its making."""
 
     def __init__(self) -> None:
-        self._began, self._ours, self._all = time.monotonic(), _of_tree(os.getpid()), _of_machine()
+        self._began, self._ours, self._all = time.monotonic(), seconds_of_tree(os.getpid()), _of_machine()
 
     def used(self) -> Used:
         """Since the making."""
         seconds = time.monotonic() - self._began
-        ours = _of_tree(os.getpid()) - self._ours
+        ours = seconds_of_tree(os.getpid()) - self._ours
         return Used(ours / seconds, max(_of_machine() - self._all - ours, 0.0) / seconds)
 
 
@@ -38,7 +38,7 @@ def _of_machine() -> float:
     return (user + nice + system + irq + softirq) / _TICK
 
 
-def _of_tree(root: int) -> float:
+def seconds_of_tree(root: int) -> float:
     """Seconds used by a process and its descendants, ended ones included."""
     parents, seconds = {}, {}
     for folder in Path("/proc").iterdir():

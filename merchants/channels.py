@@ -9,11 +9,29 @@ from channels.base.discovery import provider_code_of, provider_for
 from merchants.api.errors import NotPermitted
 from merchants.models import AccountMethod, App, AppMerchant, Merchant, PaymentAccount
 from merchants.states import MerchantState
+from paycenter import compiled
+from paycenter.memory import Memory
 from paycenter.outbound import client
 
 _lock = threading.Lock()
 _cache: dict[int, tuple[int, Provider]] = {}
 _CACHE_LIMIT = 2000
+# By app and merchant number; by merchant and method.
+_merchants: Memory[Merchant] = Memory()
+_accounts: Memory[tuple[PaymentAccount, ...]] = Memory()
+_LINK = compiled.Select(
+    lambda app, merchant_no: AppMerchant.objects.select_related("merchant").filter(
+        app_id=app, is_active=True, merchant__merchant_no=merchant_no, merchant__state=MerchantState.ACTIVE
+    ),
+    app=int, merchant_no=str,
+)  # fmt: skip
+_ACCOUNTS = compiled.Select(
+    lambda merchant, channel, method: PaymentAccount.objects.filter(
+        merchant_id=merchant, state=MerchantState.ACTIVE, channel=channel,
+        methods__method=method, methods__is_active=True,
+    ),
+    merchant=int, channel=str, method=str,
+)  # fmt: skip
 
 
 def provider_of(account: PaymentAccount) -> Provider:
@@ -34,14 +52,15 @@ def provider_of(account: PaymentAccount) -> Provider:
 
 def active_merchant(app: App, merchant_no: str) -> Merchant:
     """The merchant, if this app may collect for it now. Raises NotPermitted."""
-    link = (
-        AppMerchant.objects.select_related("merchant")
-        .filter(app=app, is_active=True, merchant__merchant_no=merchant_no, merchant__state=MerchantState.ACTIVE)
-        .first()
-    )
-    if link is None:
+    found = _merchants.get((app.pk, merchant_no), lambda: _load_merchant(app, merchant_no))
+    if found is None:
         raise NotPermitted
-    return link.merchant
+    return found
+
+
+def _load_merchant(app: App, merchant_no: str) -> Merchant | None:
+    link = _LINK.first(app=app.pk, merchant_no=merchant_no)
+    return link.merchant if link is not None else None
 
 
 def active_account(merchant: Merchant, method: str, payment_no: str | None = None) -> PaymentAccount:
@@ -49,17 +68,19 @@ def active_account(merchant: Merchant, method: str, payment_no: str | None = Non
 
     Raises NotPermitted when there is none, or several and none is named.
     """
-    found = PaymentAccount.objects.filter(
-        merchant=merchant, state=MerchantState.ACTIVE, channel=provider_code_of(method),
-        methods__method=method, methods__is_active=True,
-    )  # fmt: skip
-    if payment_no is not None:
-        found = found.filter(payment_no=payment_no)
-    accounts = list(found[:2])
+    found = _accounts.get((merchant.pk, method), lambda: _load_accounts(merchant, method)) or ()
+    accounts = [account for account in found if payment_no in (None, account.payment_no)]
     if len(accounts) != 1:
         raise NotPermitted
-    accounts[0].merchant = merchant
     return accounts[0]
+
+
+def _load_accounts(merchant: Merchant, method: str) -> tuple[PaymentAccount, ...] | None:
+    """The merchant's active accounts with this method; None where there are none."""
+    found = _ACCOUNTS.rows(merchant=merchant.pk, channel=provider_code_of(method), method=method)
+    for account in found:
+        account.merchant = merchant
+    return tuple(found) or None
 
 
 def account_has_method(account: PaymentAccount, method: str) -> bool:

@@ -19,6 +19,12 @@ _CONFIGURATION = (
 _MONEY = (
     "trades.trade", "trades.attempt", "trades.abnormalpayment", "trades.contract", "refunds.refund",
 )  # fmt: skip
+_RECONCILED = ("reconciliation.reconciliationday", "reconciliation.case", "reconciliation.settlementbatch")
+_BILLS = ("reconciliation.bill", *_RECONCILED)
+_SETTLEMENT_TERMS = (
+    "reconciliation.feerate", "reconciliation.settlementterms", "reconciliation.settlementcalendar",
+    "reconciliation.bankprofile",
+)  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
@@ -39,6 +45,8 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
         | _perms("view change", ("refunds.refundpolicy",))
+        | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
+        | _perms("upload", ("reconciliation.bill",))
     ),
     Role.FINANCE: frozenset(
         _perms("view", ("merchants.merchant", "merchants.app", "merchants.paymentaccount", *_MONEY))
@@ -48,6 +56,10 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("add change approve send", ("refunds.refund",))
         | _perms("view change", ("refunds.refundpolicy",))
         | _perms("accept", ("trades.abnormalpayment",))
+        | _perms("view", _BILLS)
+        | _perms("upload", ("reconciliation.bill",))
+        | _perms("settle", ("reconciliation.case", "reconciliation.settlementbatch"))
+        | _perms("view add change", _SETTLEMENT_TERMS)
     ),
     Role.SERVICE: frozenset(
         _perms("view", ("merchants.merchant", "merchants.app", *_MONEY, *_NOTICES, *_RECORDS))
@@ -55,14 +67,18 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("add", ("refunds.refund",))
+        | _perms("view", ("reconciliation.case",))
     ),
     Role.AUDITOR: frozenset(
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
         | _perms("view", ("refunds.refundpolicy",))
+        | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.MERCHANT: frozenset(_perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY))),
+    Role.MERCHANT: frozenset(
+        _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED))
+    ),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))

@@ -8,6 +8,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from notifications.models import Notification
+from paycenter import compiled
+
+_OF_TRADE = compiled.Select(
+    lambda trade_no: Notification.objects.only("state", "delivered_at").filter(trade_no=trade_no)
+    .exclude(trade_no="").order_by("-id"),
+    trade_no=str,
+)  # fmt: skip
 
 
 def notify_state_of(trade_no: str) -> dict[str, Any]:
@@ -16,11 +23,10 @@ def notify_state_of(trade_no: str) -> dict[str, Any]:
     The state is that of the newest message about it (null: nothing was to be told), the time that of
     the app's last acknowledgement.
     """
-    rows = Notification.objects.filter(trade_no=trade_no).order_by("-id").values_list("state", "delivered_at")
-    found = list(rows) if trade_no else []
-    times = [at for _state, at in found if at is not None]
+    found = _OF_TRADE.rows(trade_no=trade_no) if trade_no else []
+    times = [message.delivered_at for message in found if message.delivered_at is not None]
     return {
-        "notify_state": found[0][0] if found else None,
+        "notify_state": found[0].state if found else None,
         "notified_at": timezone.localtime(max(times)).isoformat(timespec="milliseconds") if times else None,
     }
 

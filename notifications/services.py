@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from merchants.models import App
 from notifications.models import Notification
+from paycenter import compiled
 from paycenter.transitions import lock, record_event
 from paycenter.wakeup import wake
 
@@ -39,11 +40,12 @@ def notification_create(
         return None
     webhook_id = f"msg_{secrets.token_hex(16)}"
     message = {"id": webhook_id, "type": type, "created_at": _iso(now), "data": data}
-    notification = Notification.objects.create(
+    notification = Notification(
         webhook_id=webhook_id, app=app, type=type, url=url, host=host_of(url),
         body=json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False),
         trade_no=trade_no, refund_no=refund_no, next_delivery_at=now, created_at=now,
     )  # fmt: skip
+    compiled.insert(notification)
     transaction.on_commit(_wake_deliveries, robust=True)
     return notification
 

@@ -66,10 +66,18 @@ app.conf.update(
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
+        "plan bills": every("reconciliation.tasks.plan_bills", 600),
+        "fetch due bills": every("reconciliation.tasks.fetch_bills", 30),
+        "read due bills": every("reconciliation.tasks.import_bills", 5),
+        "compare due days": every("reconciliation.tasks.match_days", 5),
+        "refresh settlement batches": every("reconciliation.tasks.refresh_batches", 300),
+        "ask about differences": every("reconciliation.tasks.ask_cases", 10),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )
-app.autodiscover_tasks(["paycenter", "merchants", "notifications", "trades", "refunds", "cashier"])
+app.autodiscover_tasks(
+    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation"]
+)
 
 
 @setup_logging.connect

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from merchants.api.endpoint import error_response
 from merchants.api.errors import AddressNotAllowed
-from paycenter.middleware import client_ip, in_networks
+from paycenter.middleware import client_ip, in_networks, is_below
 from paycenter.views import page_not_found
 
 INTERNAL_PATHS = ("/v1", "/admin", "/docs", "/metrics")
@@ -28,7 +28,7 @@ class EntranceMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not _is_refused(request):
             return self.get_response(request)
-        if _is_below(request.path_info, "/v1"):
+        if is_below(request.path_info, "/v1"):
             return error_response(AddressNotAllowed())
         return page_not_found(request)
 
@@ -37,10 +37,7 @@ def _is_refused(request: HttpRequest) -> bool:
     return (
         settings.ENTRANCE in ("internal", "all")
         and bool(settings.INTERNAL_NETWORKS)
-        and any(_is_below(request.path_info, path) for path in INTERNAL_PATHS)
+        and is_below(request.path_info, *INTERNAL_PATHS)
         and not in_networks(client_ip(request), settings.INTERNAL_NETWORKS)
     )
 
-
-def _is_below(path: str, root: str) -> bool:
-    return path == root or path.startswith(f"{root}/")

@@ -13,6 +13,7 @@ import structlog
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
+from paycenter import compiled
 from paycenter.http import HttpCall
 from paycenter.masking import mask_mapping, mask_text, mask_url, shorten
 from paycenter.models import Exchange
@@ -125,10 +126,7 @@ def _write(rows: list[Exchange]) -> None:
     if not rows:
         return
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
-        if len(rows) == 1:
-            rows[0].save(force_insert=True)  # without the transaction that bulk_create would open
-        else:
-            Exchange.objects.bulk_create(rows)
+        compiled.insert(*rows)
 
 
 def _log_failure(peer: str, trade_no: str, exc: Exception) -> None:

@@ -10,6 +10,8 @@ from functools import lru_cache
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.urls import resolve
+from django.utils import translation
 
 NOBODY = "0.0.0.0"  # noqa: S104
 
@@ -73,3 +75,35 @@ class RequestContextMiddleware:
         response = self.get_response(request)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+
+# Where only programs call: apps, channels, monitors.
+_PROGRAMS = ("/v1", "/notify", "/healthz", "/readyz", "/metrics")
+
+
+class ProgramsMiddleware:
+    """Answers programs without the middleware that follows, which is for people: static files, sessions,
+    languages, sign-in, forgery protection, policies of pages. What they share with pages stands before this.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not is_below(request.path_info, *_PROGRAMS):
+            return self.get_response(request)
+        request.get_host()  # raises DisallowedHost
+        translation.deactivate()  # the thread may have shown somebody a page
+        request.resolver_match = found = resolve(request.path_info)
+        try:
+            response = found.func(request, *found.args, **found.kwargs)
+        except Exception as exc:
+            request.fault = exc  # type: ignore[attr-defined]  # paycenter.faults alerts somebody
+            raise
+        response.headers.setdefault("Content-Length", str(len(response.content)))
+        return response  # type: ignore[no-any-return]
+
+
+def is_below(path: str, *roots: str) -> bool:
+    """Whether the path is one of the roots or lies below one."""
+    return any(path == root or path.startswith(f"{root}/") for root in roots)

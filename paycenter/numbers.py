@@ -21,6 +21,7 @@ class NumberKind(StrEnum):
     ATTEMPT = "A"
     REFUND = "R"
     CONTRACT = "C"
+    SETTLEMENT = "S"
     MERCHANT = "M"
     ACCOUNT = "Z"
     PRINTED = "Q"  # app order number the center issues when a printed code is paid

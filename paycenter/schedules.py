@@ -40,6 +40,9 @@ DEFAULTS: Mapping[str, Schedule] = {
         (0, 5, 10, 30, 60, 120, 300, 600, 1800, _HOUR, 2 * _HOUR, 6 * _HOUR, 6 * _HOUR, 6 * _HOUR,
          12 * _HOUR, 24 * _HOUR, 24 * _HOUR)
     ),
+    # A channel that has no bill yet, and a difference its answer did not settle.
+    "bill": Schedule((600, 600, 1800, _HOUR), repeat_last=True),
+    "case": Schedule((0, 300, 1800, 6 * _HOUR)),
     "alert": Schedule((0, 10, 30, 60, 300, 900, 1800, _HOUR)),
 }  # fmt: skip
 

@@ -62,12 +62,14 @@ INSTALLED_APPS = [
     "trades",
     "refunds",
     "cashier",
+    "reconciliation",
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
     "paycenter.faults.FaultMiddleware",
     "paycenter.entrances.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "paycenter.middleware.ProgramsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -112,6 +114,9 @@ else:
     _database["OPTIONS"] = {
         **_database.get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": env.int("PAYCENTER_DB_POOL", default=16), "timeout": 10},
+        # The statements of paycenter.compiled are prepared on their third run; 0: never (behind a pooler that
+        # hands each transaction another connection).
+        "prepare_threshold": env.int("PAYCENTER_DB_PREPARE", default=2) or None,
     }
     _database["CONN_MAX_AGE"] = 0
 DATABASES = {"default": _database}
@@ -174,8 +179,18 @@ GOPAY_TIME_LIMIT = env.float("PAYCENTER_GOPAY_TIME_LIMIT", default=9.0)
 SUPERSEDE_WAIT = 2.0
 # Payments under way at a time through one account, and through one provider, in one process.
 CHANNEL_CONCURRENCY = env.int("PAYCENTER_CHANNEL_CONCURRENCY", default=64)
+# How long a process may go on with apps, keys, merchants and accounts as it last saw them: so long after a
+# suspension or a revoked key the last payments pass. 0: every payment reads them.
+CONFIGURATION_MEMORY = env.float("PAYCENTER_CONFIGURATION_MEMORY", default=0.5)
 # Channel calls a sweep makes side by side in one worker process; 0 makes them one after the other.
 SWEEP_THREADS = env.int("PAYCENTER_SWEEP_THREADS", default=16)
+# Days a payment may be missing in its channel's bill before somebody has to look; later days' bills explain it.
+RECONCILIATION_CARRY_DAYS = env.int("PAYCENTER_RECONCILIATION_CARRY_DAYS", default=2)
+# Differences above this many minor units are closed by two people.
+RECONCILIATION_TWO_PEOPLE_ABOVE = env.int("PAYCENTER_RECONCILIATION_TWO_PEOPLE_ABOVE", default=100_000)
+# How far back bills are asked for that were never planned (a center that stood still).
+RECONCILIATION_BACKFILL_DAYS = env.int("PAYCENTER_RECONCILIATION_BACKFILL_DAYS", default=7)
+BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 

@@ -5,17 +5,22 @@ django-fsm checks neither permissions nor locks, and saves nothing; `advance` is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed, can_proceed
 
+from paycenter import compiled
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 
 M = TypeVar("M", bound=models.Model)
+_NOT_YET = ("seq", "hash")  # the sequencer gives them
 
 
 def lock(model: type[M], **lookup: Any) -> M:
@@ -23,7 +28,16 @@ def lock(model: type[M], **lookup: Any) -> M:
 
     Lock order everywhere: trade, attempt, abnormal payment, refund, ceiling counter.
     """
+    if set(lookup) == {"pk"} and isinstance(lookup["pk"], int):
+        return _lock_by_key(model).get(**lookup)  # type: ignore[return-value]
     return model._default_manager.select_for_update(of=("self",)).get(**lookup)
+
+
+@lru_cache(maxsize=64)
+def _lock_by_key(model: type[models.Model]) -> compiled.Select[models.Model]:
+    return compiled.Select(
+        lambda pk: model._default_manager.select_for_update(of=("self",)).order_by().filter(pk=pk), pk=int
+    )
 
 
 def advance(
@@ -68,14 +82,39 @@ def save_changed(record: models.Model, fields: Iterable[str]) -> None:
     if hasattr(record, "version"):
         record.version += 1
         names.add("version")
-    record.save(update_fields=sorted(names))
+    compiled.update(record, names)
 
 
 def record_event(record: models.Model, type_: str, *, actor: str, **fields: Any) -> Event:
     """Write an event about a record without changing its state."""
     describe = getattr(record, "event_fields", None)
     values = {**(describe() if describe else {}), **fields}
-    return Event.objects.create(
+    event = Event(
         type=type_, actor=actor[:100], object_type=record._meta.model_name or "", object_id=record.pk,
         created_at=timezone.now(), **{**values, "reason": str(values.get("reason", ""))[:500]},
     )  # fmt: skip
+    waiting = _waiting.get()
+    if waiting is None:
+        compiled.insert(event, empty=_NOT_YET)
+    else:
+        waiting.append(event)
+    return event
+
+
+_waiting: ContextVar[list[Event] | None] = ContextVar("waiting_events", default=None)
+
+
+@contextmanager
+def events_together() -> Iterator[None]:
+    """Write the events recorded inside the block in one statement at its end, in their order.
+
+    Inside the transaction of what they tell about; when the block fails, none is written.
+    """
+    events: list[Event] = []
+    token = _waiting.set(events)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+    if events:
+        compiled.insert(*events, empty=_NOT_YET)

@@ -80,6 +80,20 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": _("Reconciliation"),
+                "separator": True,
+                "items": [
+                    _item(_("Days"), "calendar_month", "reconciliation.reconciliationday"),
+                    _item(_("Differences"), "balance", "reconciliation.case"),
+                    _item(_("Bills"), "description", "reconciliation.bill"),
+                    _item(_("Settlement"), "account_balance", "reconciliation.settlementbatch"),
+                    _item(_("Fee rates"), "percent", "reconciliation.feerate"),
+                    _item(_("Settlement terms"), "event_repeat", "reconciliation.settlementterms"),
+                    _item(_("Settlement calendars"), "event_busy", "reconciliation.settlementcalendar"),
+                    _item(_("Bank statement formats"), "table_view", "reconciliation.bankprofile"),
+                ],
+            },
+            {
                 "title": _("Merchants"),
                 "separator": True,
                 "items": [

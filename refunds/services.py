@@ -21,6 +21,7 @@ from notifications.alerts import alert
 from paycenter.errors import TransitionRefused
 from paycenter.numbers import NumberKind, new_number
 from paycenter.staff.tenancy import is_foreign
+from paycenter.turns import turn_for
 from paycenter.wakeup import wake
 from refunds import sums
 from refunds.models import Refund, RefundKind, RefundPolicy, RefundRoute, RefundSource, RefundType
@@ -82,7 +83,7 @@ def refund_request_by_app(*, app: App, request: RefundRequest) -> Refund:
         app_refund_no=request.app_refund_no, notify_url=request.notify_url,
     )  # fmt: skip
     try:
-        with transaction.atomic():
+        with turn_for(f"refund:{trade.pk}"), transaction.atomic():
             return _take(trade.pk, abnormal.pk if abnormal else None, asked, request)
     except IntegrityError:  # the same number for another trade, at the same moment
         known = _known(app, trade, request)

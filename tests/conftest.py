@@ -13,6 +13,7 @@ from django.db import connection
 from merchants import channels
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter import schedules, wakeup
+from paycenter.memory import Memory
 from tests import factories
 from tests.fakes import fakepay
 from tests.fakes.audit_triggers import flush_around_triggers  # noqa: F401
@@ -25,6 +26,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch) -> None:
     cache.clear()
     schedules.forget_cached()
     channels._cache.clear()
+    Memory.forget_all()
     shedding._memory.__init__()  # type: ignore[misc]
     monkeypatch.setattr(wakeup._waker, "ask", lambda task: None)
 

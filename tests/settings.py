@@ -25,6 +25,8 @@ STORAGES = {
 # Sweeps run in the calling thread, so that a test's own transaction sees what they do.
 SWEEP_THREADS = 0
 TEST_WRAPS_TRANSACTIONS = True
+# A test's changes have their effect at once; tests of the memory itself set it.
+CONFIGURATION_MEMORY = 0
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
     # A file, so that threads and processes of one test share it as they do in production.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}  # noqa: F405

@@ -14,7 +14,7 @@ from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import is_foreign
 from paycenter.transitions import advance, lock, record_event, save_changed
-from trades.confirm import lock_attempt
+from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, TradeState
 from trades.telling import trade_advance

@@ -18,8 +18,9 @@ from merchants.api.errors import AlreadyPaid
 from paycenter.errors import NotSent, UnknownOutcome
 from trades.calling import call_channel, order_ref
 from trades.confirm import trade_without_attempts
+from trades.locking import load_attempt
 from trades.models import Attempt, Trade
-from trades.querying import attempt_end, attempt_query, load_attempt, lose_sight_of_stale
+from trades.querying import attempt_end, attempt_query, lose_sight_of_stale
 from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 

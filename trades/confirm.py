@@ -18,7 +18,8 @@ from django.utils.translation import gettext_noop
 from channels.base import Notice, QueryResult
 from notifications.alerts import alert
 from paycenter.money import Money
-from paycenter.transitions import advance, lock, record_event
+from paycenter.transitions import advance, events_together, record_event
+from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AbnormalState, AttemptState, TradeState
@@ -62,18 +63,8 @@ class Booked(StrEnum):
     REFUSED = "refused"  # contradicts what is booked; a person was alerted
 
 
-def lock_attempt(attempt_id: int) -> tuple[Trade, Attempt]:
-    """Lock an attempt and its trade in the global order. Must run inside `atomic`."""
-    trade_id = Attempt.objects.values_list("trade_id", flat=True).get(pk=attempt_id)
-    trade = Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").get(pk=trade_id)
-    attempt = lock(Attempt, pk=attempt_id)
-    attempt.trade = trade
-    if trade.current_attempt_id == attempt.pk:
-        trade.current_attempt = attempt
-    return trade, attempt
-
-
 @transaction.atomic
+@events_together()
 def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str) -> Booked:
     """Book money that the channel says explicitly has arrived for this attempt. Idempotent.
 

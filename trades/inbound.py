@@ -18,7 +18,8 @@ from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, Mal
 from paycenter.wakeup import wake
 from trades import refund_port
 from trades.calling import order_ref
-from trades.confirm import MoneyArrived, lock_attempt, payment_confirm, unverified_record
+from trades.confirm import MoneyArrived, payment_confirm, unverified_record
+from trades.locking import lock_attempt
 from trades.models import Attempt
 from trades.states import TradeState
 from trades.telling import trade_advance
@@ -30,12 +31,6 @@ _TITLES = {
     "not understood": gettext_noop("A notification was refused: it was not understood"),
 }
 QUERY_TASK = "trades.tasks.query_due"
-
-
-def attempt_for_address(method: str, attempt_no: str) -> Attempt | None:
-    """The attempt an address names; None when there is none with this method."""
-    related = ("trade", "trade__app", "trade__merchant", "account")
-    return Attempt.objects.select_related(*related).filter(attempt_no=attempt_no, method=method).first()
 
 
 def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:

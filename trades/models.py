@@ -194,6 +194,11 @@ class Attempt(AttemptStates, models.Model):
             models.Index(
                 fields=["account"], condition=Q(in_flight_until__isnull=False), name="attempt_in_flight"
             ),
+            # Successes of an account's day, with what is summed up of them.
+            models.Index(
+                fields=["account", "paid_at", "paid_currency", "paid_amount"], condition=Q(state="succeeded"),
+                name="attempt_account_paid",
+            ),
         ]
 
     def __str__(self) -> str:

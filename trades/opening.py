@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from merchants.api.errors import BadParameter
 from merchants.models import App, Merchant
+from paycenter import compiled
 from paycenter.numbers import NumberKind, new_number
 from trades.models import Trade
 from trades.orders import OrderRequest
@@ -24,9 +25,17 @@ _KEPT = (
 _LONGEST_LIFE = timedelta(days=7, minutes=5)
 
 
+_BY_ORDER = compiled.Select(
+    lambda app, merchant, app_order_no: Trade.objects.filter(
+        app_id=app, merchant_id=merchant, app_order_no=app_order_no
+    ),
+    app=int, merchant=int, app_order_no=str,
+)  # fmt: skip
+
+
 def find_trade(app: App, merchant: Merchant, order: OrderRequest) -> Trade | None:
     """The order's trade, if it was opened before; its app and merchant are the given objects."""
-    found = Trade.objects.filter(app=app, merchant=merchant, app_order_no=order.app_order_no).first()
+    found = _BY_ORDER.first(app=app.pk, merchant=merchant.pk, app_order_no=order.app_order_no)
     if found is not None:
         found.app, found.merchant = app, merchant
     return found
@@ -36,7 +45,7 @@ def open_once(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
     """Open the order's trade. Two first calls at once get the same one. Raises BadParameter."""
     try:
         with transaction.atomic():
-            return _open(app, merchant, order)
+            return open_new(app, merchant, order)
     except IntegrityError:
         found = find_trade(app, merchant, order)
         if found is None:
@@ -44,16 +53,21 @@ def open_once(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
         return found
 
 
-def _open(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
+def open_new(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
+    """Open the order's trade, in the caller's transaction.
+
+    Raises BadParameter, and IntegrityError where somebody else just opened it.
+    """
     now = timezone.now()
     expire_at = _expiry(order, now)
     # What the trade keeps under the order's own names.
     kept: dict[str, Any] = {name: getattr(order, name) for name in _KEPT}
     kept["payer"] = dict(order.payer) or None
-    trade = Trade.objects.create(
+    trade = Trade(
         trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant,
         phone_tail=phone_tail(order.payer), created_at=now, expire_at=expire_at, next_close_at=expire_at, **kept,
     )  # fmt: skip
+    compiled.insert(trade)
     trade_created(trade, actor=f"app:{app.app_id}")
     return trade
 

@@ -16,21 +16,14 @@ from trades import refund_port
 from trades.calling import call_channel, order_ref
 from trades.confirm import (
     MoneyArrived,
-    lock_attempt,
     payment_confirm,
     trade_without_attempts,
     unverified_void,
 )
+from trades.locking import load_attempt, lock_attempt
 from trades.models import Attempt
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance
-
-_RELATED = ("trade", "trade__app", "trade__merchant", "account")
-
-
-def load_attempt(attempt_id: int) -> Attempt:
-    """An attempt with everything a channel call needs, read afresh."""
-    return Attempt.objects.select_related(*_RELATED).get(pk=attempt_id)
 
 
 def attempt_query(*, attempt_id: int, actor: str) -> QueryResult | None:

@@ -45,6 +45,11 @@ def trade_data(trade: Trade) -> dict[str, Any]:
     return {**_order_part(trade), **_attempt_part(trade), **notify_state_of(trade.trade_no)}
 
 
+def new_trade_data(trade: Trade) -> dict[str, Any]:
+    """As `trade_data`, of a trade opened in the present transaction: nothing was told about it yet."""
+    return {**_order_part(trade), **_attempt_part(trade), **notify_state_of("")}
+
+
 def _order_part(trade: Trade) -> dict[str, Any]:
     return {
         "trade_no": trade.trade_no,

@@ -15,12 +15,14 @@ from django.utils import timezone
 
 from channels.base import Form, Initiated, Instruction, NoAction, PayResult, QrCode, Redirect, Refused, SdkParams
 from merchants.api.errors import AlreadyPaid, ChannelRefused, ChannelUnknown, OrderClosed
+from paycenter import compiled
 from paycenter.errors import ApiError, NotSent, UnknownOutcome
 from paycenter.http import time_limit
 from paycenter.transitions import advance, record_event
 from trades.calling import call_channel, pay_order
-from trades.confirm import lock_attempt, trade_without_attempts
+from trades.confirm import trade_without_attempts
 from trades.form_page import form_html
+from trades.locking import lock_attempt
 from trades.models import Attempt, Trade
 from trades.querying import query_delay
 from trades.selectors import live_attempts
@@ -54,14 +56,14 @@ def attempt_send(*, attempt: Attempt, deadline: float, actor: str) -> Attempt:
 def _submitted(attempt: Attempt, result: Initiated, actor: str) -> Attempt:
     now = timezone.now()
     with transaction.atomic():
-        trade, locked = lock_attempt(attempt.pk)
+        trade, locked = lock_attempt(attempt.pk, attempt.trade_id)
         locked.pay = instruction_data(result.instruction)
         locked.memo = {**(locked.memo or {}), **result.memo} or None
         locked.submitted_at, locked.in_flight_until = now, None
         fields = ["pay", "memo", "submitted_at", "in_flight_until"]
         if locked.state not in (AttemptState.CREATED, AttemptState.UNKNOWN):
             # A notification or the close was faster; its word stands.
-            locked.save(update_fields=fields)
+            compiled.update(locked, fields)
         else:
             if result.channel_trade_no and not locked.channel_trade_no:
                 locked.channel_trade_no = result.channel_trade_no
@@ -76,12 +78,12 @@ def _submitted(attempt: Attempt, result: Initiated, actor: str) -> Attempt:
 
 def _count_up(trade: Trade) -> None:
     trade.version += 1
-    trade.save(update_fields=["version"])
+    compiled.update(trade, ("version",))
 
 
 def _refused(attempt: Attempt, refusal: Refused, actor: str) -> Attempt:
     with transaction.atomic():
-        trade, locked = lock_attempt(attempt.pk)
+        trade, locked = lock_attempt(attempt.pk, attempt.trade_id)
         if locked.state == AttemptState.UNKNOWN:
             _refused_again(locked, refusal, actor)
         elif locked.state in LIVE_ATTEMPT_STATES:
@@ -117,7 +119,7 @@ def _refused_again(locked: Attempt, refusal: Refused, actor: str) -> None:
 
 def _lost_sight(attempt: Attempt, cause: Exception, actor: str) -> Attempt:
     with transaction.atomic():
-        trade, locked = lock_attempt(attempt.pk)
+        trade, locked = lock_attempt(attempt.pk, attempt.trade_id)
         if locked.state in (AttemptState.CREATED, AttemptState.UNKNOWN):
             locked.in_flight_until = None
             locked.error_message = str(cause)[:256]

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -24,19 +24,21 @@ from channels.base import ContractMethod, Method
 from channels.base.discovery import method_for, methods
 from merchants.api.errors import AlreadyPaid, BadParameter, ChannelUnknown, ContentDiffers, NotPermitted, OrderClosed
 from merchants.channels import account_has_method, active_account, active_merchant
-from merchants.models import App, PaymentAccount
+from merchants.models import App, Merchant, PaymentAccount
+from paycenter import compiled
 from paycenter.http import time_limit
 from paycenter.money import is_currency
 from paycenter.numbers import NumberKind, new_number
-from paycenter.transitions import advance, lock, record_event
+from paycenter.transitions import advance, events_together, lock, record_event
 from trades import shedding
 from trades.calling import contract_of, release_connection
 from trades.contracts.selectors import contract_for_deduction
+from trades.locking import load_attempt, lock_trade
 from trades.models import Attempt, Trade
-from trades.opening import find_trade, open_once, phone_tail
+from trades.opening import find_trade, open_new, open_once, phone_tail
 from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
 from trades.orders import OrderRequest
-from trades.querying import attempt_query, load_attempt
+from trades.querying import attempt_query
 from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.switching import amount_change, attempt_begin, attempts_retire
@@ -71,6 +73,11 @@ def trade_pay(
         return answered
     with _place_for(account):
         # Opened only now: what is shed at the door leaves no trade to be closed, and told about, later.
+        if trade is None:
+            first = _first_attempt(app, merchant, order, wish)
+            if first is not None:
+                return attempt_send(attempt=first, deadline=deadline, actor=wish.actor)
+            trade = find_trade(app, merchant, order)
         return _pay_in_place(trade or open_once(app, merchant, order), wish, deadline, order)
 
 
@@ -89,7 +96,7 @@ def trade_open(*, app: App, order: OrderRequest) -> Trade:
     if trade.amount != order.amount:
         attempts_retire(trade, actor)
     with transaction.atomic():
-        locked = _lock_trade(trade.pk)
+        locked = lock_trade(trade.pk)
         _refuse_unless_open(locked, order)
         if locked.amount != order.amount:
             amount_change(locked, order.amount, actor)
@@ -178,6 +185,19 @@ def _is_recent(attempt: Attempt) -> bool:
     return bool(timezone.now() - attempt.submitted_at < timedelta(seconds=settings.GOPAY_REPEAT_WINDOW))
 
 
+def _first_attempt(app: App, merchant: Merchant, order: OrderRequest, wish: _Wish) -> Attempt | None:
+    """Commit-ready intent of an order's first call, in one transaction: its trade and the attempt in flight by us.
+
+    None where somebody else opened the trade meanwhile. Raises BadParameter, NumbersUsedUp.
+    """
+    try:
+        with transaction.atomic(), events_together():
+            trade = open_new(app, merchant, order)
+            return _new_attempt(trade, wish, trade.amount, None, is_new=True)
+    except IntegrityError:
+        return None
+
+
 def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:
     while True:
         step, attempt, older = _decide(trade.pk, wish, order)
@@ -193,13 +213,15 @@ def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderReques
                 continue
         else:
             attempt_begin(attempt, older, deadline, wish.actor)
-        return attempt_send(attempt=load_attempt(attempt.pk), deadline=deadline, actor=wish.actor)
+        if older is not None or step is _Step.RESEND:
+            attempt = load_attempt(attempt.pk)
+        return attempt_send(attempt=attempt, deadline=deadline, actor=wish.actor)
 
 
 def _decide(trade_id: int, wish: _Wish, order: OrderRequest | None) -> tuple[_Step, Attempt, Attempt | None]:
     """Under the trade's lock: what this call does about which attempt, and which older one it replaces."""
-    with transaction.atomic():
-        trade = _lock_trade(trade_id)
+    with transaction.atomic(), events_together():
+        trade = lock_trade(trade_id)
         _refuse_unless_open(trade, order)
         amount = trade.amount if wish.amount is None else wish.amount
         current = None
@@ -226,25 +248,31 @@ def _same_again(current: Attempt) -> _Step | None:
     return _Step.RESEND
 
 
-def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | None) -> Attempt:
-    """Commit-ready intent: the attempt in flight by us, the trade paying, the older one marked."""
+def _new_attempt(
+    trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | None, *, is_new: bool = False
+) -> Attempt:
+    """Commit-ready intent: the attempt in flight by us, the trade paying, the older one marked.
+
+    `is_new` says that the trade was opened in this transaction.
+    """
     now = timezone.now()
     number = new_number(NumberKind.ATTEMPT)
     until = now + timedelta(seconds=IN_FLIGHT_SECONDS)
     order_no, order_day = channel_order_number(wish.account, number, now)
     memo: Any = {"contract_no": wish.contract_no} if wish.contract_no else None
-    attempt = Attempt.objects.create(
+    attempt = Attempt(
         attempt_no=number, trade=trade, account=wish.account, channel=wish.account.channel, method=wish.method,
         channel_order_no=order_no, order_day=order_day, amount=amount, currency=trade.currency,
         created_at=now, sent_at=now, expire_at=trade.expire_at, in_flight_until=until,
         next_query_at=until + timedelta(seconds=1), return_to=wish.return_to, funding=wish.funding,
         memo=memo,
     )  # fmt: skip
+    compiled.insert(attempt)
     if supersedes is not None:
         supersedes.superseded_at = now
         # The sweep closes it should this process not get to it.
         supersedes.next_close_at = now + timedelta(seconds=settings.SUPERSEDE_WAIT + 1)
-        supersedes.save(update_fields=["superseded_at", "next_close_at"])
+        compiled.update(supersedes, ("superseded_at", "next_close_at"))
     trade.current_attempt = attempt
     trade.payer, trade.phone_tail = dict(wish.payer) or trade.payer, phone_tail(wish.payer) or trade.phone_tail
     trade.client_ip, trade.funding, trade.return_url = wish.client_ip, wish.funding, wish.return_url
@@ -255,7 +283,7 @@ def _new_attempt(trade: Trade, wish: _Wish, amount: int, supersedes: Attempt | N
         fields.append("amount")
     record_event(attempt, "attempt.created", actor=wish.actor, to_state=str(attempt.state),
                  detail={"method": wish.method, "amount": amount})  # fmt: skip
-    trade_advance(trade, "start_paying", actor=wish.actor, fields=tuple(fields))
+    trade_advance(trade, "start_paying", actor=wish.actor, fields=tuple(fields), is_new=is_new)
     return attempt
 
 
@@ -333,10 +361,6 @@ def _check_scene(
         problems["client_ip"] = [f"{scene.code} needs it"]
     if problems:
         raise BadParameter(problems)
-
-
-def _lock_trade(trade_id: int) -> Trade:
-    return Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").get(pk=trade_id)
 
 
 def _refuse_unless_open(trade: Trade, order: OrderRequest | None) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from paycenter.lanes import sweep
 from trades.closing import attempt_finish, trade_finish
 from trades.contracts.services import contract_work
+from trades.locking import load_attempt
 from trades.models import Attempt, Contract, Trade
-from trades.querying import attempt_query, load_attempt, lose_sight_of_stale
+from trades.querying import attempt_query, lose_sight_of_stale
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState
 
 

@@ -13,7 +13,8 @@ from merchants.api.errors import OrderClosed
 from paycenter.http import time_limit
 from paycenter.transitions import advance
 from trades.closing import attempt_finish
-from trades.confirm import lock_attempt, trade_without_attempts
+from trades.confirm import trade_without_attempts
+from trades.locking import lock_attempt
 from trades.models import Attempt, Trade
 from trades.selectors import live_attempts
 from trades.sending import outcome_error

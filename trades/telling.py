@@ -12,7 +12,7 @@ from notifications.services import notification_create
 from paycenter.models import Event
 from paycenter.transitions import advance, record_event
 from trades.models import AbnormalPayment, Trade
-from trades.selectors import duplicate_data, trade_data
+from trades.selectors import duplicate_data, new_trade_data, trade_data
 
 # Transition → the type apps know it by. Transitions that are not here are not told, only recorded.
 _TOLD = {"pay": "trade.paid", "accept_late_money": "trade.paid", "close": "trade.closed", "fail": "trade.failed"}
@@ -26,15 +26,16 @@ _EVENT = {
 
 
 def trade_advance(
-    trade: Trade, transition: str, *, actor: str, reason: str = "", fields: tuple[str, ...] = ()
+    trade: Trade, transition: str, *, actor: str, reason: str = "", fields: tuple[str, ...] = (), is_new: bool = False
 ) -> None:
     """Run a transition on a locked trade; write its public event and, where apps are told, the notification.
 
-    Raises TransitionRefused.
+    `is_new` says that it was opened in this transaction. Raises TransitionRefused.
     """
+    data_of = _data_when_told if transition in _TOLD else new_trade_data if is_new else trade_data
     event = advance(
         trade, transition, actor=actor, reason=reason, fields=fields, event=_EVENT[transition], public=True,
-        data_of=_data_when_told if transition in _TOLD else trade_data,
+        data_of=data_of,
     )  # fmt: skip
     if transition in _TOLD:
         tell_app(trade, _TOLD[transition], event.data)
@@ -51,8 +52,9 @@ def _data_when_told(trade: Trade) -> dict[str, Any]:
 
 
 def trade_created(trade: Trade, *, actor: str) -> None:
-    """Write the event of a new trade."""
-    record_event(trade, "trade.created", actor=actor, to_state=str(trade.state), public=True, data=trade_data(trade))
+    """Write the event of a trade opened in this transaction."""
+    data = new_trade_data(trade)
+    record_event(trade, "trade.created", actor=actor, to_state=str(trade.state), public=True, data=data)
 
 
 def trade_changed(trade: Trade, type_: str, *, actor: str, reason: str = "") -> Event:

@@ -17,7 +17,8 @@ from channels.base.discovery import provider_for
 from paycenter import exchange
 from paycenter.errors import InboundRefused
 from trades.contracts.inbound import contract_for_address, contract_notify_receive, query_now
-from trades.inbound import attempt_for_address, notify_receive, return_receive
+from trades.inbound import notify_receive, return_receive
+from trades.locking import find_attempt
 from trades.models import Attempt
 
 MAX_NOTIFY_BYTES = 1024 * 1024
@@ -27,7 +28,7 @@ MAX_NOTIFY_BYTES = 1024 * 1024
 @require_http_methods(["POST", "GET"])
 def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     """A channel's notification about one attempt."""
-    attempt = attempt_for_address(method, attempt_no)
+    attempt = find_attempt(attempt_no, method)
     if attempt is None:
         return HttpResponse("unknown address", status=404, content_type="text/plain")
     inbound = inbound_request(request)
@@ -44,7 +45,7 @@ def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def payer_return(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     """The payer's browser comes back from the channel; on to the cashier or the app."""
-    attempt = attempt_for_address(method, attempt_no)
+    attempt = find_attempt(attempt_no, method)
     inbound = inbound_request(request)
     if attempt is None or inbound is None:
         return render(request, "trades/return.html", {"problem": True}, status=404)

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -25,6 +25,8 @@ from django.http import HttpRequest
 from channels.base import keys
 from merchants.api.errors import AddressNotAllowed, NonceUsed, NotAuthenticated, TimestampOutside
 from merchants.models import App, AppKey, Nonce
+from paycenter import compiled
+from paycenter.memory import Memory
 from paycenter.middleware import client_ip, in_networks
 
 WINDOW = 300  # seconds that X-Timestamp may be off in either direction
@@ -46,21 +48,44 @@ class _Signed:
     signature: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An active app and what it may sign with, by kind: the current key and perhaps the previous one."""
+
+    app: App
+    keys: Mapping[str, tuple[str, ...]]
+
+
+_known: Memory[_Known] = Memory()
+_APP = compiled.Select(lambda app_id: App.objects.filter(app_id=app_id, is_active=True).order_by()[:1], app_id=str)
+_KEYS = compiled.Select(lambda app: AppKey.objects.filter(app_id=app), app=int)
+
+
+def _load(app_id: str) -> _Known | None:
+    app = _APP.first(app_id=app_id)
+    if app is None:
+        return None
+    found: dict[str, tuple[str, ...]] = {}
+    for key in _KEYS.rows(app=app.pk):
+        found[key.kind] = (*found.get(key.kind, ()), key.value)
+    return _Known(app, found)
+
+
 def authenticate(request: HttpRequest, body: bytes) -> App:
     """The app that signed this request; its nonce is spent from here on, whatever follows.
 
     Raises NotAuthenticated, AddressNotAllowed, TimestampOutside, NonceUsed.
     """
     signed = _read_headers(request)
-    app = App.objects.filter(app_id=signed.app_id, is_active=True).first()
-    if app is None:
+    known = _known.get(signed.app_id, lambda: _load(signed.app_id))
+    if known is None:
         raise NotAuthenticated("unknown app")
+    app = known.app
     _check_address(app, client_ip(request))
     if abs(int(time.time()) - signed.timestamp) > WINDOW:
         raise TimestampOutside
     text = signed_text(request, signed.timestamp_text, signed.nonce, body)
-    found = AppKey.objects.filter(app=app, kind=signed.kind).values_list("value", flat=True)
-    if not _matches_any(signed, found, text):
+    if not _matches_any(signed, known.keys.get(signed.kind, ()), text):
         raise NotAuthenticated("the signature does not match")
     _spend_nonce(app, signed)
     return app
@@ -139,12 +164,15 @@ def _public_key(pem: str) -> RSAPublicKey:
 def _spend_nonce(app: App, signed: _Signed) -> None:
     """Store the nonce until its timestamp can no longer pass; one statement decides who was first."""
     expires_at = datetime.fromtimestamp(signed.timestamp, UTC) + timedelta(seconds=WINDOW)
+    stored = compiled.run(_spend_sql(), [app.pk, signed.nonce, connection.ops.adapt_datetimefield_value(expires_at)])
+    if stored != 1:
+        raise NonceUsed
+
+
+@lru_cache(maxsize=1)
+def _spend_sql() -> str:
     table = connection.ops.quote_name(Nonce._meta.db_table)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (app_id, nonce, expires_at) VALUES (%s, %s, %s) "  # noqa: S608
-            "ON CONFLICT (app_id, nonce) DO NOTHING",
-            [app.pk, signed.nonce, connection.ops.adapt_datetimefield_value(expires_at)],
-        )
-        if cursor.rowcount != 1:
-            raise NonceUsed
+    return (
+        f"INSERT INTO {table} (app_id, nonce, expires_at) VALUES (%s, %s, %s) "  # noqa: S608
+        "ON CONFLICT (app_id, nonce) DO NOTHING"
+    )

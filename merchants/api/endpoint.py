@@ -41,6 +41,8 @@ def envelope(errno: int, msg: str, data: Mapping[str, Any], status: int = 200) -
 def error_response(error: ApiError) -> HttpResponse:
     """The envelope of an error row, with `Retry-After` where the error has one."""
     response = envelope(error.errno, error.msg, error.data, error.status)
+    # Django would log every answer from 500 on. These are answers; a fault of ours is logged where it is met.
+    response._has_been_logged = True  # type: ignore[attr-defined]
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response

@@ -12,7 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -183,6 +183,23 @@ class Instant(Param):
 
     def shape(self) -> Schema:
         return {"type": "string", "format": "date-time"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day(Param):
+    """A calendar day, `YYYY-MM-DD`; cleaned to a date. Days outside 2000 to 2999 are nobody's business."""
+
+    def clean(self, value: Any, path: str, errors: Errors) -> Any:
+        try:
+            if isinstance(value, str) and re.fullmatch(r"2\d{3}-\d\d-\d\d", value, re.ASCII):
+                return date.fromisoformat(value)
+        except ValueError:
+            pass
+        _wrong(errors, path, "must be a day such as 2026-11-20")
+        return None
+
+    def shape(self) -> Schema:
+        return {"type": "string", "format": "date", "pattern": "^2[0-9]{3}-[0-9]{2}-[0-9]{2}$"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ TONES = {
     "accepted": "good", "refunded": "good", "review": "info", "paying": "info", "confirming": "info",
     "submitted": "info", "pending": "info", "created": "", "refunding": "info", "unknown": "warn",
     "suspended": "warn", "unverified": "warn", "open": "bad", "given_up": "bad", "rejected": "bad",
+    "imported": "good", "empty": "good", "settled": "good", "importing": "info", "fetched": "info",
+    "carried": "info", "expected": "info", "closing": "warn", "blocked": "warn", "refused": "bad", "different": "bad",
     "pending_approval": "warn", "on_hold": "warn", "approved": "info", "processing": "info",
     "failed": "bad", "critical": "bad", "warning": "warn", "info": "info",
 }  # fmt: skip

@@ -65,6 +65,20 @@ EVENT_WORDS = {
     "app.key_forgotten": _("Previous key forgotten"), "alertroute.saved": _("Alert route saved"),
     "retryschedule.saved": _("Retry schedule saved"),
     "notification.resent": _("Notification sent again by hand"), "alert.acknowledged": _("Alert acknowledged"),
+    "bill.asked_again": _("Asked for again"), "bill.received": _("File received"), "bill.reading": _("Being read"),
+    "bill.imported": _("Bill imported"), "bill.refused": _("Bill refused"), "bill.find_empty": _("No money that day"),
+    "bill.downloaded": _("File downloaded"), "reconciliation.compared": _("Day compared"),
+    "reconciliation.asked": _("Comparing asked for"), "case.opened": _("Difference found"),
+    "case.carried": _("Carried over to later bills"), "case.settled": _("Difference settled by itself"),
+    "case.taken": _("Taken on"), "case.asked": _("Channel asked"), "case.ask_requested": _("Asking asked for"),
+    "case.close_asked": _("Closing proposed"), "case.close_refused": _("Closing refused"),
+    "case.closed": _("Case closed"), "case.reopened": _("Case reopened"), "batch.expected": _("Settlement expected"),
+    "batch.blocked": _("Blocked by open cases"), "batch.unblocked": _("No longer blocked"),
+    "batch.overridden": _("Gone on with a reason"), "batch.settled": _("Settlement agrees"),
+    "batch.different": _("Settlement differs"), "batch.accepted": _("Difference accepted"),
+    "receipts.imported": _("Bank statement imported"), "feerate.saved": _("Fee rate saved"),
+    "settlementterms.saved": _("Settlement terms saved"), "settlementcalendar.saved": _("Settlement calendar saved"),
+    "bankprofile.saved": _("Bank statement format saved"),
     "user.second_factor_added": _("Second factor set up"), "user.second_factor_removed": _("Second factor removed"),
     "user.second_factor_reset": _("Second factor reset"), "user.recovery_codes_renewed": _("Recovery codes renewed"),
     "user.created": _("Staff member added"), "user.updated": _("Staff member changed"),
@@ -86,11 +100,12 @@ OPERATION_WORDS = {
 }  # fmt: skip
 ALERT_KINDS = {
     "abnormal_payment": _("abnormal payment"), "security": _("security"), "channel": _("channel"),
-    "refund": _("refund"), "give_up": _("notification given up"), "certificate": _("certificate"),
+    "refund": _("refund"), "reconciliation": _("reconciliation"),
+    "give_up": _("notification given up"), "certificate": _("certificate"),
 }  # fmt: skip
 _SYSTEM_WORDS = {
     "query": _("query"), "expiry": _("expiry"), "superseded": _("other way chosen"), "probe": _("probe"),
-    "breaker": _("circuit breaker"),
+    "breaker": _("circuit breaker"), "reconciliation": _("reconciliation"), "command": _("command line"),
 }  # fmt: skip
 # What the wire layers say in English, because channel code speaks to logs, too.
 _REASONS = (

@@ -9,6 +9,8 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from cashier.api.orders import CashierOrders
 from merchants.api.endpoint import unknown_path
 from paycenter import views
+from reconciliation.api.query_bill import QueryBill
+from reconciliation.api.query_settle import QuerySettle
 from refunds.api.query_refund import QueryRefund
 from refunds.api.refund import RefundCall
 from refunds.api.refund_cancel import RefundCancel
@@ -31,6 +33,8 @@ api: Patterns = [
     path("v1/refund", RefundCall.as_view()),
     path("v1/refund/cancel", RefundCancel.as_view()),
     path("v1/query/refund", QueryRefund.as_view()),
+    path("v1/query/bill", QueryBill.as_view()),
+    path("v1/query/settle", QuerySettle.as_view()),
     path("v1/contract/sign", ContractSign.as_view()),
     path("v1/contract/query", ContractQuery.as_view()),
     path("v1/contract/terminate", ContractTerminate.as_view()),

@@ -239,16 +239,16 @@ def _a_paid_example(demo, document):
 
 def _the_readme_works(demo):
     """Its example is saved beside `var` and run, as it says."""
-    (program,) = blocks("README.md", "python")
     path = demo.var.with_name("pay.py")
-    path.write_text(program)
+    path.write_text("\n".join(blocks("README.md", "python")))
     done = subprocess.run(
         [sys.executable, path.name], cwd=path.parent, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    first, last = done.stdout.splitlines()
+    first, paid, refunded = done.stdout.splitlines()
     assert re.fullmatch(r"scan this: \S+", first)
-    assert re.fullmatch(r"paid: ORDER-[0-9a-f]{12} [0-9A-Z]{16,32} \S+", last)
+    assert re.fullmatch(r"paid: ORDER-[0-9a-f]{12} [0-9A-Z]{16,32} \S+", paid)
+    assert re.fullmatch(r"refund: succeeded [0-9A-Z]{16,32} None", refunded)
 
 
 def _refused(demo, ports, var):

@@ -170,11 +170,11 @@ class TestInbound:
 
 class TestFailure:
     def test_a_broken_table_costs_the_caller_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken(rows: list[Exchange]) -> None:
+        def broken(*_rows: Exchange) -> None:
             with connection.cursor() as cursor:
                 cursor.execute("INSERT INTO no_such_table VALUES (1)")
 
-        monkeypatch.setattr(Exchange, "save", lambda self, **_options: broken([self]))
+        monkeypatch.setattr(exchange.compiled, "insert", broken)
         logged: list[dict[str, Any]] = []
         monkeypatch.setattr(exchange.log, "error", lambda text, **fields: logged.append({"text": text, **fields}))
         with transaction.atomic():
@@ -186,7 +186,7 @@ class TestFailure:
         assert entry["trade_no"] == NUMBER
         assert "Zq7" not in str(entry)
         with pytest.raises(DatabaseError), transaction.atomic():
-            broken([])
+            broken()
 
     def test_a_bug_in_masking_costs_the_caller_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(exchange, "mask_text", lambda *_a, **_k: 1 / 0)

@@ -57,8 +57,9 @@ def dying_before(_function: Callable[..., Any]) -> Callable[..., Any]:
 
 # Where the paying process dies; whether the channel had taken the order by then.
 POINTS = {
-    "before the trade is opened": (services, "_open", dying_before, False),
-    "after the trade, before the intent": (services, "_decide", dying_before, False),
+    "before the trade is opened": (services, "_first_attempt", dying_before, False),
+    "after the trade, inside its transaction": (services, "_new_attempt", dying_before, False),
+    "after the attempt, inside its transaction": (services, "trade_advance", dying_after, False),
     "after the intent, before the call": (services, "attempt_send", dying_before, False),
     "before the outcome is written": (sending, "_submitted", dying_before, True),
     "inside the outcome's transaction": (sending, "query_delay", dying_after, True),

@@ -25,6 +25,16 @@ from merchants.models import App, CashierMethod, ChangeRequest, Merchant, Paymen
 from notifications.models import Alert, AlertRoute, Delivery, Notification
 from paycenter.models import Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
+from reconciliation.models import (
+    BankProfile,
+    Bill,
+    Case,
+    FeeRate,
+    ReconciliationDay,
+    SettlementBatch,
+    SettlementCalendar,
+    SettlementTerms,
+)
 from refunds.admin.acts import ACTS
 from refunds.models import Approval, Payout, Refund, RefundPolicy
 from tests import factories
@@ -47,6 +57,26 @@ class Tenants:
     records: dict[type[Model], Model]
     merchant_b: User
     app_b: User
+
+
+def make_reconciled(world: World, attempt: Attempt) -> list[Model]:
+    """A's bills, differences and settlements, and what is set for them."""
+    account, now = world.account, timezone.now()
+    day = now.date()
+    bill = Bill.objects.create(account=account, day=day, file_name=MARK)
+    case = Case.objects.create(
+        account=account, app=world.app, day=day, subject="payment", kind="amount", key=MARK, bill=bill, currency="CNY",
+        difference=1, trade_no=attempt.trade.trade_no, opened_at=now, evidence={"ours": {"state": MARK}},
+    )  # fmt: skip
+    batch = SettlementBatch.objects.create(
+        batch_no=f"S{MARK}", account=account, date=day, currency="CNY", first_day=day, last_day=day, reason=MARK
+    )
+    return [
+        bill, case, batch, ReconciliationDay.objects.create(account=account, day=day),
+        SettlementTerms.objects.create(account=account), SettlementCalendar.objects.create(name=MARK),
+        FeeRate.objects.create(account=account, method=MARK, from_day=day),
+        BankProfile.objects.create(name=MARK, date_column="a", amount_column="b", reference_column="c"),
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -88,7 +118,7 @@ def tenants(world: World) -> Tenants:
     refund = make_refund(attempt, world)
     policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        route, health, contract, refund, policy,
+        *make_reconciled(world, attempt), route, health, contract, refund, policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
@@ -210,7 +240,9 @@ def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) 
 
 def snapshot() -> dict[str, Any]:
     models = (Merchant, App, PaymentAccount, Trade, Attempt, AbnormalPayment, Notification, ChangeRequest,
-              CashierMethod, PrintedCode, RetrySchedule, Alert, Refund, Approval, Payout, RefundPolicy)  # fmt: skip
+              CashierMethod, PrintedCode, RetrySchedule, Alert, Refund, Approval, Payout, RefundPolicy, Bill,
+              ReconciliationDay, Case, SettlementBatch, SettlementTerms, FeeRate, SettlementCalendar,
+              BankProfile)  # fmt: skip
     return {m.__name__: list(m.objects.order_by("pk").values()) for m in models}
 
 

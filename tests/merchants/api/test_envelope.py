@@ -304,4 +304,5 @@ def test_a_cache_that_is_down_stops_no_payment(call: Caller, monkeypatch: pytest
             raise ConnectionError("redis is away")
 
     monkeypatch.setattr(rate_limit, "cache", Down())
+    monkeypatch.setattr(rate_limit, "_shared", lambda: None)
     assert errno(call(PATH, BODY)) == 40401

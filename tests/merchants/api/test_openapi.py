@@ -61,7 +61,8 @@ def test_every_call_is_described_and_nothing_else(document: dict[str, Any]) -> N
     contracts = ["/v1/contract/sign", "/v1/contract/query", "/v1/contract/terminate"]
     trades = ["/v1/gopay", "/v1/cashier/orders", "/v1/close", "/v1/query/trade", "/v1/sync/events"]
     refunds = ["/v1/refund", "/v1/refund/cancel", "/v1/query/refund"]
-    assert sorted([*contracts, *trades, *refunds]) == PATHS
+    bills = ["/v1/query/bill", "/v1/query/settle"]
+    assert sorted([*contracts, *trades, *refunds, *bills]) == PATHS
     assert all(list(verbs) == ["post"] for verbs in document["paths"].values())
 
 
@@ -197,6 +198,9 @@ def test_valid_requests_of_a_known_merchant_are_answered_as_declared(
     if path in ("/v1/close", "/v1/query/trade"):
         known = {"merchant_no": order["merchant_no"], "app_order_no": "ORDER-1"}
         call("/v1/gopay", order)
+    if path in ("/v1/query/bill", "/v1/query/settle"):
+        days = {name: "2026-11-20" for name in ("date", "date_from", "date_to") if name in takes["properties"]}
+        known = {"merchant_no": order["merchant_no"], **days}
     extra = [
         n for n in ("body", "attach", "business_no", "funding", "profit_sharing", "limit") if n in takes["properties"]
     ]

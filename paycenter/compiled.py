@@ -1,0 +1,217 @@
+"""Statements of the hot paths, compiled once per process.
+
+Django's ORM builds every statement anew, which costs more than running it. Here the ORM builds a statement once and
+only its values change; on PostgreSQL it is then prepared on the server too. For the few statements that every payment
+runs; everything else is plain ORM.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.models.query import get_related_populators
+from django.db.models.signals import post_save, pre_save
+from django.db.transaction import TransactionManagementError
+from django_fsm import FSMField
+
+M = TypeVar("M", bound=models.Model)
+_STAND_IN = -(2**40)  # and below: numbers that no query fixes
+
+
+class Select(Generic[M]):
+    """A query with values that are given at each run, by name: `types` says of which type each is.
+
+    `make` builds it, called with a stand-in for each; it may select related rows, lock and limit.
+    """
+
+    def __init__(self, make: Callable[..., models.QuerySet[M]], **types: type[int] | type[str]) -> None:
+        self._make = make
+        self._stand_ins = {n: _STAND_IN - at if of is int else f"<{n}>" for at, (n, of) in enumerate(types.items())}
+        self._lock = threading.Lock()
+        self._plan: _SelectPlan | None = None
+
+    def rows(self, **values: int | str) -> list[M]:
+        """The rows found with these values. Raises TransactionManagementError where it locks them for nothing."""
+        plan = self._plan or self._compile()
+        db = connections[DEFAULT_DB_ALIAS]
+        if plan.locks and not db.in_atomic_block:
+            raise TransactionManagementError("rows are locked inside a transaction only")
+        with _cursor(db) as cursor:
+            cursor.execute(plan.sql, [values[name] for name in plan.parameters])
+            found = cursor.fetchall()
+        return [plan.instance(row, db) for row in found]
+
+    def first(self, **values: int | str) -> M | None:
+        """The first row, None where there is none."""
+        found = self.rows(**values)
+        return found[0] if found else None
+
+    def get(self, **values: int | str) -> M:
+        """The only row. Raises the model's DoesNotExist."""
+        found = self.first(**values)
+        if found is None:
+            model: Any = self._make(**self._stand_ins).model
+            raise model.DoesNotExist
+        return found
+
+    def _compile(self) -> _SelectPlan:
+        with self._lock:
+            if self._plan is None:
+                self._plan = _SelectPlan(self._make(**self._stand_ins), self._stand_ins)
+            return self._plan
+
+
+class _SelectPlan:
+    """The statement, and how its columns become instances: as `django.db.models.query.ModelIterable` does it."""
+
+    def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
+        compiler = query.query.get_compiler(using=query.db)
+        self.locks = query.query.select_for_update
+        sql, parameters = compiler.as_sql()
+        names = {stand_in: name for name, stand_in in stand_ins.items()}
+        self.parameters = [names[value] for value in parameters if value in names]
+        if set(self.parameters) != set(stand_ins):
+            raise TypeError(f"the query does not use {set(stand_ins)}, each as it is")
+        # What the query itself fixes becomes part of the text: a prepared statement uses a partial index only then.
+        words = iter("%s" if value in names else _literal(value) for value in parameters)
+        self.sql = re.sub("%s", lambda _found: next(words), sql)
+        select, info = compiler.select or [], compiler.klass_info or {}
+        own = info["select_fields"]
+        self._model, self._db = info["model"], query.db
+        self._own = slice(own[0], own[-1] + 1)
+        self._names = [column[0].target.attname for column in select[self._own]]
+        self._related = get_related_populators(info, select, query.db)  # type: ignore[call-arg]
+        self._converters = [
+            (at, converter, expression)
+            for at, (converters, expression) in compiler.get_converters([column[0] for column in select]).items()
+            for converter in converters
+        ]
+
+    def instance(self, row: Sequence[Any], db: Any) -> Any:
+        values = list(row)
+        for at, converter, expression in self._converters:
+            values[at] = converter(values[at], expression, db)
+        record = self._model.from_db(self._db, self._names, values[self._own])
+        for related in self._related:
+            related.populate(values, record)
+        return record
+
+
+def _literal(value: object) -> str:
+    """A state or another word of ours, as SQL writes it. Raises TypeError for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z_]*", value):
+        raise TypeError(f"not a value that a query may fix: {value!r}")
+    return f"'{value!s}'"
+
+
+def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
+    """Insert new rows of one model in one statement; each gets its key, in the order given.
+
+    As `save(force_insert=True)`, for models without parents and without defaults made by the database. `empty` are
+    fields that have no value yet; they stand in the statement itself, because psycopg keeps one parsed only while it
+    has no more than 50 values.
+    """
+    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    if _is_listened_to(model):
+        for record in records:
+            record.save(force_insert=True)
+        return
+    fields = _inserted_fields(model, empty)
+    values = [_value(field, record, True, db) for record in records for field in fields]
+    with _cursor(db) as cursor:
+        cursor.execute(_insert_sql(model, empty, len(records)), values)
+        keys = cursor.fetchall()
+    for record, (key,) in zip(records, keys, strict=True):
+        record.pk, record._state.adding, record._state.db = key, False, db.alias
+
+
+def update(record: models.Model, names: Iterable[str]) -> None:
+    """Write these fields of an existing row. As `save(update_fields=names)`.
+
+    Raises the model's DoesNotExist where the row is gone.
+    """
+    model, db, wanted = type(record), connections[DEFAULT_DB_ALIAS], tuple(sorted(names))
+    if _is_listened_to(model):
+        record.save(update_fields=wanted)
+        return
+    values = [_value(field, record, False, db) for field in _fields(model, wanted)]
+    with _cursor(db) as cursor:
+        cursor.execute(_update_sql(model, wanted), [*values, record.pk])
+        if cursor.rowcount != 1:
+            raise model.DoesNotExist  # type: ignore[attr-defined]
+
+
+def _is_listened_to(model: type[models.Model]) -> bool:
+    """Whether saving has to be told to somebody: a history of changes is kept that way."""
+    return pre_save.has_listeners(model) or post_save.has_listeners(model)
+
+
+def run(sql: str, values: Sequence[object]) -> int:
+    """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
+    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
+        cursor.execute(sql, values)
+        return int(cursor.rowcount)
+
+
+def _cursor(db: Any) -> Any:
+    """Django's cursor; on PostgreSQL one that binds on the server, so that what is run often gets prepared."""
+    if db.vendor != "postgresql":
+        return db.cursor()
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    db.ensure_connection()
+    with db.wrap_database_errors:
+        return db._prepare_cursor(ServerBindingCursor(db.connection))  # type: ignore[call-arg]
+
+
+# Fields that hand these values to the database as they are. By exact type: their subclasses may not.
+_PLAIN_FIELDS = frozenset((
+    models.CharField, models.TextField, models.BooleanField, models.IntegerField, models.BigIntegerField,
+    models.PositiveIntegerField, models.ForeignKey, models.OneToOneField, FSMField,
+))  # fmt: skip
+_PLAIN_VALUES = frozenset((str, int, bool, type(None)))
+
+
+def _value(field: Any, record: models.Model, is_new: bool, db: Any) -> Any:
+    """A field's value as the database takes it."""
+    value = field.pre_save(record, is_new)
+    if type(value) in _PLAIN_VALUES and type(field) in _PLAIN_FIELDS:
+        return value
+    return field.get_db_prep_save(value, db)
+
+
+@lru_cache(maxsize=256)
+def _inserted_fields(model: type[models.Model], empty: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(f for f in model._meta.concrete_fields if not f.primary_key and f.name not in empty)
+
+
+@lru_cache(maxsize=256)
+def _fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[models.Field[Any, Any], ...]:
+    return tuple(model._meta.get_field(name) for name in names)  # type: ignore[misc]
+
+
+@lru_cache(maxsize=256)
+def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) -> str:
+    given, unset = _inserted_fields(model, empty), _fields(model, empty)
+    columns = ", ".join(_quoted(field) for field in (*given, *unset))
+    row = ", ".join(["%s"] * len(given) + ["NULL" if field.null else "''" for field in unset])
+    return (
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
+        f" VALUES {', '.join([f'({row})'] * rows)} RETURNING {_quoted(model._meta.pk)}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _update_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
+    pairs = ", ".join(f"{_quoted(field)} = %s" for field in _fields(model, names))
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"UPDATE {table} SET {pairs} WHERE {_quoted(model._meta.pk)} = %s"  # noqa: S608
+
+
+def _quoted(field: Any) -> str:
+    return connection.ops.quote_name(field.column)

@@ -1,0 +1,3 @@
+"""Who acts when reconciliation does something by itself."""
+
+SYSTEM = "system:reconciliation"

@@ -1,0 +1,211 @@
+"""Settlement batches (结算批次): expected, fee, received; statements of the bank in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from merchants.models import PaymentAccount
+from paycenter.errors import BillRefused, TransitionRefused
+from paycenter.models import Event
+from paycenter.money import Money
+from paycenter.staff.display import money, state_chip
+from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
+from paycenter.staff.words import names_states
+from reconciliation import files
+from reconciliation.exports import export_response
+from reconciliation.models import BankProfile, SettlementBatch
+from reconciliation.settlement.batches import batch_accept, batch_override
+from reconciliation.settlement.lines import lines_compare
+from reconciliation.settlement.receipts import receipts_import
+from reconciliation.settlement.states import BatchState
+from trades.timeline import event_entries
+
+names_states(choice for choice in BatchState.choices if choice[0] not in (BatchState.SETTLED, BatchState.ACCEPTED))
+STATEMENT_LIMIT = 64 * 1024**2
+_HEADS = ("batch_no", "date", "payment_no", "currency", "first_day", "last_day", "paid", "refunded", "expected", "fee",
+          "received", "difference", "state", "reason")  # fmt: skip
+_ACTS = {"override": batch_override, "accept": batch_accept}
+
+
+class StatementForm(forms.Form):
+    """A bank's statement, in one of the formats that were set up."""
+
+    profile = forms.ModelChoiceField(label=_("bank"), queryset=BankProfile.objects.all())
+    account = forms.ModelChoiceField(
+        label=_("payment account"), queryset=PaymentAccount.objects.none(), required=False,
+        help_text=_("For lines whose sender the format does not name. Empty: such lines are left out."),
+    )  # fmt: skip
+    file = forms.FileField(label=_("file"), help_text="CSV")
+
+
+class BatchDayFilter(DayFilter):
+    column = "date"
+    default_days = None
+
+    def bounded(self, rows: Any, start: Any, end: Any) -> Any:
+        rows = rows.filter(date__gte=start.date()) if start is not None else rows
+        return rows.filter(date__lt=end.date()) if end is not None else rows
+
+
+@admin.register(SettlementBatch)
+class SettlementBatchAdmin(ReadOnlyAdmin):
+    tenant_keys = {"merchant": "account__merchant_id"}
+    list_display = ["date", "account_label", "state_label", "expected_label", "fee_label", "received_label", "differs"]
+    list_filter = ["state", BatchDayFilter]
+    ordering = ["-date", "-id"]
+    paginator = BoundedPaginator
+    change_list_template = "admin/pc/reconciliation/batch_list.html"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("account__merchant").defer("account__config")
+
+    @display(description=_("payment account"))
+    def account_label(self, obj: SettlementBatch) -> str:
+        return str(obj.account)
+
+    @display(description=_("state"))
+    def state_label(self, obj: SettlementBatch) -> str:
+        return state_chip(obj)
+
+    @display(description=_("expected"))
+    def expected_label(self, obj: SettlementBatch) -> str:
+        return money(obj.expected, obj.currency)
+
+    @display(description=_("fee"))
+    def fee_label(self, obj: SettlementBatch) -> str:
+        return money(obj.fee, obj.currency)
+
+    @display(description=_("received"))
+    def received_label(self, obj: SettlementBatch) -> str:
+        return money(obj.received, obj.currency)
+
+    @display(description=_("difference"))
+    def differs(self, obj: SettlementBatch) -> str:
+        return money(obj.difference, obj.currency)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        own = [
+            path("statement/", wrap(self.statement_view), name=self.view_name("statement")),
+            path("export/<slug:kind>/", wrap(self.export_view), name=self.view_name("export")),
+            path("<path:object_id>/act/<slug:act>/", wrap(self.act_view), name=self.view_name("act")),
+        ]
+        return [*own, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        may = request.user.has_perm("reconciliation.settle_settlementbatch")
+        more = {"may_import": may, "query": request.GET.urlencode()}
+        return super().changelist_view(request, {**(extra_context or {}), **more})
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """What should have come, what came, and which lines explain the difference."""
+        batch = self.fetch(request, object_id)
+        center = tenant_of(request.user) is None
+        may_act = request.user.has_perm("reconciliation.settle_settlementbatch")
+        sums = [
+            (_("Paid"), batch.paid), (_("Refunded"), batch.refunded), (_("Expected"), batch.expected),
+            (_("Fee"), batch.fee), (_("Received"), batch.received), (_("Difference"), batch.difference),
+        ]  # fmt: skip
+        events = Event.objects.filter(object_type="settlementbatch", object_id=batch.pk).order_by("-id")[:100]
+        context = self.page_context(
+            request, batch, title=batch.batch_no, batch=batch, state_chip=state_chip(batch),
+            sums=[(label, money(value, batch.currency)) for label, value in sums],
+            receipts=[(r, money(r.amount, r.currency)) for r in batch.receipts.order_by("received_on", "pk")[:200]],
+            lines=[(d, money(d.bill_amount, batch.currency), money(d.moved_amount, batch.currency))
+                   for d in batch.differences.order_by("pk")[:500]],
+            timeline=event_entries(events, center), may_act=may_act,
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/reconciliation/batch.html", context)
+
+    def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
+        """Go on with a reason, accept, or compare line by line. POST only."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        batch = self.fetch(request, object_id)
+        self.require(request, "reconciliation.settle_settlementbatch")
+        if act == "lines":
+            found = lines_compare(batch)
+            if found is None:
+                messages.error(request, gettext("The bills of money movements of these days are not there."))
+            else:
+                messages.success(request, gettext("%(n)s lines differ.") % {"n": found})
+        elif act in _ACTS:
+            self._run(request, batch, act)
+        else:
+            raise Http404
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[batch.pk]))
+
+    def _run(self, request: HttpRequest, batch: SettlementBatch, act: str) -> None:
+        try:
+            _ACTS[act](batch=batch, user=request.user, reason=request.POST.get("reason", "")[:300])  # type: ignore[arg-type]
+        except ValueError:
+            messages.error(request, gettext("Please give a reason."))
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+        else:
+            messages.success(request, gettext("Done."))
+
+    def statement_view(self, request: HttpRequest) -> HttpResponse:
+        """Take a bank's statement in."""
+        self.require(request, "reconciliation.settle_settlementbatch")
+        form = StatementForm(request.POST or None, request.FILES or None)
+        page = registered(PaymentAccount)
+        form.fields["account"].queryset = page.get_queryset(request) if page else PaymentAccount.objects.none()  # type: ignore[attr-defined]
+        if request.method == "POST" and form.is_valid() and self._take(request, form):
+            return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
+        context = self.page_context(
+            request, title=gettext("Import a bank statement"), form=form, submit=gettext("Import"), cancel="../"
+        )
+        return TemplateResponse(request, "admin/pc/reconciliation/upload.html", context)
+
+    def _take(self, request: HttpRequest, form: StatementForm) -> bool:
+        given = form.cleaned_data
+        try:
+            with files.scratch_file() as place:
+                files.write_blocks(given["file"].chunks(), place, limit=STATEMENT_LIMIT)
+                done = receipts_import(
+                    profile=given["profile"], path=place, actor=actor_of(request.user), account=given["account"]
+                )
+        except BillRefused as exc:
+            form.add_error("file", str(exc))
+            return False
+        except ValueError:
+            form.add_error("file", _("The file is too large."))
+            return False
+        words = {"new": done.new, "known": done.known, "foreign": done.foreign}
+        told = gettext("%(new)s new lines, %(known)s known ones, %(foreign)s of nobody here.") % words
+        messages.success(request, told)
+        return True
+
+    def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
+        """What the list shows with its filters, as CSV or XLSX."""
+        if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
+            raise Http404
+        rows = self.get_changelist_instance(request).get_queryset(request).order_by("pk")
+        return export_response("settlement", kind, _HEADS, (_export_row(batch) for batch in rows.iterator(2000)))
+
+
+def _export_row(batch: SettlementBatch) -> list[Any]:
+    amounts = (batch.paid, batch.refunded, batch.expected, batch.fee, batch.received, batch.difference)
+    return [
+        batch.batch_no, batch.date.isoformat(), batch.account.payment_no, batch.currency, batch.first_day.isoformat(),
+        batch.last_day.isoformat(), *("" if a is None else Money(a, batch.currency).major for a in amounts),
+        str(batch.state), batch.reason,
+    ]  # fmt: skip

@@ -1,0 +1,276 @@
+"""The pages finance works on: bills, days, cases, settlement."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from datetime import timedelta
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from merchants.models import User
+from paycenter.models import Event
+from reconciliation import files, sweeps
+from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay, SettlementBatch
+from reconciliation.settlement.models import SettlementTerms
+from tests.conftest import World
+from tests.factories import fresh
+from tests.fakes import bills
+from tests.fakes.staff import make_staff, signed_in
+from tests.reconciliation.conftest import DAY, reconcile, row_of, take_in
+
+BILLS, CASES, DAYS = (f"/admin/reconciliation/{name}/" for name in ("bill", "case", "reconciliationday"))
+BATCHES = "/admin/reconciliation/settlementbatch/"
+
+
+@pytest.fixture(autouse=True)
+def _published(published: Any) -> None:
+    """Every test here reads bills."""
+
+
+@pytest.fixture
+def ann(db: None) -> User:
+    return make_staff("finance", username="ann")
+
+
+@pytest.fixture
+def finance(ann: User) -> Client:
+    return signed_in(ann)
+
+
+@pytest.fixture
+def case(world: World, paid: Any) -> Case:
+    reconcile(world, [row_of(paid(amount=5000), amount=4000)])
+    return Case.objects.get()
+
+
+def act(client: Client, case: Case, name: str, **data: str) -> Any:
+    return client.post(f"{CASES}{case.pk}/act/{name}/", data, follow=True)
+
+
+# ---- bills -----------------------------------------------------------------------------------------------------
+def upload(client: Client, world: World, content: bytes, **more: str) -> Any:
+    data = {"account": world.account.pk, "day": str(DAY), "kind": "trade", **more}
+    file = SimpleUploadedFile("bill of the day.csv", content)
+    return client.post(f"{BILLS}upload/", {**data, "file": file}, follow=True)
+
+
+def test_a_bill_is_uploaded_and_read_in_the_background(finance: Client, world: World, paid: Any) -> None:
+    page = upload(finance, world, bills.make([row_of(paid())])).content.decode()
+    assert "is being read" in page
+    assert 'http-equiv="refresh"' in page
+    sweeps.bills_import_due()
+    bill = Bill.objects.get()
+    assert (bill.state, bill.uploaded_by) == ("imported", "staff:ann")
+    page = finance.get(f"{BILLS}{bill.pk}/change/").content.decode()
+    assert 'http-equiv="refresh"' not in page
+    assert bill.sha256 in page
+
+
+def test_a_refused_bill_says_why_and_where(finance: Client, world: World, paid: Any) -> None:
+    upload(finance, world, bills.make([row_of(paid())], end=9))
+    sweeps.bills_import_due()
+    page = finance.get(f"{BILLS}{Bill.objects.get().pk}/change/").content.decode()
+    assert "line 3: the end says 9 rows" in page
+    assert "line 3: the end says 9 rows" in finance.get(BILLS).content.decode()
+
+
+def test_another_file_for_that_day_needs_a_tick(finance: Client, world: World, paid: Any) -> None:
+    take_in(world, [row_of(paid())])
+    other = bills.make([row_of(paid())])
+    assert "was imported already" in upload(finance, world, other).content.decode()
+    assert "is being read" in upload(finance, world, other, replace="on").content.decode()
+
+
+def test_the_original_file_is_given_back_and_noted(finance: Client, world: World, paid: Any) -> None:
+    bill = take_in(world, [row_of(paid())])
+    answer = finance.get(f"{BILLS}{bill.pk}/file/")
+    assert b"".join(answer.streaming_content) == files.bill_path(bill.file_path).read_bytes()  # type: ignore[attr-defined]
+    assert Event.objects.get(type="bill.downloaded").actor == "staff:ann"
+
+
+def test_asking_the_channel_again_is_a_post(finance: Client, world: World, paid: Any) -> None:
+    bill = take_in(world, [row_of(paid())])
+    assert finance.get(f"{BILLS}{bill.pk}/fetch/").status_code == 405
+    finance.post(f"{BILLS}{bill.pk}/fetch/")
+    assert fresh(bill).state == "awaited"
+
+
+@pytest.mark.parametrize("role", ["service", "auditor"])
+def test_who_only_looks_neither_uploads_nor_downloads(world: World, paid: Any, role: str) -> None:
+    bill = take_in(world, [row_of(paid())])
+    client = signed_in(make_staff(role))
+    assert client.get(f"{BILLS}upload/").status_code == 403
+    assert client.get(f"{BILLS}{bill.pk}/file/").status_code == 403
+    assert client.post(f"{BILLS}{bill.pk}/fetch/").status_code == 403
+    assert fresh(bill).state == "imported"
+
+
+# ---- days ------------------------------------------------------------------------------------------------------
+def test_a_day_shows_both_sides_and_its_cases(finance: Client, case: Case) -> None:
+    day = ReconciliationDay.objects.get()
+    page = finance.get(f"{DAYS}{day.pk}/change/").content.decode()
+    for text in ("¥50.00", "¥40.00", "another amount", case.key):
+        assert text in page
+    assert "1 open" in finance.get(DAYS).content.decode()
+
+
+def test_a_day_is_compared_again_on_demand(finance: Client, case: Case) -> None:
+    day = ReconciliationDay.objects.get()
+    assert day.next_match_at is None
+    finance.post(f"{DAYS}{day.pk}/compare/")
+    assert fresh(day).next_match_at is not None
+    sweeps.days_match_due()
+    assert fresh(day).next_match_at is None
+    assert signed_in(make_staff("auditor")).post(f"{DAYS}{day.pk}/compare/").status_code == 403
+
+
+# ---- cases -----------------------------------------------------------------------------------------------------
+def test_a_case_shows_both_sides_advice_and_history(finance: Client, case: Case) -> None:
+    page = finance.get(f"{CASES}{case.pk}/change/").content.decode()
+    for text in ("¥50.00", "¥40.00", "Ask the channel which amount is right", "Difference found", case.trade_no):
+        assert text in page
+
+
+def test_a_case_is_taken_and_closed_with_a_reason(finance: Client, case: Case, ann: User) -> None:
+    act(finance, case, "take")
+    assert fresh(case).owner == ann
+    assert "Please give a reason" in act(finance, case, "close", outcome="accepted").content.decode()
+    assert fresh(case).state == "open"
+    act(finance, case, "close", outcome="accepted", reason="agreed with the channel")
+    assert (fresh(case).state, fresh(case).closed_by) == ("closed", ann)
+
+
+def test_a_large_case_takes_two_people_however_it_is_posted(finance: Client, case: Case, settings: Any) -> None:
+    settings.RECONCILIATION_TWO_PEOPLE_ABOVE = 100
+    act(finance, case, "close", outcome="corrected", reason="credited")
+    assert fresh(case).state == "closing"
+    page = act(finance, case, "confirm").content.decode()
+    assert "cannot confirm" in page
+    assert "dialog-confirm" not in page
+    assert fresh(case).state == "closing"
+    bob = signed_in(make_staff("finance", username="bob"))
+    assert "dialog-confirm" in bob.get(f"{CASES}{case.pk}/change/").content.decode()
+    act(bob, case, "confirm")
+    assert fresh(case).state == "closed"
+
+
+@pytest.mark.parametrize("role", ["service", "auditor", "operator"])
+def test_who_may_not_settle_changes_nothing(case: Case, role: str) -> None:
+    client = signed_in(make_staff(role))
+    assert client.get(f"{CASES}{case.pk}/change/").status_code == 200
+    for name in ("take", "ask", "close", "confirm", "refuse", "reopen"):
+        assert act(client, case, name, outcome="accepted", reason="because").status_code == 403
+    assert fresh(case).state == "open"
+
+
+def test_acts_are_posts_and_known_ones(finance: Client, case: Case) -> None:
+    assert finance.get(f"{CASES}{case.pk}/act/close/").status_code == 405
+    assert finance.post(f"{CASES}{case.pk}/act/delete/").status_code == 404
+
+
+def test_a_case_is_found_by_any_of_its_numbers(finance: Client, case: Case) -> None:
+    for number in (case.trade_no, case.attempt_no, case.key):
+        assert case.trade_no in finance.get(CASES, {"q": number}).content.decode()
+    assert case.trade_no not in finance.get(CASES, {"q": "nothing"}).content.decode()
+
+
+def test_merchant_staff_see_their_own_cases_without_names_of_ours(world: World, case: Case) -> None:
+    act(signed_in(make_staff("finance", username="wang.li")), case, "take")
+    client = signed_in(make_staff("merchant", merchant=world.merchant))
+    page = client.get(f"{CASES}{case.pk}/change/").content.decode()
+    assert case.trade_no in page
+    assert "wang.li" not in page
+    assert client.get(DAYS).status_code == 200
+    assert client.get(BILLS).status_code == 403
+
+
+# ---- exports ---------------------------------------------------------------------------------------------------
+def content(answer: Any) -> bytes:
+    assert answer.status_code == 200
+    return b"".join(answer.streaming_content)
+
+
+def test_cases_as_csv_follow_the_lists_filters(finance: Client, case: Case) -> None:
+    rows = list(csv.DictReader(io.StringIO(content(finance.get(f"{CASES}export/csv/")).decode("utf-8-sig"))))
+    assert [(row["difference"], row["amount"], row["ours"], row["channel"]) for row in rows] == [
+        ("amount", "10.00", "50.00", "40.00")
+    ]
+    assert content(finance.get(f"{CASES}export/csv/", {"state": "closed"})).count(b"\r\n") == 1
+
+
+def test_cases_as_xlsx_open_as_a_workbook(finance: Client, case: Case) -> None:
+    Case.objects.update(reason="=HYPERLINK(1)")
+    book = zipfile.ZipFile(io.BytesIO(content(finance.get(f"{CASES}export/xlsx/"))))
+    assert book.testzip() is None
+    sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    rows = sheet.findall(f".//{space}row")
+    assert len(rows) == 2
+    texts = [node.text for node in rows[1].iter(f"{space}t")]
+    assert "10.00" in texts
+    assert "=HYPERLINK(1)" in texts  # text, not a formula
+    assert not rows[1].findall(f".//{space}f")
+
+
+def test_a_csv_cell_is_never_a_formula(finance: Client, case: Case) -> None:
+    Case.objects.update(reason="=HYPERLINK(1)")
+    assert b"'=HYPERLINK(1)" in content(finance.get(f"{CASES}export/csv/"))
+
+
+def test_who_sees_no_cases_exports_none(world: World, case: Case, finance: Client) -> None:
+    assert signed_in(make_staff("app", app=world.app)).get(f"{CASES}export/csv/").status_code == 404
+    assert finance.get(f"{CASES}export/pdf/").status_code == 404
+
+
+# ---- settlement ------------------------------------------------------------------------------------------------
+@pytest.fixture
+def batch(world: World, paid: Any) -> SettlementBatch:
+    SettlementTerms.objects.create(account=world.account, days_after=1)
+    reconcile(world, [row_of(paid(amount=10_000), fee=60)])
+    return SettlementBatch.objects.get()
+
+
+def test_a_statement_settles_a_batch(finance: Client, world: World, batch: SettlementBatch) -> None:
+    profile = BankProfile.objects.create(
+        name="B", date_column="day", amount_column="sum", reference_column="no", purpose_column="what",
+        senders={"channel": world.account.payment_no},
+    )  # fmt: skip
+    day = DAY + timedelta(days=3)
+    wrong = SimpleUploadedFile("s.csv", b"day,no,sum,what\nx,1,2,channel\n")
+    page = finance.post(f"{BATCHES}statement/", {"profile": profile.pk, "file": wrong}).content.decode()
+    assert "line 2" in page
+    right = SimpleUploadedFile("s.csv", f"day,no,sum,what\n{day},1,99.40,channel\n".encode())
+    page = finance.post(f"{BATCHES}statement/", {"profile": profile.pk, "file": right}, follow=True).content.decode()
+    assert "1 new lines" in page
+    assert fresh(batch).state == "settled"
+    assert "¥99.40" in finance.get(f"{BATCHES}{batch.pk}/change/").content.decode()
+
+
+def test_a_difference_is_accepted_by_who_may(finance: Client, batch: SettlementBatch) -> None:
+    SettlementBatch.objects.update(state="different", received=9000)
+    auditor = signed_in(make_staff("auditor"))
+    assert auditor.post(f"{BATCHES}{batch.pk}/act/accept/", {"reason": "x"}).status_code == 403
+    finance.post(f"{BATCHES}{batch.pk}/act/accept/", {"reason": "held back"})
+    assert (fresh(batch).state, fresh(batch).reason) == ("accepted", "held back")
+
+
+def test_rates_are_set_with_an_event(finance: Client, world: World) -> None:
+    data = {"account": world.account.pk, "method": "fake_qr", "from_day": "2026-11-01", "ppm": 3800,
+            "rounding": "half_up", "fixed": 0, "least": 0, "most": ""}  # fmt: skip
+    assert finance.post("/admin/reconciliation/feerate/add/", data).status_code == 302
+    assert FeeRate.objects.get().ppm == 3800
+    event = Event.objects.get(type="feerate.saved")
+    assert (event.actor, event.detail["ppm"]) == ("staff:ann", "3800")
+    assert signed_in(make_staff("service")).get("/admin/reconciliation/feerate/add/").status_code == 403
+
+
+def test_a_calendar_holds_days_only(finance: Client) -> None:
+    url = "/admin/reconciliation/settlementcalendar/add/"
+    assert finance.post(url, {"name": "C", "holidays": '["spring"]', "workdays": "[]"}).status_code == 200
+    assert finance.post(url, {"name": "C", "holidays": '["2027-02-17"]', "workdays": "[]"}).status_code == 302

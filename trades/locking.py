@@ -1,0 +1,57 @@
+"""Fetching trades and attempts, for update in the global lock order: trade, then attempt."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from paycenter import compiled
+from paycenter.transitions import lock
+from trades.models import Attempt, Trade
+
+# Not decrypted on every payment; read when somebody asks for them.
+_RARELY_NEEDED = ("app__webhook_secret", "app__webhook_secret_previous")
+_TRADE = compiled.Select(
+    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").defer(*_RARELY_NEEDED)
+    .filter(pk=pk),
+    pk=int,
+)  # fmt: skip
+_ITS_TRADE = compiled.Select(lambda pk: Attempt.objects.only("trade").filter(pk=pk), pk=int)
+_LOADED = ("trade", "trade__app", "trade__merchant", "account")
+_ATTEMPT = compiled.Select(lambda pk: _attempts().filter(pk=pk), pk=int)
+_BY_NUMBER = compiled.Select(
+    lambda attempt_no, method: _attempts().filter(attempt_no=attempt_no, method=method), attempt_no=str, method=str
+)
+
+
+def _attempts() -> QuerySet[Attempt]:
+    """Attempts with everything a channel call needs. The parameters are read when a provider is made of them."""
+    unread = ("account__config", *(f"trade__{name}" for name in _RARELY_NEEDED))
+    return Attempt.objects.select_related(*_LOADED).defer(*unread)
+
+
+def lock_trade(trade_id: int) -> Trade:
+    """Lock a trade, with its app and merchant. Must run inside `atomic`; raises Trade.DoesNotExist."""
+    return _TRADE.get(pk=trade_id)
+
+
+def lock_attempt(attempt_id: int, trade_id: int | None = None) -> tuple[Trade, Attempt]:
+    """Lock an attempt and its trade in the global order. Must run inside `atomic`.
+
+    `trade_id` is the attempt's trade, which never changes, where the caller knows it already.
+    """
+    trade = lock_trade(_ITS_TRADE.get(pk=attempt_id).trade_id if trade_id is None else trade_id)
+    attempt = lock(Attempt, pk=attempt_id)
+    attempt.trade = trade
+    if trade.current_attempt_id == attempt.pk:
+        trade.current_attempt = attempt
+    return trade, attempt
+
+
+def load_attempt(attempt_id: int) -> Attempt:
+    """An attempt with everything a channel call needs, read afresh and not locked."""
+    return _ATTEMPT.get(pk=attempt_id)
+
+
+def find_attempt(attempt_no: str, method: str) -> Attempt | None:
+    """The attempt of this number and method, loaded likewise; None when there is none."""
+    return _BY_NUMBER.first(attempt_no=attempt_no, method=method)
