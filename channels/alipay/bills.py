@@ -14,8 +14,9 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from channels.alipay.gateway import BEIJING, Answer, Gateway
+from channels.alipay.gateway import Answer, Gateway
 from channels.base import BillKind, BillRow, BillRowKind, BillRule, FetchedBill
+from channels.base.beijing import BEIJING
 from channels.base.bill_files import Entry, Line, entries, text_lines
 from channels.base.bill_tables import (
     Columns,

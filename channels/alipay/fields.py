@@ -10,6 +10,7 @@ from channels.alipay import certificates
 from channels.base import keys
 from channels.base.fields import Field, FieldKind, Label
 from channels.base.keys import KeyProblem
+from channels.base.limits import time_limit_fields
 
 _KEY, _CERTIFICATE = "key", "certificate"
 _BY_KEY = {"key_mode": (_KEY,)}
@@ -85,17 +86,7 @@ FIELDS: tuple[Field, ...] = (
         help=Label("在支付宝内付款时用于识别付款人，正式环境请保持默认值。",
                    "Tells who pays inside Alipay; leave the default for production."),
     ),
-    Field(
-        "connect_timeout", Label("连接时限（秒）", "Connection limit (seconds)"), FieldKind.INTEGER,
-        default=3, minimum=1, maximum=10,
-        help=Label("与支付宝建立连接最多等待的秒数。", "Seconds to wait for a connection to Alipay."),
-    ),
-    Field(
-        "read_timeout", Label("应答时限（秒）", "Answer limit (seconds)"), FieldKind.INTEGER,
-        default=8, minimum=1, maximum=10,
-        help=Label("一次调用从开始到收完应答的总秒数，包含建立连接。",
-                   "Seconds for a whole call, from its start to the end of the answer."),
-    ),
+    *time_limit_fields(Label("支付宝", "Alipay")),
 )  # fmt: skip
 
 _OWN_PUBLIC_KEY = Label(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from channels.alipay import certificates
 from channels.base import keys
+from channels.base.beijing import BEIJING
+from channels.base.limits import time_limits
 from channels.base.provider import Clock
 from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
-from paycenter.http import HttpClient, TimeLimits
+from paycenter.http import HttpClient
 
-# Alipay's clock has no zone and no summer time: always Beijing, wherever this process runs.
-BEIJING = timezone(timedelta(hours=8), "Beijing")
 SUCCESS = "10000"
 _TIME = "%Y-%m-%d %H:%M:%S"
 _CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030"}
@@ -80,7 +80,7 @@ class Gateway:
         self._clock = clock
         self._url: str = config["gateway_url"]
         self._app_id: str = config["app_id"]
-        self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
+        self._limits = time_limits(config)
         self._key = keys.load_private_key(config["app_private_key"])
         self._certificate_names: dict[str, str] = {}
         self._alipay_cert_sn = ""

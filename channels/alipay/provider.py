@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -38,12 +37,12 @@ from channels.base import (
     Reply,
     ReturnNotice,
 )
+from channels.base.checking import check_by_asking, unknown_number
 from channels.base.provider import Clock, utc_now
 from paycenter.errors import (
     BadSignature,
     IdentityMismatch,
     MalformedInbound,
-    NotSent,
     UnknownOutcome,
 )
 from paycenter.http import HttpClient
@@ -100,23 +99,14 @@ class AlipayProvider(Provider):
 
     def check(self) -> CheckResult:
         """Ask for an order that cannot exist: only a signed "no such trade" proves both key pairs."""
-        number = f"CHECK{secrets.token_hex(12).upper()}"
-        try:
-            answer = self._ask("alipay.trade.query", {"out_trade_no": number}, "check")
-        except NotSent as exc:
-            words = Label(f"无法连接支付宝：{exc}", f"cannot reach Alipay: {exc}")
-            return CheckResult(ok=False, message=words)
-        except UnknownOutcome as exc:
-            words = Label(f"支付宝的应答无法确认，请核对支付宝公钥（证书）与网关地址：{exc}",
-                          "Alipay's answer cannot be trusted; check the Alipay public key (or certificate) "
-                          f"and the gateway address: {exc}")  # fmt: skip
-            return CheckResult(ok=False, message=words)
-        if answer.signed and answer.code == BUSINESS_FAILED and answer.sub_code == _NOT_FOUND:
-            return CheckResult(ok=True, message=Label("连接正常，双方签名均已验证",
-                                                      "connected; both signatures verified"))  # fmt: skip
-        words = Label(f"支付宝拒绝：{answer}", f"Alipay refused: {answer}")
-        hint = _CHECK_HINTS.get(answer.sub_code, words)
-        return CheckResult(ok=False, message=hint, detail={"answer": str(answer)})
+        return check_by_asking(
+            Label("支付宝", "Alipay"),
+            lambda: self._ask("alipay.trade.query", {"out_trade_no": unknown_number()}, "check"),
+            proves=lambda answer: answer.signed and (answer.code, answer.sub_code) == (BUSINESS_FAILED, _NOT_FOUND),
+            hint=lambda answer: _CHECK_HINTS.get(answer.sub_code),
+            compare=Label("支付宝公钥（证书）与网关地址",
+                          "the Alipay public key (or certificate) and the gateway address"),
+        )  # fmt: skip
 
     def content(self, order: PayOrder, product_code: str, **more: Any) -> dict[str, Any]:
         """`biz_content` that all creating calls share; `more` are the scene's own parameters.

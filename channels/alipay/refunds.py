@@ -81,10 +81,7 @@ def query_refund(gateway: Gateway, ref: RefundRef) -> RefundResult:
     status, no_trade = answer.text("refund_status"), answer.signed and answer.sub_code == _NO_TRADE
     if no_trade or (answer.ok and not status):
         _must_be_of(answer, ref, complete=False)
-        return RefundResult(
-            state=RefundState.NOT_FOUND, refund_no=ref.refund_no, code=answer.sub_code or answer.code,
-            message=answer.message, resendable=True,
-        )  # fmt: skip
+        return ref.not_found(answer.sub_code or answer.code, answer.message)
     if not answer.ok:
         raise UnknownOutcome(f"Alipay answered {answer}")
     if status != "REFUND_SUCCESS":
@@ -116,10 +113,8 @@ def _refused(gateway: Gateway, order: RefundOrder, answer: Answer) -> RefundResu
 
 
 def _failed(order: RefundOrder, answer: Answer) -> RefundResult:
-    return RefundResult(
-        state=RefundState.FAILED, refund_no=order.refund_no, code=answer.sub_code or answer.code,
-        message=answer.message, resendable=answer.sub_code == _SHORT,
-    )  # fmt: skip
+    code = answer.sub_code or answer.code
+    return order.refused(code, answer.message, resendable=code == _SHORT)
 
 
 def _moved(order: RefundOrder, answer: Answer) -> RefundResult:

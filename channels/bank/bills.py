@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date, time
 from pathlib import Path, PurePosixPath
 
-from channels.bank.gateway import BEIJING, Gateway
+from channels.bank.gateway import Gateway
 from channels.base import BillKind, BillRow, BillRowKind, BillRule, FetchedBill
+from channels.base.beijing import BEIJING
 from channels.base.bill_files import text_lines
 from channels.base.bill_tables import DayCheck, agree, read_count, read_money, read_time, require
 from paycenter.errors import BillNotReady, BillRefused, UnknownOutcome

@@ -8,6 +8,7 @@ from typing import Any
 
 from channels.base import keys
 from channels.base.fields import Field, FieldKind, Label
+from channels.base.limits import time_limit_fields
 
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -44,17 +45,7 @@ FIELDS: tuple[Field, ...] = (
         "gateway_url", Label("网关地址", "Gateway address"), FieldKind.URL,
         help=Label("银行提供的支付网关地址，不含末尾的 /pay。", "As told by the bank, without the /pay at its end."),
     ),
-    Field(
-        "connect_timeout", Label("连接时限（秒）", "Connection limit (seconds)"), FieldKind.INTEGER,
-        default=3, minimum=1, maximum=10,
-        help=Label("与银行建立连接最多等待的秒数。", "Seconds to wait for a connection to the bank."),
-    ),
-    Field(
-        "read_timeout", Label("应答时限（秒）", "Answer limit (seconds)"), FieldKind.INTEGER,
-        default=8, minimum=1, maximum=10,
-        help=Label("一次调用从开始到收完应答的总秒数，包含建立连接。",
-                   "Seconds for a whole call, from its start to the end of the answer."),
-    ),
+    *time_limit_fields(Label("银行", "the bank")),
 )  # fmt: skip
 
 _OWN_PUBLIC_KEY = Label(

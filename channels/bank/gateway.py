@@ -8,19 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
-from channels.base import keys
+from channels.base import answers, keys
+from channels.base.beijing import beijing_digits
+from channels.base.limits import time_limits
 from channels.base.provider import Clock
 from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, UnknownOutcome
-from paycenter.http import FILE_LIMITS, HttpClient, TimeLimits
+from paycenter.http import FILE_LIMITS, HttpClient
 
-# The bank's clock has no zone and no summer time: always Beijing, wherever this process runs.
-BEIJING = timezone(timedelta(hours=8), "Beijing")
 SUCCESS = "SUC0000"
-_TIME = "%Y%m%d%H%M%S"
 _MAX_FIELDS = 100
 # An answer with a statement in it: some hundred thousand rows.
 _MAX_STATEMENT_BYTES = 64 * 1024 * 1024
@@ -28,40 +27,21 @@ _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _FORBIDDEN = re.compile(r"[&\x00-\x1f\x7f-\x9f]")
 
 
-def beijing(moment: datetime) -> str:
-    """An aware moment as the bank writes it: `YYYYMMDDhhmmss` in Beijing."""
-    return moment.astimezone(BEIJING).strftime(_TIME)
-
-
 def beijing_day(moment: datetime) -> str:
     """The `YYYYMMDD` that, with the number, names an order made at this moment."""
-    return beijing(moment)[:8]
-
-
-def from_beijing(text: str) -> datetime | None:
-    """The aware moment of the bank's `YYYYMMDDhhmmss`; None where it is no time."""
-    try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=BEIJING) if len(text) == 14 else None
-    except ValueError:
-        return None
+    return beijing_digits(moment)[:8]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A gateway answer. `signed` is False only for an error, never for a success."""
+class Answer(answers.Answer[str]):
+    """`signed` is False only for an error, never for a success."""
 
-    code: str
-    message: str
-    data: Mapping[str, str]
     signed: bool
 
     @property
     def ok(self) -> bool:
         """The call itself succeeded, which says nothing about the order."""
         return self.code == SUCCESS
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.code, self.message)))
 
 
 class Gateway:
@@ -72,7 +52,7 @@ class Gateway:
         self._clock = clock
         self._url: str = config["gateway_url"].rstrip("/")
         self._identity = {"BranchID": config["branch_id"], "CoNo": config["co_no"]}
-        self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
+        self._limits = time_limits(config)
         self._key = keys.load_private_key(config["merchant_private_key"])
         self._bank_key = keys.parse_public_key(config["bank_public_key"])
 
@@ -109,7 +89,7 @@ class Gateway:
         return answer
 
     def _body(self, kind: str, content: Mapping[str, str]) -> bytes:
-        fields = self.signed(kind, {**content, "Timestamp": beijing(self._clock())})
+        fields = self.signed(kind, {**content, "Timestamp": beijing_digits(self._clock())})
         return urlencode(fields, quote_via=quote, safe="").encode("ascii")
 
     def _read(self, kind: str, status: int, body: bytes) -> Answer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from channels.bank import bills
 from channels.bank.fields import FIELDS, check_fields
-from channels.bank.gateway import Answer, Gateway, beijing, beijing_day, from_beijing
+from channels.bank.gateway import Answer, Gateway, beijing_day
 from channels.bank.reading import clean_text, named, order_name, parse_amount
 from channels.bank.refunds import Refunds, refund_notice
 from channels.base import (
@@ -36,8 +36,10 @@ from channels.base import (
     Reply,
     ReturnNotice,
 )
+from channels.base.beijing import beijing_digits, from_beijing_digits
+from channels.base.checking import check_by_asking
 from channels.base.provider import Clock, utc_now
-from paycenter.errors import IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
+from paycenter.errors import IdentityMismatch, MalformedInbound, UnknownOutcome
 from paycenter.http import HttpClient
 
 SUBJECT_LENGTH = 64
@@ -82,24 +84,13 @@ class BankProvider(Provider):
 
     def check(self) -> CheckResult:
         """Ask for number 0, which is never given out: only a signed "no such order" proves both keys."""
-        number = "0" * self.number_rule().digits
-        content = {"BillNo": number, "Date": beijing_day(self.clock())}
-        try:
-            answer = self.gateway.call("/query", "query", content, operation="check")
-        except NotSent as exc:
-            words = Label(f"无法连接银行：{exc}", f"cannot reach the bank: {exc}")
-            return CheckResult(ok=False, message=words)
-        except UnknownOutcome as exc:
-            words = Label(f"银行的应答无法确认，请核对银行公钥与网关地址：{exc}",
-                          "the bank's answer cannot be trusted; check the bank's public key and the gateway "
-                          f"address: {exc}")  # fmt: skip
-            return CheckResult(ok=False, message=words)
-        if answer.signed and answer.code == _NOT_FOUND:
-            return CheckResult(ok=True, message=Label("连接正常，双方签名均已验证",
-                                                      "connected; both signatures verified"))  # fmt: skip
-        words = Label(f"银行拒绝：{answer}", f"the bank refused: {answer}")
-        hint = _CHECK_HINTS.get(answer.code, words)
-        return CheckResult(ok=False, message=hint, detail={"answer": str(answer)})
+        content = {"BillNo": "0" * self.number_rule().digits, "Date": beijing_day(self.clock())}
+        return check_by_asking(
+            Label("银行", "the bank"), lambda: self.gateway.call("/query", "query", content, operation="check"),
+            proves=lambda answer: answer.signed and answer.code == _NOT_FOUND,
+            hint=lambda answer: _CHECK_HINTS.get(answer.code),
+            compare=Label("银行公钥与网关地址", "the bank's public key and the gateway address"),
+        )  # fmt: skip
 
     def order_fields(self, order: PayOrder, scene: str) -> dict[str, str]:
         """Signed fields that a browser or the bank's SDK carries to the bank; it knows no order before.
@@ -109,7 +100,7 @@ class BankProvider(Provider):
         content = {
             **order_name(order),
             "Amount": order.amount.major,
-            "ExpireTime": beijing(order.expire_at),
+            "ExpireTime": beijing_digits(order.expire_at),
             "Subject": clean_text(order.subject, SUBJECT_LENGTH) or order.order_no,
             "Scene": scene,
             "NoticeUrl": order.notify_url,
@@ -135,7 +126,7 @@ class BankProvider(Provider):
             raise UnknownOutcome("paid, but without amount or serial number")
         return QueryResult(
             state=state, order_no=order.order_no, amount=amount, channel_trade_no=serial if paid else None,
-            paid_at=from_beijing(data.get("PaidTime", "")) if paid else None,
+            paid_at=from_beijing_digits(data.get("PaidTime", "")) if paid else None,
             refunded=parse_amount(data.get("RefundedAmount", "")) if paid else None,
             payer_id=data.get("PayerAccount"), funding=data.get("CardType") if paid else None, channel_state=word,
         )  # fmt: skip
@@ -172,7 +163,7 @@ class BankProvider(Provider):
         return Notice(
             kind=NoticeKind.HINT if state is None else NoticeKind.PAYMENT, order_no=number, order_day=day,
             state=state, amount=amount, channel_trade_no=serial,
-            paid_at=from_beijing(found.get("PaidTime", "")), payer_id=found.get("PayerAccount"),
+            paid_at=from_beijing_digits(found.get("PaidTime", "")), payer_id=found.get("PayerAccount"),
             funding=found.get("CardType"), channel_state=word, notice_id=found.get("NoticeNo", ""),
         )  # fmt: skip
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from channels.bank.gateway import Answer, Gateway, from_beijing
+from channels.bank.gateway import Answer, Gateway
 from channels.bank.reading import clean_text, named, order_name, parse_amount
 from channels.base import Notice, NoticeKind, RefundOrder, RefundRef, RefundResult, RefundState
+from channels.base.beijing import from_beijing_digits
 from paycenter.errors import MalformedInbound, UnknownOutcome
 
 REASON_LENGTH = 64
@@ -35,7 +36,7 @@ class Refunds:
             return _read(answer, order)
         if not answer.signed or answer.code not in _REFUSALS or answer.data.get("RefundNo") != order.refund_no:
             raise UnknownOutcome(f"the bank answered {answer}")
-        return _refusal(RefundState.FAILED, order, answer)
+        return order.refused(answer.code, answer.message)
 
     def ask(self, refund: RefundRef) -> RefundResult:
         """As `Provider.query_refund`."""
@@ -45,7 +46,7 @@ class Refunds:
             return _read(answer, refund)
         if not answer.signed or answer.code != _NOT_FOUND or answer.data.get("RefundNo") != refund.refund_no:
             raise UnknownOutcome(f"the bank answered {answer}")
-        return _refusal(RefundState.NOT_FOUND, refund, answer)
+        return refund.not_found(answer.code, answer.message)
 
 
 def _read(answer: Answer, refund: RefundRef) -> RefundResult:
@@ -61,15 +62,8 @@ def _read(answer: Answer, refund: RefundRef) -> RefundResult:
         raise UnknownOutcome("the bank gives back another amount under this number")
     return RefundResult(
         state=state, refund_no=refund.refund_no, amount=amount, channel_refund_no=found.get("RefundSerialNo"),
-        finished_at=from_beijing(found.get("RefundTime", "")), channel_state=word, code=answer.code,
+        finished_at=from_beijing_digits(found.get("RefundTime", "")), channel_state=word, code=answer.code,
         message=answer.message,
-    )  # fmt: skip
-
-
-def _refusal(state: RefundState, refund: RefundRef, answer: Answer) -> RefundResult:
-    return RefundResult(
-        state=state, refund_no=refund.refund_no, channel_state=answer.code, code=answer.code,
-        message=answer.message, resendable=state is RefundState.NOT_FOUND,
     )  # fmt: skip
 
 

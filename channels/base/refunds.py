@@ -47,6 +47,20 @@ class RefundRef:
             return amount == self.amount
         return amount.currency == self.amount.currency and 0 < amount.minor <= self.amount.minor
 
+    def refused(self, code: str, message: str, *, resendable: bool = False) -> RefundResult:
+        """The channel's explicit no, in its own words: no money moved."""
+        return self._without_money(RefundState.FAILED, code, message, resendable)
+
+    def not_found(self, code: str, message: str) -> RefundResult:
+        """The channel's explicit "no such refund": the same number may be sent."""
+        return self._without_money(RefundState.NOT_FOUND, code, message, True)
+
+    def _without_money(self, state: RefundState, code: str, message: str, resendable: bool) -> RefundResult:
+        return RefundResult(
+            state=state, refund_no=self.refund_no, channel_state=code, code=code, message=message,
+            resendable=resendable,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RefundOrder(RefundRef):

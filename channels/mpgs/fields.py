@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from channels.base.fields import Field, FieldKind, Label
+from channels.base.limits import time_limit_fields
 
 OAUTH, BASIC = "oauth", "basic"
 CLIENT_BASIC, CLIENT_BODY = "basic", "body"
@@ -106,17 +107,7 @@ FIELDS: tuple[Field, ...] = (
         help=Label("在商户后台启用通知（Webhook）时生成的 Notification Secret，通常 32 位。",
                    "The notification secret made when webhooks were switched on, usually of 32 characters."),
     ),
-    Field(
-        "connect_timeout", Label("连接时限（秒）", "Connection limit (seconds)"), FieldKind.INTEGER,
-        default=3, minimum=1, maximum=10,
-        help=Label("建立连接最多等待的秒数。", "Seconds to wait for a connection."),
-    ),
-    Field(
-        "read_timeout", Label("应答时限（秒）", "Answer limit (seconds)"), FieldKind.INTEGER,
-        default=8, minimum=1, maximum=10,
-        help=Label("一次调用从开始到收完应答的总秒数，包含申请令牌和建立连接。",
-                   "Seconds for a whole call, from its start to the end of the answer, token and connection included."),
-    ),
+    *time_limit_fields(Label("支付网关", "the gateway")),
 )  # fmt: skip
 
 _NO_QUERY = Label("不能带有 ? 参数", "must not have a query (?)")

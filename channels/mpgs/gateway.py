@@ -10,16 +10,17 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from channels.base.limits import time_limits
 from channels.base.provider import Clock
+from channels.base.reading import read_json
 from channels.mpgs.fields import BASIC, origin
 from channels.mpgs.tokens import credentials
 from paycenter.errors import UnknownOutcome
-from paycenter.http import HttpClient, HttpResponse, TimeLimits, one_time_limit
+from paycenter.http import HttpClient, HttpResponse, one_time_limit
 
 # The first version whose checkout is started by INITIATE_CHECKOUT.
 _INITIATE_SINCE = 63
@@ -68,24 +69,13 @@ class Answer:
         return " ".join(filter(None, (f"HTTP {self.status}", self.code, self.message)))
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """A JSON object whose fractions are exact. Raises ValueError."""
-    try:
-        data = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    return data
-
-
 class Gateway:
     """One account's connection, shared by threads. A call takes `read_timeout` seconds at most, its token included."""
 
     def __init__(self, config: Mapping[str, Any], *, http: HttpClient, clock: Clock) -> None:
         self._http = http
         self._direct = config["auth_mode"] == BASIC
-        self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
+        self._limits = time_limits(config)
         self._credentials = credentials(config, http=http, clock=clock, limits=self._limits)
         self._base: str = config["base_url"].rstrip("/")
         self._version: int = config.get("api_version", 0)
@@ -217,7 +207,3 @@ def _refusal(response: HttpResponse) -> Answer:
 
 def _text(value: Any) -> str:
     return value[:256] if isinstance(value, str) else ""
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")

@@ -40,10 +40,11 @@ from channels.base import (
     ReturnNotice,
 )
 from channels.base.provider import Clock, utc_now
+from channels.base.reading import Unreadable, read_json
 from channels.mpgs import bills
 from channels.mpgs.fields import FIELDS, OAUTH, check_fields
-from channels.mpgs.gateway import Answer, Gateway, read_json
-from channels.mpgs.reading import Unreadable, order_state
+from channels.mpgs.gateway import Answer, Gateway
+from channels.mpgs.reading import order_state
 from channels.mpgs.refunds import Refunds, refund_named
 from channels.mpgs.tokens import TokenRefused
 from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from channels.base import PaymentState, QueryResult
+from channels.base.reading import Unreadable, moment_in
 from paycenter.errors import MoneyError
 from paycenter.money import Money
 
@@ -39,10 +40,6 @@ STATES: Mapping[str, PaymentState] = {
 FLAGGED = frozenset({"DISPUTED", "CHARGEBACK_PROCESSED", "DISBURSED", "FUNDING"})
 _UNDECIDED_RESULTS = frozenset({"PENDING", "UNKNOWN", "ERROR"})
 TAKING = frozenset({"PAYMENT", "CAPTURE"})
-
-
-class Unreadable(ValueError):
-    """An answer that is not what the protocol says, or not about this order; the message names the field."""
 
 
 def order_state(data: Mapping[str, Any], *, order_no: str, merchant_id: str) -> QueryResult:
@@ -119,15 +116,6 @@ def _successful(data: Mapping[str, Any], types: Set[str]) -> Mapping[str, Any] |
         if isinstance(inner, dict) and word_in(inner, "type") in types and entry.get("result") == "SUCCESS":
             return entry
     return None
-
-
-def moment_in(data: Mapping[str, Any], name: str) -> datetime | None:
-    """An aware moment in ISO 8601; None for anything else."""
-    try:
-        found = datetime.fromisoformat(data.get(name))  # type: ignore[arg-type]  # anything else is refused
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else None
 
 
 def _card(data: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from channels.base import RefundOrder, RefundRef, RefundResult, RefundState
+from channels.base.reading import Unreadable, moment_in
 from channels.mpgs.fields import REFUND, VOID
 from channels.mpgs.gateway import Answer, Gateway
-from channels.mpgs.reading import Unreadable, amount_in, moment_in, payment_id, word_in
+from channels.mpgs.reading import amount_in, payment_id, word_in
 from paycenter.errors import NotSent, UnknownOutcome
 
 # How a refund reads afterwards: as itself, or as the void that it was sent as.
@@ -82,7 +83,7 @@ class Refunds:
             raise UnknownOutcome(f"the gateway answered {answer}, and cannot be asked: {exc}") from exc
         if known.state is not RefundState.NOT_FOUND:
             return known
-        return _said(RefundState.FAILED, order, answer)
+        return order.refused(answer.code, answer.message)
 
     def ask(self, refund: RefundRef) -> RefundResult:
         """As `Provider.query_refund`. Where there is no such order, there is no refund of it either."""
@@ -91,7 +92,7 @@ class Refunds:
             return self._read(answer, refund)
         sought = {"transaction": refund.refund_no, "order": refund.order.order_no}
         if any(answer.is_unable_to_find(what, number) for what, number in sought.items()):
-            return _said(RefundState.NOT_FOUND, refund, answer)
+            return refund.not_found(answer.code, answer.message)
         raise UnknownOutcome(f"the gateway answered {answer}")
 
     def _read(self, answer: Answer, refund: RefundRef) -> RefundResult:
@@ -131,10 +132,3 @@ def refund_named(data: Mapping[str, Any]) -> str | None:
 def _inner(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = data.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _said(state: RefundState, refund: RefundRef, answer: Answer) -> RefundResult:
-    return RefundResult(
-        state=state, refund_no=refund.refund_no, channel_state=answer.code, code=answer.code,
-        message=answer.message, resendable=state is RefundState.NOT_FOUND,
-    )  # fmt: skip

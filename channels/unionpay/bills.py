@@ -16,10 +16,11 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from channels.base import BillKind, BillRow, BillRowKind, BillRule, FetchedBill
+from channels.base.beijing import BEIJING, beijing_digits
 from channels.base.bill_files import Entry, entries, raw_lines
 from channels.base.bill_tables import DayCheck, require
 from channels.unionpay.codes import SUCCESS
-from channels.unionpay.gateway import BEIJING, Gateway, beijing
+from channels.unionpay.gateway import Gateway
 from paycenter.errors import BillNotReady, BillRefused, UnknownOutcome
 from paycenter.money import Money
 
@@ -51,7 +52,7 @@ _MOMENT = re.compile(r"[0-9]{10}", re.ASCII)
 def fetch(gateway: Gateway, *, day: date, into: Path, now: datetime) -> FetchedBill:
     """See `Provider.fetch_bill`. What is kept is the zip, as the answer's encodings are the transport's."""
     answer = gateway.statement({
-        "txnType": "76", "txnSubType": "01", "bizType": "000000", "txnTime": beijing(now),
+        "txnType": "76", "txnSubType": "01", "bizType": "000000", "txnTime": beijing_digits(now),
         "settleDate": f"{day:%m%d}", "fileType": "00",
     })  # fmt: skip
     if answer.code == _NO_FILE:

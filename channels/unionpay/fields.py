@@ -9,6 +9,7 @@ from typing import Any
 from channels.base import keys
 from channels.base.fields import Field, FieldKind, Label
 from channels.base.keys import KeyProblem
+from channels.base.limits import time_limit_fields
 from channels.unionpay.certificates import is_authority, is_issued, rsa_key
 
 FILE_URL = "https://filedownload.95516.com/"
@@ -66,17 +67,7 @@ FIELDS: tuple[Field, ...] = (
         help=Label("正式环境请保持默认值；测试环境为 https://filedownload.test.95516.com/。",
                    "Leave the default for production; the test environment is https://filedownload.test.95516.com/."),
     ),
-    Field(
-        "connect_timeout", Label("连接时限（秒）", "Connection limit (seconds)"), FieldKind.INTEGER,
-        default=3, minimum=1, maximum=10,
-        help=Label("与银联建立连接最多等待的秒数。", "Seconds to wait for a connection to UnionPay."),
-    ),
-    Field(
-        "read_timeout", Label("应答时限（秒）", "Answer limit (seconds)"), FieldKind.INTEGER,
-        default=8, minimum=1, maximum=10,
-        help=Label("一次调用从开始到收完应答的总秒数，包含建立连接。",
-                   "Seconds for a whole call, from its start to the end of the answer."),
-    ),
+    *time_limit_fields(Label("银联", "UnionPay")),
 )  # fmt: skip
 
 _NOT_A_PAIR = Label("商户签名证书与商户签名私钥不是一对",

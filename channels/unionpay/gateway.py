@@ -10,54 +10,28 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from channels.base import keys
+from channels.base.answers import Answer
+from channels.base.beijing import beijing_digits
+from channels.base.limits import time_limits
 from channels.base.provider import Clock
 from channels.unionpay.certificates import Chain, Untrusted
 from channels.unionpay.codes import SUCCESS
 from channels.unionpay.fields import FILE_URL
 from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
-from paycenter.http import FILE_LIMITS, HttpClient, TimeLimits
+from paycenter.http import FILE_LIMITS, HttpClient
 
-# UnionPay's clock has no zone and no summer time: always Beijing, wherever this process runs.
-BEIJING = timezone(timedelta(hours=8), "Beijing")
 VERSION, RSA_CERTIFICATE = "5.1.0", "01"
-_TIME = "%Y%m%d%H%M%S"
 _MAX_FIELDS = 100
 # An answer with a file in it, packed: some hundred thousand rows.
 _MAX_STATEMENT_BYTES = 64 * 1024 * 1024
 _FORM = {"content-type": "application/x-www-form-urlencoded; charset=UTF-8"}
 # A value may hold groups in braces or brackets, within which `&` and `=` separate nothing.
 _FIELD = re.compile(r"([^&=]++)=((?:[^&{\[]++|\{[^}]*+\}|\[[^\]]*+\])*+)(?:&|\Z)")
-
-
-def beijing(moment: datetime) -> str:
-    """An aware moment as UnionPay writes it: `yyyyMMddHHmmss` in Beijing."""
-    return moment.astimezone(BEIJING).strftime(_TIME)
-
-
-def from_beijing(text: str) -> datetime | None:
-    """The aware moment of UnionPay's `yyyyMMddHHmmss`; None where it is no time."""
-    try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=BEIJING) if len(text) == 14 else None
-    except ValueError:
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A genuine answer; `code` is about the call itself, never about the payment that was asked for."""
-
-    code: str
-    message: str
-    data: Mapping[str, str]
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.code, self.message)))
 
 
 class Gateway:
@@ -68,7 +42,7 @@ class Gateway:
         self._clock = clock
         self._url: str = config["base_url"].rstrip("/")
         self._file_url: str = config.get("file_url") or FILE_URL
-        self._limits = TimeLimits(config["connect_timeout"], config["read_timeout"])
+        self._limits = time_limits(config)
         self._key = keys.load_private_key(config["sign_private_key"])
         self._mer_id: str = config["mer_id"]
         self._cert_id = str(keys.parse_certificates(config["sign_cert"])[0].serial_number)
@@ -91,7 +65,7 @@ class Gateway:
         found["signature"] = keys.sign_sha256(self._key, signing_digest(found))
         return found
 
-    def call(self, action: str, fields: Mapping[str, str], *, operation: str) -> Answer:
+    def call(self, action: str, fields: Mapping[str, str], *, operation: str) -> Answer[str]:
         """Ask UnionPay about one order. Raises NotSent, or UnknownOutcome for a status other than 200, an
         answer that is unreadable or not provably UnionPay's, and one about another merchant or order."""
         parameters = self.signed(fields)
@@ -101,7 +75,7 @@ class Gateway:
         )  # fmt: skip
         return self._answer(response.status, response.body, parameters, ("merId", "orderId", "txnTime"))
 
-    def statement(self, fields: Mapping[str, str]) -> Answer:
+    def statement(self, fields: Mapping[str, str]) -> Answer[str]:
         """Ask for a file, which is a field of the answer: signed, and so read, as a whole. Raises as `call`."""
         parameters = self.signed(fields)
         response = self._http.request(
@@ -110,7 +84,7 @@ class Gateway:
         )  # fmt: skip
         return self._answer(response.status, response.body, parameters, ("merId", "settleDate"))
 
-    def _answer(self, status: int, body: bytes, asked: Mapping[str, str], names: Sequence[str]) -> Answer:
+    def _answer(self, status: int, body: bytes, asked: Mapping[str, str], names: Sequence[str]) -> Answer[str]:
         """What UnionPay says about exactly what was asked, `names` being what says so."""
         if status != 200:
             raise UnknownOutcome(f"UnionPay answered HTTP {status}")
@@ -126,13 +100,14 @@ class Gateway:
                 raise UnknownOutcome(f"UnionPay's answer is about another order ({name}): {code} {message}")
         return Answer(code, message, found)
 
-    def retrieve(self, number: str, sent_at: datetime, *, operation: str) -> Answer:
+    def retrieve(self, number: str, sent_at: datetime, *, operation: str) -> Answer[str]:
         """Ask for the transaction sent under this number at this moment; raises as `call`.
 
         https://open.unionpay.com/tjweb/acproduct/APIList?acpAPIId=757&apiservId=448&version=V2.2&bussType=0
         """
         return self.call("queryTrans.do", {
-            "txnType": "00", "txnSubType": "00", "bizType": "000000", "orderId": number, "txnTime": beijing(sent_at),
+            "txnType": "00", "txnSubType": "00", "bizType": "000000", "orderId": number,
+            "txnTime": beijing_digits(sent_at),
         }, operation=operation)  # fmt: skip
 
     def verify_inbound(self, body: bytes) -> dict[str, str]:

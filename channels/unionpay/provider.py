@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -35,13 +34,15 @@ from channels.base import (
     Reply,
     ReturnNotice,
 )
+from channels.base.beijing import beijing_digits
+from channels.base.checking import check_by_asking, unknown_number
 from channels.base.provider import Clock, utc_now
 from channels.unionpay import bills
 from channels.unionpay.codes import NOT_FOUND, REFUSALS, SUCCESS, parse_amount
 from channels.unionpay.fields import FIELDS, check_fields
-from channels.unionpay.gateway import Gateway, beijing
+from channels.unionpay.gateway import Gateway
 from channels.unionpay.refunds import REFUND, Refunds, refund_notice
-from paycenter.errors import IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
+from paycenter.errors import IdentityMismatch, MalformedInbound, UnknownOutcome
 from paycenter.http import HttpClient
 
 GOODS_LENGTH = 32
@@ -84,23 +85,13 @@ class UnionPayProvider(Provider):
 
     def check(self) -> CheckResult:
         """Ask for an order that cannot exist: a genuine "no such transaction" proves both certificates."""
-        number = f"CHECK{secrets.token_hex(12).upper()}"
-        try:
-            answer = self.gateway.retrieve(number, self.clock(), operation="check")
-        except NotSent as exc:
-            words = Label(f"无法连接银联：{exc}", f"cannot reach UnionPay: {exc}")
-            return CheckResult(ok=False, message=words)
-        except UnknownOutcome as exc:
-            words = Label(f"银联的应答无法确认，请核对根证书、中级证书与网关地址：{exc}",
-                          "UnionPay's answer cannot be trusted; check the root and intermediate certificates "
-                          f"and the gateway address: {exc}")  # fmt: skip
-            return CheckResult(ok=False, message=words)
-        if answer.code == NOT_FOUND:
-            return CheckResult(ok=True, message=Label("连接正常，双方签名均已验证",
-                                                      "connected; both signatures verified"))  # fmt: skip
-        words = Label(f"银联拒绝：{answer}", f"UnionPay refused: {answer}")
-        hint = _CHECK_HINTS.get(answer.code, words)
-        return CheckResult(ok=False, message=hint, detail={"answer": str(answer)})
+        return check_by_asking(
+            Label("银联", "UnionPay"),
+            lambda: self.gateway.retrieve(unknown_number(), self.clock(), operation="check"),
+            proves=lambda answer: answer.code == NOT_FOUND, hint=lambda answer: _CHECK_HINTS.get(answer.code),
+            compare=Label("根证书、中级证书与网关地址",
+                          "the root and intermediate certificates and the gateway address"),
+        )  # fmt: skip
 
     def page(self, order: PayOrder, *, channel_type: str) -> Initiated:
         """The signed form that a browser posts to UnionPay's cashier (`channel_type` 07 PC, 08 phone).
@@ -132,9 +123,9 @@ class UnionPayProvider(Provider):
 
     def _order_fields(self, order: PayOrder) -> dict[str, str]:
         return {
-            "txnType": _PAYMENT, "orderId": order.order_no, "txnTime": beijing(order.sent_at),
+            "txnType": _PAYMENT, "orderId": order.order_no, "txnTime": beijing_digits(order.sent_at),
             "txnAmt": str(order.amount.minor), "currencyCode": "156", "backUrl": order.notify_url,
-            "payTimeout": beijing(order.expire_at),
+            "payTimeout": beijing_digits(order.expire_at),
         }  # fmt: skip
 
     def query(self, order: OrderRef) -> QueryResult:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from channels.base import Notice, NoticeKind, RefundOrder, RefundRef, RefundResult, RefundState
+from channels.base.answers import Answer
+from channels.base.beijing import beijing_digits, from_beijing_digits
 from channels.unionpay.codes import NOT_FOUND, REFUSALS, SUCCESS, parse_amount
-from channels.unionpay.gateway import Answer, Gateway, beijing, from_beijing
+from channels.unionpay.gateway import Gateway
 from paycenter.errors import MalformedInbound, NotSent, UnknownOutcome
 from paycenter.money import Money
 
@@ -32,13 +34,10 @@ class Refunds:
         """As `Provider.refund`. Without the payment's `queryId` nothing can be sent, and nothing is."""
         trade_no = order.order.channel_trade_no
         if not trade_no:
-            return RefundResult(
-                state=RefundState.FAILED, refund_no=order.refund_no, code="NO_QUERY_ID", message=_NO_QUERY_ID,
-                resendable=True,
-            )  # fmt: skip
+            return order.refused("NO_QUERY_ID", _NO_QUERY_ID, resendable=True)
         answer = self._gateway.call("backTransReq.do", {
             "txnType": REFUND, "txnSubType": "00", **_product(order), "orderId": order.refund_no,
-            "txnTime": beijing(order.sent_at), "txnAmt": str(order.amount.minor), "origQryId": trade_no,
+            "txnTime": beijing_digits(order.sent_at), "txnAmt": str(order.amount.minor), "origQryId": trade_no,
             "backUrl": order.notify_url,
         }, operation="refund")  # fmt: skip
         if answer.code in SUCCESS:
@@ -47,7 +46,7 @@ class Refunds:
             return self._refused(order, answer)
         raise UnknownOutcome(f"UnionPay answered {answer}")
 
-    def _refused(self, order: RefundOrder, answer: Answer) -> RefundResult:
+    def _refused(self, order: RefundOrder, answer: Answer[str]) -> RefundResult:
         """What a refusal is worth: it may answer a repeat of a request that came through the first time.
 
         Hence it counts only where UnionPay has no refund of that number and time.
@@ -60,13 +59,13 @@ class Refunds:
             return known
         if answer.code == _DUPLICATE:
             raise UnknownOutcome("UnionPay calls the refund a duplicate and does not find it")
-        return _result(RefundState.FAILED, order, answer.code, answer.message)
+        return order.refused(answer.code, answer.message)
 
     def ask(self, refund: RefundRef) -> RefundResult:
         """As `Provider.query_refund`."""
         answer = self._gateway.retrieve(refund.refund_no, refund.sent_at, operation="query_refund")
         if answer.code == NOT_FOUND:
-            return _result(RefundState.NOT_FOUND, refund, answer.code, answer.message)
+            return refund.not_found(answer.code, answer.message)
         if answer.code not in SUCCESS:
             raise UnknownOutcome(f"UnionPay answered {answer}")
         _check_same(refund, answer.data)
@@ -102,12 +101,11 @@ def _amount(found: Mapping[str, str]) -> Money | None:
 
 
 def _result(
-    state: RefundState, refund: RefundRef, code: str, message: str, found: Mapping[str, str] | None = None
+    state: RefundState, refund: RefundRef, code: str, message: str, found: Mapping[str, str]
 ) -> RefundResult:
     return RefundResult(
-        state=state, refund_no=refund.refund_no, amount=_amount(found) if found else None,
-        channel_refund_no=(found or {}).get("queryId") or None, channel_state=code, code=code, message=message,
-        resendable=state is RefundState.NOT_FOUND,
+        state=state, refund_no=refund.refund_no, amount=_amount(found), channel_refund_no=found.get("queryId") or None,
+        channel_state=code, code=code, message=message,
     )  # fmt: skip
 
 
@@ -118,7 +116,7 @@ def refund_notice(found: Mapping[str, str]) -> Notice:
     Raises MalformedInbound for a success that does not say which refund of how much.
     """
     amount = parse_amount(found.get("txnAmt", ""), found.get("currencyCode", "156"))
-    number, sent_at = found.get("queryId") or None, from_beijing(found.get("txnTime", ""))
+    number, sent_at = found.get("queryId") or None, from_beijing_digits(found.get("txnTime", ""))
     succeeded = found.get("respCode") in SUCCESS and "origRespCode" not in found
     if succeeded and (amount is None or number is None or sent_at is None):
         raise MalformedInbound("given back, but without amount, time or transaction number")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from channels.base import BillKind, BillRow, BillRowKind, BillRowState, BillRule, FetchedBill
+from channels.base.beijing import BEIJING
 from channels.base.bill_files import sha1_of_plain, text_lines
 from channels.base.bill_tables import (
     Columns,
@@ -25,7 +26,6 @@ from channels.base.bill_tables import (
     require,
 )
 from channels.wechat.gateway import Answer, Gateway
-from channels.wechat.ordering import BEIJING
 from paycenter.errors import BillNotReady, BillRefused, UnknownOutcome
 from paycenter.money import Money
 

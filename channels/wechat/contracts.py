@@ -22,9 +22,10 @@ from channels.base import (
     Refused,
     SignOrder,
 )
+from channels.base.beijing import BEIJING
 from channels.base.provider import Provider
 from channels.wechat.gateway_v2 import AnswerV2
-from channels.wechat.ordering import BEIJING, description
+from channels.wechat.ordering import description
 from channels.wechat.provider import WeChatPay
 from paycenter.errors import MalformedInbound, UnknownOutcome
 

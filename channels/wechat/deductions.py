@@ -27,9 +27,11 @@ from channels.base import (
     QueryResult,
     Refused,
 )
+from channels.base.beijing import BEIJING
+from channels.base.reading import Unreadable
 from channels.wechat.gateway_v2 import NO_ORDER, AnswerV2, GatewayV2
-from channels.wechat.ordering import BEIJING, description
-from channels.wechat.reading import STATES, Unreadable
+from channels.wechat.ordering import description
+from channels.wechat.reading import STATES
 from paycenter.errors import MalformedInbound, MoneyError, UnknownOutcome
 from paycenter.money import Money
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from channels.base.fields import Field, FieldKind, Label
+from paycenter.http import TimeLimits
 
 PLATFORM_CERTIFICATE = "platform_certificate"
 PUBLIC_KEY = "public_key"
@@ -107,3 +111,8 @@ FIELDS: tuple[Field, ...] = (
         default=8, minimum=1, maximum=60,
     ),
 )  # fmt: skip
+
+
+def time_limits(config: Mapping[str, Any]) -> TimeLimits:
+    """Here the second limit does not include the connection."""
+    return TimeLimits(connect=config["connect_timeout"], total=config["connect_timeout"] + config["read_timeout"])

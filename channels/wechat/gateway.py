@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from channels.base import keys
 from channels.base.provider import Clock
+from channels.base.reading import is_fresh, read_json
 from channels.wechat.certificates import VerifyingKey, configured_keys, lookup_serial, serial_of
-from channels.wechat.fields import PUBLIC_KEY
+from channels.wechat.fields import PUBLIC_KEY, time_limits
 from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
-from paycenter.http import HttpClient, HttpResponse, TimeLimits
+from paycenter.http import HttpClient, HttpResponse
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 MAX_SKEW = 300  # seconds, either way
@@ -55,17 +55,6 @@ class Answer:
         return str(self.data.get("message", ""))[:256]
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """Raises ValueError when the bytes are not a JSON object."""
-    try:
-        data = json.loads(body)
-    except RecursionError as exc:
-        raise ValueError("nested too deeply") from exc
-    if not isinstance(data, dict):
-        raise ValueError("not a JSON object")
-    return data
-
-
 def aead_decrypt(key: bytes, sealed: Mapping[str, Any]) -> bytes:
     """Open `{nonce, associated_data, ciphertext}`, AES-GCM with the tag appended.
 
@@ -94,9 +83,7 @@ class Gateway:
         self._wanted_serial = (
             config["wechatpay_public_key_id"] if config["verify_mode"] == PUBLIC_KEY else None
         )
-        self._limits = TimeLimits(
-            connect=config["connect_timeout"], total=config["connect_timeout"] + config["read_timeout"]
-        )
+        self._limits = time_limits(config)
         self._http = http
         self._clock = clock
 
@@ -113,7 +100,7 @@ class Gateway:
             return self.refusal(response)
         self.verify_answer(response)
         try:
-            return Answer(response.status, json_object(response.body) if response.body else {})
+            return Answer(response.status, read_json(response.body) if response.body else {})
         except ValueError as exc:
             raise UnknownOutcome("a signed answer that is not JSON") from exc
 
@@ -162,7 +149,7 @@ class Gateway:
         if not 400 <= response.status < 500 or response.status == 429:
             raise UnknownOutcome(f"WeChat Pay answered HTTP {response.status}")
         try:
-            return Answer(response.status, json_object(response.body))
+            return Answer(response.status, read_json(response.body))
         except ValueError:
             return Answer(response.status, {})
 
@@ -194,11 +181,9 @@ class Gateway:
             raise BadSignature("signature headers are missing")
         if headers.get("wechatpay-signature-type", SCHEME) != SCHEME:
             raise BadSignature("an unknown kind of signature")
-        if not re.fullmatch(r"[0-9]{1,12}", timestamp):
-            raise BadSignature("the timestamp is not a number")
         now = self._clock()
-        if abs(now.timestamp() - int(timestamp)) > MAX_SKEW:
-            raise BadSignature("the timestamp is more than 300 s off")
+        if not is_fresh(timestamp, now, MAX_SKEW):
+            raise BadSignature("the timestamp is no number or more than 300 s off")
         name = lookup_serial(serial)
         key = (extra or {}).get(name) or self._keys.get(name)
         if key is None or not key.usable(now):

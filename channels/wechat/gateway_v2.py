@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from channels.wechat.fields import time_limits
 from channels.wechat.gateway import UnverifiedAnswer
 from channels.wechat.xml import read_xml, write_xml
 from paycenter.errors import BadSignature, IdentityMismatch, MalformedInbound, NotSent, UnknownOutcome
-from paycenter.http import HttpClient, TimeLimits, one_time_limit
+from paycenter.http import HttpClient, one_time_limit
 
 # Every call that is made here is signed so unless it names another way; signing pages take nothing else.
 MD5, HMAC_SHA256 = "MD5", "HMAC-SHA256"
@@ -67,9 +68,7 @@ class GatewayV2:
         self._base = str(config["base_url"]).rstrip("/")
         self._identity = {"appid": str(config["app_id"]), "mch_id": str(config["mch_id"])}
         self._key = str(config.get("api_v2_key") or "")
-        self._limits = TimeLimits(
-            connect=config["connect_timeout"], total=config["connect_timeout"] + config["read_timeout"]
-        )
+        self._limits = time_limits(config)
         self._http = http
 
     def call(self, path: str, fields: Mapping[str, str], *, operation: str, nonce: bool = True) -> AnswerV2:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import secrets
 import unicodedata
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from channels.base import Initiated, PayOrder, Refused, SdkParams
+from channels.base.beijing import BEIJING
 from channels.wechat.gateway import Answer, Gateway
 from paycenter.errors import UnknownOutcome
 
-BEIJING = timezone(timedelta(hours=8))
 DESCRIPTION_BYTES = 127
 # WeChat Pay wants an order to live at least one minute; a few seconds cover the way there.
 MIN_LIFETIME = timedelta(seconds=65)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from channels.wechat.gateway import json_object
+from channels.base.reading import read_json
+from channels.wechat.fields import time_limits
 from paycenter.errors import BadSignature, ConfigError, NotSent, UnknownOutcome
-from paycenter.http import HttpClient, TimeLimits
+from paycenter.http import HttpClient
 
 # errcode: code invalid, expired, missing, used before.
 _BAD_CODE = frozenset({40029, 42003, 41008, 40163})
@@ -23,9 +24,7 @@ class Authorisation:
     def __init__(self, config: Mapping[str, Any], *, http: HttpClient) -> None:
         self._config = config
         self._http = http
-        self._limits = TimeLimits(
-            connect=config["connect_timeout"], total=config["connect_timeout"] + config["read_timeout"]
-        )
+        self._limits = time_limits(config)
 
     def url(self, *, redirect_uri: str, state: str) -> str:
         """Where the browser goes. Raises ConfigError when the account has no app secret."""
@@ -56,7 +55,7 @@ class Authorisation:
             limits=self._limits, operation="authorize",
         )  # fmt: skip
         try:
-            data = json_object(response.body) if response.status == 200 else {}
+            data = read_json(response.body) if response.status == 200 else {}
         except ValueError as exc:
             raise UnknownOutcome("an answer that is not JSON") from exc
         if data.get("errcode") in _BAD_CODE:

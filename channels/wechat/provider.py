@@ -37,13 +37,13 @@ from channels.base import (
     Reply,
 )
 from channels.base.provider import Clock, utc_now
+from channels.base.reading import Unreadable, optional_in, read_json, text_in
 from channels.wechat import bills, checking, deductions, ordering, reading, refunds
 from channels.wechat.certificates import PlatformCertificate, config_problems
 from channels.wechat.fields import FIELDS
-from channels.wechat.gateway import Answer, Gateway, json_object
+from channels.wechat.gateway import Answer, Gateway
 from channels.wechat.gateway_v2 import GatewayV2
 from channels.wechat.payer import Authorisation
-from channels.wechat.reading import Unreadable
 from channels.wechat.xml import write_xml
 from paycenter.errors import IdentityMismatch, MalformedInbound, UnknownOutcome
 from paycenter.http import HttpClient
@@ -115,7 +115,7 @@ class WeChatPay(Provider):
         ours = (order.order_no, self.config["mch_id"], self.config["app_id"])
         if (data.get("out_trade_no"), data.get("mchid"), data.get("appid")) != ours:
             raise UnknownOutcome("the answer is about another order or merchant")
-        message = reading.optional(data, "trade_state_desc") or ""
+        message = optional_in(data, "trade_state_desc") or ""
         return QueryResult(**reading.payment_fields(data), message=message)
 
     def close(self, order: OrderRef) -> CloseResult:
@@ -144,7 +144,7 @@ class WeChatPay(Provider):
         if request.body.lstrip().startswith(b"<"):
             return deductions.parse_notify(self.v2, request.body)
         try:
-            envelope = json_object(request.body)
+            envelope = read_json(request.body)
         except ValueError as exc:
             raise MalformedInbound("not a notification of API v3") from exc
         self.gateway.verify(request.headers, request.body)
@@ -153,30 +153,30 @@ class WeChatPay(Provider):
             raise MalformedInbound("there is no resource")
         plain = self.gateway.decrypt(resource)
         try:
-            return self._notice(envelope, json_object(plain))
+            return self._notice(envelope, read_json(plain))
         except ValueError as exc:
             raise MalformedInbound(f"it cannot be read: {exc}") from exc
 
     def _notice(self, envelope: Mapping[str, Any], data: Mapping[str, Any]) -> Notice:
-        event = reading.text(envelope, "event_type")
-        notice_id = reading.optional(envelope, "id") or ""
+        event = text_in(envelope, "event_type")
+        notice_id = optional_in(envelope, "id") or ""
         if event.startswith("TRANSACTION."):
             self._must_be_ours(data, appid=True)
             return self._payment_notice(data, notice_id)
         self._must_be_ours(data, appid="appid" in data)
         if not event.startswith("REFUND."):
             return Notice(
-                kind=NoticeKind.IGNORED, order_no=reading.optional(data, "out_trade_no") or "",
+                kind=NoticeKind.IGNORED, order_no=optional_in(data, "out_trade_no") or "",
                 notice_id=notice_id, channel_state=event,
             )  # fmt: skip
         return refunds.notice(data, notice_id)
 
     @staticmethod
     def _payment_notice(data: Mapping[str, Any], notice_id: str) -> Notice:
-        word = reading.text(data, "trade_state")
+        word = text_in(data, "trade_state")
         if word not in reading.STATES:
             return Notice(
-                kind=NoticeKind.HINT, order_no=reading.text(data, "out_trade_no"),
+                kind=NoticeKind.HINT, order_no=text_in(data, "out_trade_no"),
                 channel_state=word, notice_id=notice_id,
             )  # fmt: skip
         return Notice(kind=NoticeKind.PAYMENT, notice_id=notice_id, **reading.payment_fields(data))

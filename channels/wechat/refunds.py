@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from channels.base import Notice, NoticeKind, RefundOrder, RefundRef, RefundResult, RefundState
+from channels.base.beijing import BEIJING
+from channels.base.reading import Unreadable, moment_in, optional_in, text_in
 from channels.wechat import reading
 from channels.wechat.gateway import Answer, Gateway
 from channels.wechat.ordering import cut_text, notify_url_problem, unknown
-from channels.wechat.reading import Unreadable
 from paycenter.errors import UnknownOutcome
 
 _PATH = "/v3/refund/domestic/refunds"
@@ -40,7 +41,7 @@ _NO_REFUND = "RESOURCE_NOT_EXISTS"
 def refund(gateway: Gateway, order: RefundOrder) -> RefundResult:
     """Apply for it. Raises NotSent, or UnknownOutcome for every answer but a verified 200 and a final no."""
     if problem := notify_url_problem(order.notify_url):
-        return _failed(order, "PARAM_ERROR", problem)
+        return order.refused("PARAM_ERROR", problem)
     answer = gateway.call("POST", _PATH, _payload(order), operation="refund")
     if answer.ok:
         return _read(answer, order)
@@ -48,17 +49,16 @@ def refund(gateway: Gateway, order: RefundOrder) -> RefundResult:
         raise unknown(answer)
     # WeChat Pay's own advice: whatever is not 200 is asked about, so an earlier sending is not overlooked.
     found = query_refund(gateway, order)
-    return found if found.state is not RefundState.NOT_FOUND else _failed(order, answer.code, answer.message)
+    if found.state is not RefundState.NOT_FOUND:
+        return found
+    return order.refused(answer.code, answer.message, resendable=answer.code == _SHORT)
 
 
 def query_refund(gateway: Gateway, ref: RefundRef) -> RefundResult:
     """Ask for it by our number. Raises NotSent or UnknownOutcome."""
     answer = gateway.call("GET", f"{_PATH}/{quote(ref.refund_no, safe='')}", operation="query_refund")
     if answer.status == 404 and answer.code == _NO_REFUND:
-        return RefundResult(
-            state=RefundState.NOT_FOUND, refund_no=ref.refund_no, code=answer.code, message=answer.message,
-            resendable=True,
-        )  # fmt: skip
+        return ref.not_found(answer.code, answer.message)
     if not answer.ok:
         raise unknown(answer)
     return _read(answer, ref)
@@ -66,11 +66,11 @@ def query_refund(gateway: Gateway, ref: RefundRef) -> RefundResult:
 
 def notice(data: Mapping[str, Any], notice_id: str) -> Notice:
     """The plain text of a REFUND event. Raises Unreadable."""
-    word = reading.text(data, "refund_status")
+    word = text_in(data, "refund_status")
     return Notice(
-        kind=NoticeKind.REFUND, notice_id=notice_id, order_no=reading.text(data, "out_trade_no"),
-        channel_trade_no=reading.optional(data, "transaction_id"), refund_no=reading.text(data, "out_refund_no"),
-        channel_refund_no=reading.optional(data, "refund_id"), refund_state=_STATES.get(word),
+        kind=NoticeKind.REFUND, notice_id=notice_id, order_no=text_in(data, "out_trade_no"),
+        channel_trade_no=optional_in(data, "transaction_id"), refund_no=text_in(data, "out_refund_no"),
+        channel_refund_no=optional_in(data, "refund_id"), refund_state=_STATES.get(word),
         amount=reading.money(data, "refund"), channel_state=word,
     )  # fmt: skip
 
@@ -90,12 +90,6 @@ def _payload(order: RefundOrder) -> dict[str, Any]:
     return payload
 
 
-def _failed(order: RefundOrder, code: str, message: str) -> RefundResult:
-    return RefundResult(
-        state=RefundState.FAILED, refund_no=order.refund_no, code=code, message=message, resendable=code == _SHORT
-    )
-
-
 def _read(answer: Answer, ref: RefundRef) -> RefundResult:
     try:
         return _result(answer.data, ref)
@@ -106,14 +100,14 @@ def _read(answer: Answer, ref: RefundRef) -> RefundResult:
 def _result(data: Mapping[str, Any], ref: RefundRef) -> RefundResult:
     """Raises Unreadable, or UnknownOutcome for an answer about another refund."""
     _must_be_this_refund(data, ref)
-    word = reading.text(data, "status")
+    word = text_in(data, "status")
     state = _STATES.get(word)
     if state is None:
         raise Unreadable("status is not a word we know")
     return RefundResult(
         state=state, refund_no=ref.refund_no, amount=reading.money(data, "refund"),
-        channel_refund_no=reading.text(data, "refund_id"),
-        finished_at=reading.moment(data, "success_time"), channel_state=word,
+        channel_refund_no=text_in(data, "refund_id"),
+        finished_at=moment_in(data, "success_time", BEIJING), channel_state=word,
     )  # fmt: skip
 
 

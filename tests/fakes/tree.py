@@ -39,6 +39,6 @@ class Tree:
             timeout=seconds, check=False,
         )  # fmt: skip
 
-    def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def pytest(self, *arguments: str, seconds: float = 110) -> subprocess.CompletedProcess[str]:
         plain = ("-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "--color=no")
-        return self.run("-m", "pytest", *plain, *arguments)
+        return self.run("-m", "pytest", *plain, *arguments, seconds=seconds)

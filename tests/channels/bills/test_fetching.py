@@ -15,8 +15,8 @@ import pytest
 from channels.alipay import bills as alipay
 from channels.alipay.gateway import Answer as AlipayAnswer
 from channels.base import BillKind, FetchedBill
+from channels.base.answers import Answer as UnionPayAnswer
 from channels.unionpay import bills as unionpay
-from channels.unionpay.gateway import Answer as UnionPayAnswer
 from channels.wechat import bills as wechat
 from channels.wechat.gateway import Answer as WeChatAnswer
 from paycenter.errors import BillNotReady, BillRefused, UnknownOutcome

@@ -13,9 +13,9 @@ import pytest
 
 from channels.base import InboundRequest, NoticeKind, PaymentState, RefundOrder, RefundState
 from channels.base.config import clean_config
-from channels.mpgs.gateway import read_json
+from channels.base.reading import Unreadable, read_json
 from channels.mpgs.provider import MpgsProvider
-from channels.mpgs.reading import Unreadable, payment_id
+from channels.mpgs.reading import payment_id
 from channels.mpgs.refunds import UNDECIDED_CODES, refund_state
 from paycenter.errors import ChannelConfigInvalid, NotSent, UnknownOutcome
 from paycenter.money import Money

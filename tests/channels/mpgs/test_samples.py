@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from channels.base import InboundRequest, Initiated, NoticeKind, PaymentState, Refused
-from channels.mpgs.gateway import read_json
+from channels.base.reading import read_json
 from channels.mpgs.reading import order_state
 from paycenter.money import Money
 from tests.channels.mpgs.wire import MERCHANT, WEBHOOK_SECRET

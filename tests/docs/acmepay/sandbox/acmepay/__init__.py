@@ -1,0 +1,1 @@
+"""A stand-in for AcmePay, written from the vendor's document and not from the provider."""
