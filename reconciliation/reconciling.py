@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels.base.bills import BillKind
+from paycenter.replica import PRIMARY, reporting
 from paycenter.transitions import record_event
 from reconciliation.actors import SYSTEM
 from reconciliation.cases import cases_record
@@ -60,7 +61,20 @@ def usable_bill(day: ReconciliationDay) -> Bill | None:
 
 def _scope(day: ReconciliationDay, bill: Bill) -> Scope:
     start, end = rule_of(day.account).bounds(day.day)
-    return Scope(day.account, day.day, start, end, bill, rates_of(day.account, day.day))
+    return Scope(day.account, day.day, start, end, bill, rates_of(day.account, day.day), _far_enough(bill))
+
+
+def _far_enough(bill: Bill) -> str:
+    """The replica's alias once it holds this bill as it was read, otherwise the primary's.
+
+    A replica replays commits in their order: it then holds the bill's rows and what was booked before. What is booked
+    later may be overlooked by this comparison, as it would be a moment after one on the primary.
+    """
+    alias = reporting()
+    if alias == PRIMARY:
+        return PRIMARY
+    there = Bill.objects.using(alias).filter(pk=bill.pk, version=bill.version, state=bill.state)
+    return alias if there.exists() else PRIMARY
 
 
 def _finish(day: ReconciliationDay, bill: Bill, tally: Tally, new: int, actor: str) -> None:

@@ -27,6 +27,7 @@ from merchants.forms import method_label
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
+from paycenter.replica import reporting
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
@@ -186,7 +187,7 @@ class CaseAdmin(ReadOnlyAdmin):
         """What the list shows with its filters, as CSV or XLSX."""
         if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
             raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request).order_by("pk")[:_EXPORT_LIMIT]
+        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting()).order_by("pk")[:_EXPORT_LIMIT]
         return export_response("cases", kind, _HEADS, _export_rows(rows, tenant_of(request.user) is None))
 
 
