@@ -34,6 +34,7 @@ EVENT_WORDS = {
     "attempt.created": _("Attempt created"), "attempt.submitted": _("Sent to the channel"),
     "attempt.unknown": _("Outcome unknown"), "attempt.failed": _("Attempt failed"),
     "attempt.closed": _("Attempt closed"), "attempt.succeeded": _("Money arrived"),
+    "attempt.asked": _("Channel asked"),
     "attempt.refund_notice": _("Notice about a refund"),
     "contract.created": _("Contract recorded"), "contract.signed": _("Contract signed"),
     "contract.failed": _("Contract not signed"), "contract.terminated": _("Contract ended"),
