@@ -13,6 +13,7 @@ from paycenter.transitions import record_event
 from reconciliation.actors import SYSTEM
 from reconciliation.cases import cases_record
 from reconciliation.days import rule_of
+from reconciliation.excess import excesses_record
 from reconciliation.matching import Scope, Tally, differences
 from reconciliation.models import Bill, ReconciliationDay
 from reconciliation.reviewing import cases_review
@@ -47,6 +48,7 @@ def day_match(*, day_id: int, actor: str = SYSTEM, progress: Progress | None = N
             if progress is not None:
                 progress(seen)
     new += cases_record(scope, cases_review(day.account, reached=day.day, before=began))
+    new += excesses_record(day.account, day.day, scope.start)
     _finish(day, bill, tally, new, actor)
     batches_after(day.account, day.day)
     return new

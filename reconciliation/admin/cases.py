@@ -209,7 +209,7 @@ def _major(amount: int | None, currency: str) -> str:
 
 _FIELDS = {
     "amount": _("amount"), "fee": _("fee"), "state": _("state"), "channel_state": _("channel's word"),
-    "at": _("time"), "method": _("pay method"), "order_no": _("channel order number"),
+    "refunded": _("refunded"), "external_refunded": _("refunded outside"), "at": _("time"), "method": _("pay method"), "order_no": _("channel order number"),
     "channel_trade_no": _("channel's number"), "refund_no": _("refund number"),
     "channel_refund_no": _("channel's refund number"), "line": _("line"),
 }  # fmt: skip
@@ -231,7 +231,7 @@ def _shown(side: dict[str, Any], name: str) -> str:
     value = side.get(name)
     if value in (None, ""):
         return ""
-    if name in ("amount", "fee") and side.get("currency"):
+    if name in ("amount", "fee", "refunded", "external_refunded") and side.get("currency"):
         return money(int(value), str(side["currency"]))
     return method_label(str(value)) if name == "method" else str(value)
 
