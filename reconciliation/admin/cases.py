@@ -187,7 +187,8 @@ class CaseAdmin(ReadOnlyAdmin):
         """What the list shows with its filters, as CSV or XLSX."""
         if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
             raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting()).order_by("pk")[:_EXPORT_LIMIT]
+        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting())
+        rows = rows.order_by("pk")[:_EXPORT_LIMIT]
         return export_response("cases", kind, _HEADS, _export_rows(rows, tenant_of(request.user) is None))
 
 
@@ -209,7 +210,8 @@ def _major(amount: int | None, currency: str) -> str:
 
 _FIELDS = {
     "amount": _("amount"), "fee": _("fee"), "state": _("state"), "channel_state": _("channel's word"),
-    "refunded": _("refunded"), "external_refunded": _("refunded outside"), "at": _("time"), "method": _("pay method"), "order_no": _("channel order number"),
+    "refunded": _("refunded"), "external_refunded": _("refunded outside"),
+    "at": _("time"), "method": _("pay method"), "order_no": _("channel order number"),
     "channel_trade_no": _("channel's number"), "refund_no": _("refund number"),
     "channel_refund_no": _("channel's refund number"), "line": _("line"),
 }  # fmt: skip

@@ -80,7 +80,7 @@ def _copy_to(url: str) -> None:
     """The primary's tables and content, as they are committed now, in place of what was there."""
     programs, mine = services.find_postgres(), connection.settings_dict
     assert programs is not None
-    place = {"PGHOST": mine["HOST"], "PGPORT": str(mine["PORT"]), "PGUSER": mine["USER"], "PGPASSWORD": mine["PASSWORD"]}
+    place = {f"PG{name}": str(mine[name]) for name in ("HOST", "PORT", "USER", "PASSWORD")}
     dump = subprocess.run(
         [str(programs / "pg_dump"), "--no-owner", "--dbname", mine["NAME"]], capture_output=True, check=True,
         env={**os.environ, **place},

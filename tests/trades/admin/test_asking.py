@@ -108,5 +108,6 @@ def test_only_a_post_asks(world: World, attempt: Attempt) -> None:
 def test_a_trade_without_a_sent_attempt_says_why(world: World) -> None:
     trade = trade_open(app=world.app, order=world.order())
     client = signed_in(make_staff("service"))
-    assert "Nothing was sent to a channel yet." in client.get(f"/admin/trades/trade/{trade.pk}/change/").content.decode()
+    page = client.get(f"/admin/trades/trade/{trade.pk}/change/").content.decode()
+    assert "Nothing was sent to a channel yet." in page
     assert client.post(f"/admin/trades/trade/{trade.pk}/ask/").status_code == 302
