@@ -107,7 +107,7 @@ def test_bill_calls_answer_from_the_replica(client: Any, world: World, paid: Any
     assert ([row["amount"] for row in found["rows"]], found["totals"]["CNY"]["paid"]) == ([777], 777)
     assert (found["rows"][0]["fee"], found["totals"]["CNY"]["fee"]) == (5, 5)
     # What decides about money reads from the primary.
-    assert ask(client, world, "/v1/query/trade", trade_no=attempt.trade.trade_no)["paid_amount"] == 1000
+    assert ask(client, world, "/v1/query/trade", app_order_no=attempt.trade.app_order_no)["paid_amount"] == 1000
     assert Attempt.objects.get(pk=attempt.pk).paid_amount == 1000
 
 
