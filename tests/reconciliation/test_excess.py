@@ -127,3 +127,11 @@ def test_the_case_shows_the_sums_and_what_to_do(world: World, paid: Any) -> None
     assert "¥12.50" in text
     assert "get the money back" in text
     assert fresh(attempt.trade).external_refunded == 1250
+
+
+def test_our_own_refunds_count_with_the_banks(world: World, paid: Any) -> None:
+    attempt = paid(amount=1000)
+    type(attempt.trade).objects.filter(pk=attempt.trade_id).update(refunded_amount=600)
+    give_back(attempt, "X1", 600)
+    excesses_record(world.account, DAY, NOON)
+    assert excesses() == [(attempt.attempt_no, 1000, 1200, 200)]
