@@ -41,6 +41,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view change", ("trades.channelhealth",))
         | _perms("view add change", ("notifications.alertroute", "paycenter.retryschedule"))
         | _perms("resend", ("notifications.notification",))
+        | _perms("ask", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
@@ -56,6 +57,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("add change approve send", ("refunds.refund",))
         | _perms("view change", ("refunds.refundpolicy",))
         | _perms("accept", ("trades.abnormalpayment",))
+        | _perms("ask", ("trades.trade",))
         | _perms("view", _BILLS)
         | _perms("upload", ("reconciliation.bill",))
         | _perms("settle", ("reconciliation.case", "reconciliation.settlementbatch"))
@@ -67,6 +69,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("add", ("refunds.refund",))
+        | _perms("ask", ("trades.trade",))
         | _perms("view", ("reconciliation.case",))
     ),
     Role.AUDITOR: frozenset(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import environ
 
@@ -101,25 +102,39 @@ TEMPLATES = [
 ]
 
 # ---- database ----------------------------------------------------------------------------
-_database = env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'paycenter.sqlite3'}")
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE takes the write lock at BEGIN, so that writers queue instead of failing half-way.
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
-    }
-else:
+def _connected(database: dict[str, Any]) -> dict[str, Any]:
+    """With the options its kind needs."""
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        # IMMEDIATE takes the write lock at BEGIN, so that writers queue instead of failing half-way.
+        options = {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+        }
+        return {**database, "OPTIONS": options}
     # A pool per process, smaller than its threads: a thread that waits for a channel holds no connection.
-    _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": env.int("PAYCENTER_DB_POOL", default=16), "timeout": 10},
-        # The statements of paycenter.compiled are prepared on their third run; 0: never (behind a pooler that
-        # hands each transaction another connection).
-        "prepare_threshold": env.int("PAYCENTER_DB_PREPARE", default=2) or None,
-    }
-    _database["CONN_MAX_AGE"] = 0
-DATABASES = {"default": _database}
+    pool = {"min_size": 1, "max_size": env.int("PAYCENTER_DB_POOL", default=16), "timeout": 10}
+    # The statements of paycenter.compiled are prepared on their third run; 0: never (behind a pooler that hands
+    # each transaction another connection).
+    prepare = env.int("PAYCENTER_DB_PREPARE", default=2) or None
+    options = {**database.get("OPTIONS", {}), "pool": pool, "prepare_threshold": prepare}
+    return {**database, "OPTIONS": options, "CONN_MAX_AGE": 0}
+
+
+def _replica(url: str) -> dict[str, Any]:
+    """Where reports read (`paycenter.replica`); its sessions cannot write. Tests read their own database there."""
+    database = _connected(env.db_url_config(url))
+    if database["ENGINE"].endswith("postgresql"):
+        given = database["OPTIONS"].get("options", "")
+        database["OPTIONS"]["options"] = f"{given} -c default_transaction_read_only=on".strip()
+    return {**database, "TEST": {"MIRROR": "default"}}
+
+
+DATABASES = {"default": _connected(env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'paycenter.sqlite3'}"))}
+REPLICA_DATABASE_URL = env.str("REPLICA_DATABASE_URL", default="")
+if REPLICA_DATABASE_URL:
+    DATABASES["replica"] = _replica(REPLICA_DATABASE_URL)
+DATABASE_ROUTERS = ["paycenter.replica.ReplicaRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- broker, cache ------------------------------------------------------------------------

@@ -28,6 +28,10 @@ _ADVICE: dict[tuple[str, str], Any] = {
 _BY_KIND = {
     CaseKind.AMOUNT: _("Ask the channel which amount is right; the bill decides what is settled."),
     CaseKind.CURRENCY: _("Ask the channel in which currency it settles this payment."),
+    CaseKind.EXCESS: _(
+        "The bank or the channel's console gave back what was given back here, too. Find out who did, and get the "
+        "money back from the payer or the channel."
+    ),
     CaseKind.FEE: _("Compare the contract's rate with the fee rate set for this account and method."),
 }
 

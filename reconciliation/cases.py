@@ -55,7 +55,7 @@ def _record(scope: Scope, found: Sequence[Difference]) -> int:
                 fresh.setdefault(name, difference)
             elif known[name].state == CaseState.SETTLED:
                 _reopen_settled(scope, known[name], difference)
-        recording.write(scope, fresh)
+        recording.write(scope, dict(sorted(fresh.items())))  # in one order, so that two workers wait and never cross
     return len(fresh)
 
 
@@ -70,6 +70,11 @@ def case_age(case: Case, *, reason: str) -> None:
     """Nobody explained a carried case in time: it needs a person now. Runs on a locked row."""
     case.next_ask_at = timezone.now() if askable(case) else None
     advance(case, "age", actor=SYSTEM, reason=reason, fields=("next_ask_at",), event="case.opened")
+
+
+def case_reopen_by_system(case: Case, *, reason: str) -> None:
+    """A finished case concerns somebody again. Runs on a locked row."""
+    _reopen(case, SYSTEM, reason)
 
 
 def askable(case: Case) -> bool:
@@ -186,4 +191,4 @@ def _reopen_settled(scope: Scope, case: Case, difference: Difference) -> None:
     case.account = scope.account
     case.evidence = evidence(difference.ours, difference.theirs)
     save_changed(case, ("evidence",))
-    _reopen(case, SYSTEM, gettext_noop("the difference is there again"))
+    case_reopen_by_system(case, reason=gettext_noop("the difference is there again"))

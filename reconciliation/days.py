@@ -14,6 +14,7 @@ from merchants.channels import provider_of
 from merchants.models import PaymentAccount
 from merchants.states import MerchantState
 from paycenter.wakeup import wake
+from reconciliation.excess import excesses_record
 from reconciliation.models import Bill, ReconciliationDay
 from trades.models import Attempt
 
@@ -66,6 +67,8 @@ def _plan(account: PaymentAccount, now: datetime) -> int:
         ReconciliationDay.objects.bulk_create(
             [ReconciliationDay(account=account, day=day) for day in missing], ignore_conflicts=True
         )
+    if rule is None:  # nothing will be compared, which would look for them
+        excesses_record(account, missing[-1], rule_of(account).bounds(missing[0])[0])
     return len(bills)
 
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 from django.db.models import Count, Q, QuerySet, Sum
 
 from merchants.models import App
+from paycenter.replica import report_alias
 from paycenter.times import iso
 from reconciliation.models import BillRow, Case
 from reconciliation.states import LIVE_CASE_STATES, USABLE_BILL_STATES
@@ -221,6 +222,7 @@ _ITEMS = (
 
 
 def _fees(app: App, span: Span) -> Iterator[tuple[str, int]]:
+    connection = connections[report_alias()]
     adapt = (lambda at: at) if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value
     values = [app.pk, span.account_id, adapt(span.start), adapt(span.end)]
     for items in _ITEMS:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connections, transaction
 from django.db.models import QuerySet
 
 from merchants.models import PaymentAccount
+from paycenter.replica import PRIMARY
 from reconciliation.actors import SYSTEM
 from reconciliation.fees import Rate, fee_sql
 from reconciliation.models import Bill, BillRow, CaseKind
@@ -54,6 +55,7 @@ class Scope:
     end: datetime
     bill: Bill
     rates: Mapping[str, Rate]
+    alias: str = PRIMARY  # where the one large statement runs; what it finds is judged by the primary's rows
 
 
 Sums = dict[str, dict[str, int]]
@@ -103,9 +105,11 @@ class _Candidate:
 def _candidates(scope: Scope, side: Side, last: tuple[str, int]) -> list[_Candidate]:
     """Pairs of the day that are not plainly equal, and what has no partner in it."""
     sql, values = candidates_sql(scope, side, last)
+    connection = connections[scope.alias]
+    postgres = connection.vendor == "postgresql"
     # One transaction, so that the setting is the statement's own and whoever pools connections keeps them together.
-    with transaction.atomic() if connection.vendor == "postgresql" else nullcontext(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+    with transaction.atomic(using=scope.alias) if postgres else nullcontext(), connection.cursor() as cursor:
+        if postgres:
             cursor.execute("SET LOCAL jit = off")  # compiling the statement takes longer than running it
         cursor.execute(sql, values)
         return [_Candidate(*row) for row in cursor.fetchall()]
@@ -116,7 +120,7 @@ def candidates_sql(scope: Scope, side: Side, last: tuple[str, int] = ("", 0)) ->
 
     Rows of refunds that had not ended differ from nothing; they are found again where ours has no other row.
     """
-    window, window_values = side.window(scope.account.pk, _bound(scope.start), _bound(scope.end))
+    window, window_values = side.window(scope.account.pk, _bound(scope, scope.start), _bound(scope, scope.end))
     fee, fee_values = fee_sql("o.amount", "o.method", scope.rates if side.has_fees else {})
     behind, last_values = "", list[Any]()
     if last[0]:
@@ -134,7 +138,8 @@ def candidates_sql(scope: Scope, side: Side, last: tuple[str, int] = ("", 0)) ->
     return sql, [scope.bill.pk, *window_values, *fee_values, *last_values]
 
 
-def _bound(moment: datetime) -> Any:
+def _bound(scope: Scope, moment: datetime) -> Any:
+    connection = connections[scope.alias]
     return moment if connection.vendor == "postgresql" else connection.ops.adapt_datetimefield_value(moment)
 
 

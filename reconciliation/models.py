@@ -150,6 +150,7 @@ class CaseKind(models.TextChoices):
     MISSING_AT_CHANNEL = "missing_at_channel", _("missing at the channel")
     MISSING_HERE = "missing_here", _("missing here")
     FEE = "fee", _("another fee")
+    EXCESS = "excess", _("more given back than paid")
 
 
 class CaseOutcome(models.TextChoices):

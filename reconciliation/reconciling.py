@@ -8,10 +8,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels.base.bills import BillKind
+from paycenter.replica import PRIMARY, reporting
 from paycenter.transitions import record_event
 from reconciliation.actors import SYSTEM
 from reconciliation.cases import cases_record
 from reconciliation.days import rule_of
+from reconciliation.excess import excesses_record
 from reconciliation.matching import Scope, Tally, differences
 from reconciliation.models import Bill, ReconciliationDay
 from reconciliation.reviewing import cases_review
@@ -46,6 +48,7 @@ def day_match(*, day_id: int, actor: str = SYSTEM, progress: Progress | None = N
             if progress is not None:
                 progress(seen)
     new += cases_record(scope, cases_review(day.account, reached=day.day, before=began))
+    new += excesses_record(day.account, day.day, scope.start)
     _finish(day, bill, tally, new, actor)
     batches_after(day.account, day.day)
     return new
@@ -60,7 +63,20 @@ def usable_bill(day: ReconciliationDay) -> Bill | None:
 
 def _scope(day: ReconciliationDay, bill: Bill) -> Scope:
     start, end = rule_of(day.account).bounds(day.day)
-    return Scope(day.account, day.day, start, end, bill, rates_of(day.account, day.day))
+    return Scope(day.account, day.day, start, end, bill, rates_of(day.account, day.day), _far_enough(bill))
+
+
+def _far_enough(bill: Bill) -> str:
+    """The replica's alias once it holds this bill as it was read, otherwise the primary's.
+
+    A replica replays commits in their order: it then holds the bill's rows and what was booked before. What is booked
+    later may be overlooked by this comparison, as it would be a moment after one on the primary.
+    """
+    alias = reporting()
+    if alias == PRIMARY:
+        return PRIMARY
+    there = Bill.objects.using(alias).filter(pk=bill.pk, version=bill.version, state=bill.state)
+    return alias if there.exists() else PRIMARY
 
 
 def _finish(day: ReconciliationDay, bill: Bill, tally: Tally, new: int, actor: str) -> None:

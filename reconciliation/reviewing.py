@@ -35,7 +35,8 @@ def cases_review(account: PaymentAccount, *, reached: date, before: datetime) ->
     Answers differences that became others (a late row with another amount), to be recorded anew.
     """
     changed: list[Difference] = []
-    live = Case.objects.filter(account=account, state__in=LIVE_CASE_STATES, opened_at__lt=before).order_by("pk")
+    live = Case.objects.filter(account=account, state__in=LIVE_CASE_STATES, opened_at__lt=before)
+    live = live.exclude(kind=CaseKind.EXCESS).order_by("pk")  # no bill settles one
     ids = list(live.values_list("pk", flat=True))
     for start in range(0, len(ids), PORTION):
         with transaction.atomic():

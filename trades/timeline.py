@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,8 @@ LIMIT = 300
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing that happened, in the reader's words. `kind` is `event`, `exchange` or `delivery`; payloads are
-    masked already."""
+    """One thing that happened, in the reader's words. `kind` is `event`, `exchange`, `delivery` or `bill`; payloads
+    are masked already."""
 
     at: datetime
     kind: str
@@ -33,12 +33,25 @@ class Entry:
     payloads: tuple[tuple[str, str], ...] = field(default=())
 
 
-def timeline(trade: Trade, *, with_exchanges: bool = True, with_staff: bool = True) -> list[Entry]:
-    """Events, exchanges and deliveries of a trade, oldest first; at most LIMIT of each, the newest.
+Teller = Callable[[Trade], Iterable[Entry]]
+_tellers: list[Teller] = []
 
-    Three queries, however many there are. Tenants get neither exchanges nor the names of our staff.
+
+def tells_of_trades(function: Teller) -> Teller:
+    """Register what adds entries to a trade's timeline: a function of the trade, for everybody who may see it."""
+    _tellers.append(function)
+    return function
+
+
+def timeline(trade: Trade, *, with_exchanges: bool = True, with_staff: bool = True) -> list[Entry]:
+    """Events, exchanges and deliveries of a trade and what other apps tell of it, oldest first; at most LIMIT of
+    each, the newest.
+
+    Three queries and those of the others, however many there are. Tenants get neither exchanges nor the names of our
+    staff.
     """
     entries = [*_events(trade, with_staff), *_deliveries(trade, with_staff)]
+    entries += [entry for tell in _tellers for entry in tell(trade)]
     if with_exchanges:
         entries += _exchanges(trade)
     return sorted(entries, key=lambda entry: entry.at)

@@ -1,4 +1,4 @@
-"""What a person can do on a page, as buttons; and parts of a page that another app contributes.
+"""What a person can do on a page, as buttons; what a channel answered; and parts that another app contributes.
 
 An app that stands above the one whose page it is (`refunds` above `trades`) cannot be imported by it, so it
 registers what it adds.
@@ -44,6 +44,17 @@ class Section:
     data: Mapping[str, Any] = field(default_factory=dict)
     side: bool = False
     order: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a channel said when it was asked: (what, here before, at the channel, whether they differ), and what came
+    of it in words. Drawn by `admin/pc/answer.html`, the same for all channels; `of` says what was asked about."""
+
+    rows: list[tuple[Any, str, str, bool]]
+    outcome: str
+    good: bool
+    of: str = ""
 
 
 PageContributor = Callable[[HttpRequest, Any], Iterable[Act | Section]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -122,6 +122,11 @@ class DayFilter(ListFilter):
         }  # fmt: skip
 
 
+def number_bound(kind: str, moment: datetime) -> str:
+    """What our numbers of a kind (`P` trades) that were made at `moment` or later are not smaller than."""
+    return f"{kind}{moment.astimezone(UTC):%Y%m%d%H%M%S}"
+
+
 class NumberDayFilter(DayFilter):
     """By the time inside our own numbers, which sort by it: uses the number's unique index.
 
@@ -132,9 +137,6 @@ class NumberDayFilter(DayFilter):
     kind: ClassVar[str] = "P"
 
     def bounded(self, rows: Any, start: datetime | None, end: datetime | None) -> Any:
-        utc = ZoneInfo("UTC")
-        low = f"{self.kind}{start.astimezone(utc):%Y%m%d%H%M%S}" if start else None
-        high = f"{self.kind}{end.astimezone(utc):%Y%m%d%H%M%S}" if end else None
-        if low is not None:
-            rows = rows.filter(**{f"{self.column}__gte": low})
-        return rows.filter(**{f"{self.column}__lt": high}) if high is not None else rows
+        if start is not None:
+            rows = rows.filter(**{f"{self.column}__gte": number_bound(self.kind, start)})
+        return rows.filter(**{f"{self.column}__lt": number_bound(self.kind, end)}) if end is not None else rows

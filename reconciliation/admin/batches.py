@@ -24,6 +24,7 @@ from merchants.models import PaymentAccount
 from paycenter.errors import BillRefused, TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
+from paycenter.replica import reporting
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
@@ -198,7 +199,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         """What the list shows with its filters, as CSV or XLSX."""
         if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
             raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request).order_by("pk")
+        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting()).order_by("pk")
         return export_response("settlement", kind, _HEADS, (_export_row(batch) for batch in rows.iterator(2000)))
 
 

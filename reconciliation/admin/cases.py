@@ -27,6 +27,7 @@ from merchants.forms import method_label
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
+from paycenter.replica import reporting
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
@@ -186,7 +187,8 @@ class CaseAdmin(ReadOnlyAdmin):
         """What the list shows with its filters, as CSV or XLSX."""
         if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
             raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request).order_by("pk")[:_EXPORT_LIMIT]
+        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting())
+        rows = rows.order_by("pk")[:_EXPORT_LIMIT]
         return export_response("cases", kind, _HEADS, _export_rows(rows, tenant_of(request.user) is None))
 
 
@@ -208,6 +210,7 @@ def _major(amount: int | None, currency: str) -> str:
 
 _FIELDS = {
     "amount": _("amount"), "fee": _("fee"), "state": _("state"), "channel_state": _("channel's word"),
+    "refunded": _("refunded"), "external_refunded": _("refunded outside"),
     "at": _("time"), "method": _("pay method"), "order_no": _("channel order number"),
     "channel_trade_no": _("channel's number"), "refund_no": _("refund number"),
     "channel_refund_no": _("channel's refund number"), "line": _("line"),
@@ -230,7 +233,7 @@ def _shown(side: dict[str, Any], name: str) -> str:
     value = side.get(name)
     if value in (None, ""):
         return ""
-    if name in ("amount", "fee") and side.get("currency"):
+    if name in ("amount", "fee", "refunded", "external_refunded") and side.get("currency"):
         return money(int(value), str(side["currency"]))
     return method_label(str(value)) if name == "method" else str(value)
 

@@ -10,6 +10,7 @@ from merchants.api.answers import integer, nullable, record, rows, text
 from merchants.api.endpoint import Endpoint
 from merchants.api.fields import Day, Integer, Shape, Text
 from merchants.models import App
+from paycenter.replica import reports
 from reconciliation.api.answers import LINE
 from reconciliation.api.cursor import decode_position, encode_position
 from reconciliation.ledger import lines
@@ -42,10 +43,12 @@ class QueryBill(Endpoint):
         merchant = merchant_of(app, given["merchant_no"])
         question = f"bill\n{app.app_id}\n{merchant.merchant_no}\n{given['date']}\n{given['payment_no'] or ''}"
         after = decode_position(question, given["cursor"])
-        spans = bill_spans(merchant, given["date"], given["payment_no"])
-        page, behind = lines(app, spans, after, given["limit"])
+        with reports():
+            spans = bill_spans(merchant, given["date"], given["payment_no"])
+            page, behind = lines(app, spans, after, given["limit"])
+            totals = bill_totals(app, question, spans, fresh=not given["cursor"])
         return {
             "rows": [{name: line[name] for name in LINE} for line in page],
-            "totals": bill_totals(app, question, spans, fresh=not given["cursor"]),
+            "totals": totals,
             "next_cursor": encode_position(question, behind) if behind is not None else None,
         }

@@ -11,6 +11,7 @@ from merchants.api.answers import integer, nullable, record, rows, text
 from merchants.api.endpoint import Endpoint
 from merchants.api.fields import Day, Errors, Integer, Shape, Text
 from merchants.models import App
+from paycenter.replica import reports
 from reconciliation.api.answers import LINE
 from reconciliation.api.cursor import decode_position, encode_position
 from reconciliation.ledger import lines
@@ -63,8 +64,9 @@ class QuerySettle(Endpoint):
         days = f"{given['date_from']}\n{given['date_to']}"
         question = f"settle\n{app.app_id}\n{merchant.merchant_no}\n{days}\n{given['payment_no'] or ''}"
         after = decode_position(question, given["cursor"])
-        batches = batches_between(merchant, given["date_from"], given["date_to"], given["payment_no"])
-        page, behind = lines(app, settle_spans(batches), after, given["limit"])
+        with reports():
+            batches = batches_between(merchant, given["date_from"], given["date_to"], given["payment_no"])
+            page, behind = lines(app, settle_spans(batches), after, given["limit"])
         return {
             "batches": [batch_data(batch) for batch in batches],
             "lines": page,

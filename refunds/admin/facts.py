@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
@@ -14,7 +13,7 @@ from channels.base import RefundState as Word
 from channels.base.discovery import providers
 from merchants.forms import method_label, say
 from merchants.models import User
-from paycenter.staff.acts import Act
+from paycenter.staff.acts import Act, Answer
 from paycenter.staff.display import chip, money
 from paycenter.staff.tenancy import tenant_of
 from paycenter.staff.words import actor_word, names_states, reason_word
@@ -35,15 +34,6 @@ names_states(RefundState.choices, of="refund")
 ASK_PERMISSION = "refunds.add_refund"
 OTHERS = 20
 _TONES = {Decision.APPROVE: "good", Decision.HOLD: "warn", Decision.REJECT: "bad"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the channel said when it was asked: (what, here before, at the channel, whether they differ)."""
-
-    rows: list[tuple[str, str, str, bool]]
-    outcome: str
-    good: bool
 
 
 def page_facts(refund: Refund, user: User) -> dict[str, Any]:

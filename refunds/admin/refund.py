@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants.api.errors import NotPossible
 from paycenter.errors import TransitionRefused
+from paycenter.staff.acts import Answer
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
 from paycenter.staff.tenancy import actor_of
@@ -154,7 +155,7 @@ class RefundAdmin(RefundListing):
         """The refund with everything its page and the services read. Raises Http404, PermissionDenied."""
         return load_refund(self.fetch(request, object_id).pk)
 
-    def _page(self, request: HttpRequest, refund: Refund, answer: facts.Answer | None = None) -> Any:
+    def _page(self, request: HttpRequest, refund: Refund, answer: Answer | None = None) -> Any:
         """`answer` is what the channel has just said, where it was asked."""
         context = self.page_context(
             request, refund, title=refund.refund_no, answer=answer, **facts.page_facts(refund, reader(request))

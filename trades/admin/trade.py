@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -21,13 +22,13 @@ from merchants.forms import method_label, say
 from merchants.models import Merchant, PaymentAccount
 from merchants.states import MerchantState
 from paycenter.admin.records import resolves_numbers
-from paycenter.staff.acts import page_additions
+from paycenter.staff.acts import Answer, page_additions
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import names_states
-from trades.finding import trade_ids, trade_nos_of
+from trades.finding import amount_and_time, trade_ids, trade_nos_of
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, AttemptState, TradeState
 from trades.timeline import timeline
@@ -84,14 +85,17 @@ class TradeAdmin(ReadOnlyAdmin):
     ordering = ["-trade_no"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
-    search_help_text = _("Any number, business number or phone tail")
+    search_help_text = _("Any number, business number, phone tail, or amount and time: 128.50 2026-11-20 15:30")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("merchant", "app", "current_attempt", "settled_attempt")
         return rows.defer("payer", "detail", *_HEAVY)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        return (queryset.filter(pk__in=trade_ids(search_term)) if search_term.strip() else queryset), False
+        if not search_term.strip():
+            return queryset, False
+        wanted = amount_and_time(search_term)
+        return queryset.filter(wanted if wanted is not None else Q(pk__in=trade_ids(search_term))), False
 
     @display(description=_("trade and app order number"), ordering="trade_no")
     def numbers(self, obj: Trade) -> str:
@@ -124,7 +128,10 @@ class TradeAdmin(ReadOnlyAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The trade's page: what it is, every attempt, abnormal money, one timeline."""
-        trade = self.fetch(request, object_id)
+        return self.trade_page(request, self.fetch(request, object_id))
+
+    def trade_page(self, request: HttpRequest, trade: Trade, answers: Sequence[Answer] = ()) -> TemplateResponse:
+        """`answers` are what the channel has just said, where it was asked."""
         attempts = (
             Attempt.objects.filter(trade=trade)
             .select_related("account")
@@ -137,7 +144,7 @@ class TradeAdmin(ReadOnlyAdmin):
             request, trade, title=trade.trade_no, trade=trade, state_chip=state_chip(trade), sums=_sums(trade),
             attempts=[_attempt_row(a) for a in attempts.order_by("id")],
             abnormal=[_abnormal_row(a) for a in trade.abnormal_payments.select_related("attempt").order_by("id")],
-            timeline=entries, center=center, **page_additions(request, trade),
+            timeline=entries, center=center, answers=answers, **page_additions(request, trade),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/trade.html", context)
 
