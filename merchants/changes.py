@@ -195,7 +195,7 @@ def change_withdraw(*, change: ChangeRequest, user: User, comment: str = "") -> 
     """Take one's own request back. Raises TransitionRefused for anybody else and for a decided request."""
     locked = lock(ChangeRequest, pk=change.pk)
     if locked.requested_by_id != user.pk:
-        raise TransitionRefused(_("Only who asked for a change can withdraw it."))
+        raise TransitionRefused(_("Only the person who asked for a change can withdraw it."))
     return _decide(locked, "withdraw", user, comment)
 
 

@@ -23,7 +23,7 @@ from merchants.onboarding import keeps_when_blank
 from paycenter.egress import EgressPolicy
 from paycenter.errors import ChannelConfigInvalid, EgressRefused
 from paycenter.middleware import parse_network
-from paycenter.staff.words import reason_word
+from paycenter.staff.reasons import reason_word
 
 PREFIX = "config-"
 FILE_PREFIX = "file-"

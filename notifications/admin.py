@@ -24,8 +24,9 @@ from paycenter.outbound import client
 from paycenter.staff.display import TONES, chip, copyable, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
-from paycenter.staff.words import ALERT_KINDS, actor_word, alert_kind, event_word, names_states, reason_word
+from paycenter.staff.words import ALERT_KINDS, actor_word, alert_kind, event_word, names_states
 from paycenter.transitions import record_event
 
 names_states(NotificationState.choices)

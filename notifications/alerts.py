@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 
 from notifications.models import Alert
 from paycenter.masking import mask_text
+from paycenter.staff.reasons import reason_word
 
 log = structlog.get_logger(__name__)
 REPEAT_WINDOW = timedelta(minutes=10)
@@ -36,7 +37,8 @@ def alert(
     does not spoil the caller's work) and outside one. It never waits for another transaction.
 
     `title` and `text` are message ids (mark them with `gettext_noop`), told in the installation's language
-    whatever the present request speaks; `context` fills their `%(name)s` places.
+    whatever the present request speaks; `context` fills their `%(name)s` places, with known reasons in
+    that language, too.
     """
     now = timezone.now()
     with translation.override(settings.LANGUAGE_CODE):
@@ -56,7 +58,10 @@ def alert(
 def _told(message: str, context: Mapping[str, object] | None) -> str:
     if not message:
         return ""
-    return gettext(message) % context if context is not None else gettext(message)
+    if context is None:
+        return gettext(message)
+    told = {name: reason_word(value) if isinstance(value, str) else value for name, value in context.items()}
+    return gettext(message) % told
 
 
 def _counted_up(key: str, now: datetime) -> bool:

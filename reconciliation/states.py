@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django_fsm import transition
 
 
@@ -12,7 +13,7 @@ class BillState(models.TextChoices):
     FETCHED = "fetched", _("waiting to be read")
     IMPORTING = "importing", _("being read")
     IMPORTED = "imported", _("imported")
-    REFUSED = "refused", _("refused")
+    REFUSED = "refused", pgettext_lazy("bill", "refused")
     EMPTY = "empty", _("no money that day")
 
 
@@ -54,7 +55,7 @@ class CaseState(models.TextChoices):
     OPEN = "open", _("open")
     CLOSING = "closing", _("waiting for a second person")
     SETTLED = "settled", _("settled by itself")
-    CLOSED = "closed", _("closed")
+    CLOSED = "closed", pgettext_lazy("case", "closed")
 
 
 # What still says that both sides differ, and what still needs a person.

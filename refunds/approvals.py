@@ -134,7 +134,7 @@ def approvals_expire(*, refund_id: int) -> None:
             locked.save(update_fields=["next_expiry_at"])
             return
         record_event(locked, "refund.approvals_expired", actor="system:expiry")
-        decide_afresh(locked, "system:expiry", gettext_noop("its approvals grew too old"), ())
+        decide_afresh(locked, "system:expiry", gettext_noop("its approvals expired"), ())
 
 
 def _approvals_live_until(refund: Refund) -> datetime | None:

@@ -119,7 +119,8 @@ def _large(refund: Refund, usual: Usual) -> Hint | None:
 def _elsewhere(refund: Refund) -> Hint | None:
     if refund.route == RefundRoute.ORIGINAL:
         return None
-    return Hint(_("another account"), _("It does not go back the way the money came, but to an account staff name."))
+    return Hint(_("another account"),
+                _("It does not go back the way the money came, but to an account named by staff."))  # fmt: skip
 
 
 def _other_payer(refund: Refund) -> Hint | None:

@@ -105,7 +105,7 @@ def refuse_send_again(refund: Refund, user: User) -> None:
     if refund.state != RefundState.FAILED:
         raise TransitionRefused(_("Only a failed refund can be sent again."), state=str(refund.state))
     if not refund.resendable:
-        reason = _("The channel takes this number no more; pay it out by hand.")
+        reason = _("The channel no longer accepts this number; pay it out by hand.")
         raise TransitionRefused(reason, state=str(refund.state))
 
 

@@ -223,7 +223,7 @@ def refund_cancel(*, refund: Refund, actor: str, user: User | None = None) -> Re
 def refuse_cancel(refund: Refund, user: User) -> None:
     """Raises TransitionRefused unless this staff member may take the refund back now."""
     if refund.requested_by_id != user.pk:
-        raise TransitionRefused(_("Only who asked for it takes it back."), state=str(refund.state))
+        raise TransitionRefused(_("Only the person who asked for it can take it back."), state=str(refund.state))
     if refund.state not in UNDECIDED_STATES or refund.sent_at is not None:
         raise TransitionRefused(_("It was decided on already."), state=str(refund.state))
 

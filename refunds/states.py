@@ -40,7 +40,7 @@ class RefundStates:
 
     @transition(field="state", source=[RefundState.APPROVED, RefundState.ON_HOLD], target=RefundState.PENDING_APPROVAL)
     def decide_again(self) -> None:
-        """Its approvals are void: the amount changed, or they grew too old."""
+        """Its approvals are void: the amount changed, or they expired."""
 
     @transition(field="state", source=list(UNDECIDED_STATES), target=RefundState.REJECTED)
     def reject(self) -> None:

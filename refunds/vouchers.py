@@ -50,7 +50,7 @@ def voucher_store(*, name: str, chunks: Iterable[bytes]) -> StoredVoucher:
             raise VoucherRefused(_("The file is larger than %(size)d MB.") % {"size": MAX_BYTES // 1024 // 1024})
     suffix = next((suffix for start, suffix, _type in _KINDS if content.startswith(start)), None)
     if suffix is None:
-        raise VoucherRefused(_("Only PDF, PNG and JPEG files are taken."))
+        raise VoucherRefused(_("Only PDF, PNG and JPEG files are accepted."))
     digest = hashlib.sha256(content).hexdigest()
     path = f"{digest[:2]}/{secrets.token_hex(16)}{suffix}"
     target = voucher_folder() / path

@@ -12,7 +12,8 @@ from django.utils.translation import gettext
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
-from paycenter.staff.words import actor_word, event_word, operation_word, party, reason_word, states_words
+from paycenter.staff.reasons import reason_word
+from paycenter.staff.words import actor_word, event_word, operation_word, party, states_words
 from trades.models import AbnormalPayment, Trade
 
 LIMIT = 300

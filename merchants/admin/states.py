@@ -18,8 +18,9 @@ from merchants.forms import ReasonForm, field_errors, method_label, say
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import TenantAdmin, actor_of, tenant_of
-from paycenter.staff.words import actor_word, event_word, names_states, reason_word
+from paycenter.staff.words import actor_word, event_word, names_states
 
 names_states([*ChangeState.choices, *MerchantState.choices])
 

@@ -15,8 +15,9 @@ from unfold.decorators import display
 from paycenter.models import Event, Exchange
 from paycenter.staff.display import chip, copyable
 from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin
-from paycenter.staff.words import event_word, operation_word, party, reason_word, states_words
+from paycenter.staff.words import event_word, operation_word, party, states_words
 
 Resolver = Callable[[str], set[str]]
 _resolvers: list[Resolver] = []

@@ -52,11 +52,10 @@ class RetryScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip()
-        if name.partition(":")[0] not in DEFAULTS or not re.fullmatch(r"[a-z]+(:[a-z0-9_]{3,32})?", name):
+        if name.partition(":")[0] not in DEFAULTS or not re.fullmatch(r"[a-z_]+(:[a-z0-9_]{3,32})?", name):
             known = ", ".join(sorted(n for n in DEFAULTS if ":" not in n))
-            raise ValidationError(
-                _("Nothing uses this name. Known: %(known)s, and query:<channel>.") % {"known": known}
-            )
+            text = _("Nothing uses this name. Known: %(known)s; for one channel, for example query:wechat.")
+            raise ValidationError(text % {"known": known})
         return name
 
 

@@ -1,8 +1,7 @@
-"""Codes in the records, in words: events, states, who did it, which call, why. An unknown code stays itself."""
+"""Codes in the records, in words: events, states, who did it, which call. An unknown code stays itself."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -33,6 +32,7 @@ EVENT_WORDS = {
     "trade.amount_changed": _("Amount changed"), "trade.duplicate_paid": _("Abnormal payment recorded"),
     "attempt.created": _("Attempt created"), "attempt.submitted": _("Sent to the channel"),
     "attempt.unknown": _("Outcome unknown"), "attempt.failed": _("Attempt failed"),
+    "attempt.refused_again": _("Refused by the channel once more"),
     "attempt.closed": _("Attempt closed"), "attempt.succeeded": _("Money arrived"),
     "attempt.asked": _("Channel asked"),
     "attempt.refund_notice": _("Notice about a refund"),
@@ -56,10 +56,10 @@ EVENT_WORDS = {
     "refund.sent_again": _("Refund tried again"), "refund.succeeded": _("Refunded"),
     "refund.decision_approve": _("Approval given"), "refund.decision_hold": _("Hold decided"),
     "refund.decision_reject": _("Rejection decided"), "refund.amount_changed": _("Refund amount changed"),
-    "refund.approvals_expired": _("Approvals grew too old"), "refund.route_changed": _("Way of refunding changed"),
+    "refund.approvals_expired": _("Approvals expired"), "refund.route_changed": _("Way of refunding changed"),
     "refund.unknown": _("Outcome of the refund unknown"), "refund.resent": _("Refund sent again, same number"),
     "refund.stuck": _("Refund stuck at the channel"), "refund.contradicted": _("Channel contradicts the refund"),
-    "refund.external_named": _("Number of an outside refund learnt"),
+    "refund.external_named": _("Number of an outside refund recorded"),
     "refundpolicy.changed": _("Refund policy changed"),
     "channel.shed": _("Channel switched away"), "channel.recovered": _("Channel works again"),
     "channel.switched": _("Channel switched by hand"), "notification.given_up": _("Notification given up"),
@@ -107,31 +107,9 @@ ALERT_KINDS = {
 }  # fmt: skip
 _SYSTEM_WORDS = {
     "query": _("query"), "expiry": _("expiry"), "superseded": _("other way chosen"), "probe": _("probe"),
-    "breaker": _("circuit breaker"), "reconciliation": _("reconciliation"), "command": _("command line"),
+    "breaker": _("circuit breaker"), "refund": _("refund"),
+    "reconciliation": _("reconciliation"), "command": _("command line"),
 }  # fmt: skip
-# What the wire layers say in English, because channel code speaks to logs, too.
-_REASONS = (
-    (re.compile(r"(?P<who>.+?) answered (?P<what>.+)"), _("%(who)s answered %(what)s")),
-    (re.compile(r"no connection: (?P<kind>\w+)"), _("no connection (%(kind)s)")),
-    (re.compile(r"no answer within (?P<limit>\S+) s"), _("no answer within %(limit)s s")),
-    (re.compile(r"the connection broke: (?P<kind>\w+)"), _("the connection broke (%(kind)s)")),
-    (re.compile(r"the answer is not credible: (?P<why>.+)"), _("the answer is not credible: %(why)s")),
-    (re.compile(r"the signature of (?P<who>.+)'s answer is wrong"), _("the signature of %(who)s's answer is wrong")),
-    (
-        re.compile(r"(?P<who>\S+) resolves to an address that is not public"),
-        _("%(who)s resolves to an address that is not public"),
-    ),
-    (
-        re.compile(r"the channel says (?P<word>.+), the center says paid"),
-        _("the channel says %(word)s, the center says paid"),
-    ),
-    (
-        re.compile(r"the channel can still refund (?P<left>.+), the refund is (?P<amount>.+)"),
-        _("the channel can still refund %(left)s, the refund is %(amount)s"),
-    ),
-    (re.compile(r"(?P<who>.+)'s answer is not signed"), _("%(who)s's answer is not signed")),
-    (re.compile(r"(?P<who>.+)'s answer is not readable"), _("%(who)s's answer is not readable")),
-)
 _states: dict[tuple[str, str], Any] = {}
 _channel_names: list[Callable[[str], str]] = []
 
@@ -174,12 +152,12 @@ def states_words(before: str, after: str, of: str = "") -> str:
 
 
 def party(code: str) -> str:
-    """Who did or sent it: `app:APP1`, `channel:alipay`, `staff:ann`, `system:query`, `payer`, `schedule`."""
+    """Who did or sent it: `app:APP1`, `channel:alipay`, `staff:ann`, `system:query`, `payer`, `policy`, `schedule`."""
     kind, _colon, name = code.partition(":")
     if kind == "channel" and name:
         return next((found for ask in _channel_names if (found := ask(name)) != name), name)
     words = {"app": gettext("App"), "staff": gettext("Staff"), "system": gettext("Center"),
-             "payer": gettext("Payer"), "schedule": gettext("by schedule")}  # fmt: skip
+             "payer": gettext("Payer"), "policy": gettext("Policy"), "schedule": gettext("by schedule")}  # fmt: skip
     if kind not in words:
         return code
     detail = str(_SYSTEM_WORDS.get(name, name)) if kind == "system" else name
@@ -189,13 +167,3 @@ def party(code: str) -> str:
 def actor_word(actor: str, *, with_staff: bool) -> str:
     """The actor in words; tenants (`with_staff` false) are not told which of our staff it was."""
     return party("staff" if actor.startswith("staff:") and not with_staff else actor)
-
-
-def reason_word(reason: str) -> str:
-    """Why, in the reader's language where the sentence is a known one."""
-    if not reason:
-        return ""
-    for pattern, words in _REASONS:
-        if found := pattern.fullmatch(reason):
-            return str(words) % {name: gettext(text) if text else "" for name, text in found.groupdict().items()}
-    return gettext(reason)

@@ -85,7 +85,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def state_label(self, obj: SettlementBatch) -> str:
         return state_chip(obj)
 
-    @display(description=_("expected"))
+    @display(description=_("Expected"))
     def expected_label(self, obj: SettlementBatch) -> str:
         return money(obj.expected, obj.currency)
 
@@ -93,11 +93,11 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def fee_label(self, obj: SettlementBatch) -> str:
         return money(obj.fee, obj.currency)
 
-    @display(description=_("received"))
+    @display(description=_("Received"))
     def received_label(self, obj: SettlementBatch) -> str:
         return money(obj.received, obj.currency)
 
-    @display(description=_("difference"))
+    @display(description=_("Difference"))
     def differs(self, obj: SettlementBatch) -> str:
         return money(obj.difference, obj.currency)
 
@@ -191,7 +191,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             form.add_error("file", _("The file is too large."))
             return False
         words = {"new": done.new, "known": done.known, "foreign": done.foreign}
-        told = gettext("%(new)s new lines, %(known)s known ones, %(foreign)s of nobody here.") % words
+        told = gettext("%(new)s new lines, %(known)s already known, %(foreign)s of no account here.") % words
         messages.success(request, told)
         return True
 

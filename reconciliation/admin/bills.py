@@ -20,8 +20,9 @@ from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.staff.display import state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered
-from paycenter.staff.words import names_states, reason_word
+from paycenter.staff.words import names_states, party
 from paycenter.transitions import record_event
 from reconciliation import files
 from reconciliation.bills import BillConflict, bill_refetch, bill_upload
@@ -105,7 +106,7 @@ class BillAdmin(ReadOnlyAdmin):
         context = self.page_context(
             request, bill, title=str(bill), bill=bill, state_chip=state_chip(bill), trouble=self.trouble(bill),
             timeline=event_entries(events, center), may_act=center, sums=sorted(bill.totals.items()),
-            reading=bill.state in (BillState.FETCHED, BillState.IMPORTING),
+            uploader=party(bill.uploaded_by), reading=bill.state in (BillState.FETCHED, BillState.IMPORTING),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/reconciliation/bill.html", context)
 

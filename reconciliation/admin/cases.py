@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -18,7 +18,9 @@ from django.http import (
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
+from django.utils.timezone import localtime
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -32,6 +34,7 @@ from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
+from paycenter.staff.words import state_word
 from paycenter.times import iso
 from reconciliation import cases
 from reconciliation.admin.bills import BillDayFilter
@@ -222,19 +225,28 @@ def _side_by_side(case: Case) -> list[tuple[str, str, str, str, bool]]:
     sides = [case.evidence.get(name) or {} for name in ("ours", "theirs", "asked")]
     rows = []
     for name, word in _FIELDS.items():
-        shown = [_shown(side, name) for side in sides]
+        shown = [_shown(side, name, _RECORDS[case.subject]) for side in sides]
         if any(shown):
             comparable = name in ("amount", "fee", "state", "order_no", "channel_trade_no")
             rows.append((str(word), *shown, comparable and "" not in shown[:2] and shown[0] != shown[1]))
     return rows  # type: ignore[return-value]
 
 
-def _shown(side: dict[str, Any], name: str) -> str:
+# Whose states the subjects' are, and what only a channel's live answer says.
+_RECORDS = {"payment": "attempt", "refund": "refund"}
+_LIVE = {"no_answer": _("no answer"), "not_found": _("unknown there"), "unpaid": _("not paid")}
+
+
+def _shown(side: dict[str, Any], name: str, record: str) -> str:
     value = side.get(name)
     if value in (None, ""):
         return ""
     if name in ("amount", "fee", "refunded", "external_refunded") and side.get("currency"):
         return money(int(value), str(side["currency"]))
+    if name == "state":
+        return str(_LIVE.get(value) or state_word(str(value), record))
+    if name == "at":
+        return date_format(localtime(datetime.fromisoformat(value)), "Y-m-d H:i:s")
     return method_label(str(value)) if name == "method" else str(value)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django_fsm import FSMField
 
 from merchants.models import PaymentAccount, User
@@ -24,7 +25,7 @@ class FeeRate(models.Model):
 
     account = models.ForeignKey(PaymentAccount, models.CASCADE, related_name="+", verbose_name=_("payment account"))
     method = models.CharField(_("pay method"), max_length=32, blank=True, default="")
-    from_day = models.DateField(_("from"))
+    from_day = models.DateField(pgettext_lazy("fee rate", "from"))
     ppm = models.PositiveIntegerField(_("millionths of the amount"), default=0, help_text=_("0.6 % is 6000."))
     rounding = models.CharField(_("rounding"), max_length=9, choices=ROUNDINGS, default=Rounding.HALF_UP.value)
     fixed = models.PositiveIntegerField(_("fixed part"), default=0, help_text=_("Minor units (fen)."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django_fsm import transition
 
 
@@ -12,7 +13,7 @@ class BatchState(models.TextChoices):
     BLOCKED = "blocked", _("blocked by open cases")
     SETTLED = "settled", _("settled")
     DIFFERENT = "different", _("differs")
-    ACCEPTED = "accepted", _("accepted")
+    ACCEPTED = "accepted", pgettext_lazy("settlement", "accepted")
 
 
 class BatchStates:

@@ -15,8 +15,9 @@ from merchants.forms import method_label, say
 from merchants.models import User
 from paycenter.staff.acts import Act, Answer
 from paycenter.staff.display import chip, money
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import tenant_of
-from paycenter.staff.words import actor_word, names_states, reason_word
+from paycenter.staff.words import actor_word, names_states
 from refunds import sums
 from refunds.admin.acts import dialogs_for, reason_not
 from refunds.admin.listing import payer_mask, refund_chip

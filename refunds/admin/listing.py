@@ -18,8 +18,8 @@ from unfold.views import ChangeList
 
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
-from paycenter.staff.words import reason_word
 from refunds.admin.acts import ACTS, BULK, reader
 from refunds.approvals import APPROVE_PERMISSION
 from refunds.finding import refund_ids
@@ -154,7 +154,7 @@ class RefundListing(ReadOnlyAdmin):
 
     @display(description=_("state"))
     def state_label(self, obj: Refund) -> str:
-        because = reason_word(obj.held_because) or (obj.error_message if obj.state == RefundState.FAILED else "")
+        because = reason_word(obj.held_because or (obj.error_message if obj.state == RefundState.FAILED else ""))
         if obj.needs_attention:
             because = gettext("stuck at the channel")
         return format_html("<div>{}{}</div>", refund_chip(obj), _under(because[:80]))
@@ -187,7 +187,7 @@ class RefundListing(ReadOnlyAdmin):
             return "–"
         return format_html(
             '<div><span class="nw">{}</span>{}</div>', f"{facts.given}/{obj.approvals_needed}",
-            format_html('<br>{}', chip(_("yours"), "info")) if facts.mine else "",
+            format_html('<br>{}', chip(_("waits for you"), "info")) if facts.mine else "",
         )  # fmt: skip
 
     @display(description=_("look twice"))

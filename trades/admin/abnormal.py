@@ -136,7 +136,7 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
     def _decide(self, request: HttpRequest, row: AbnormalPayment, decision: str, reason: str) -> None:
         done = {
             "ask": gettext("Asked for. The money is kept once somebody else confirms it."),
-            "confirm": gettext("The money is kept."), "withdraw": gettext("Nobody asks to keep it any more."),
+            "confirm": gettext("The money is kept."), "withdraw": gettext("The request to keep it is withdrawn."),
         }  # fmt: skip
         try:
             _DECISIONS[decision](abnormal=row, user=request.user, reason=reason)  # type: ignore[arg-type]

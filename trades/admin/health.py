@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from paycenter.staff.display import chip
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of
-from paycenter.staff.words import reason_word
 from trades.models import ChannelHealth, ChannelSwitch
 from trades.shedding import switch_set
 

@@ -23,8 +23,8 @@ def effect_of_keeping(row: AbnormalPayment) -> str:
             "amount": money(row.amount, row.currency)
         }
     return gettext(
-        "Keeping it pays nothing: the order stays “%(state)s”. The money is marked as kept and cannot be refunded "
-        "here any more."
+        "Keeping it does not pay the order, which stays “%(state)s”. The money is marked as kept and cannot be "
+        "refunded here any more."
     ) % {"state": row.trade.get_state_display()}
 
 

@@ -127,13 +127,14 @@ def spoken_strings() -> Iterator[tuple[str, str]]:
     """
     root = Path(settings.BASE_DIR)
     own_catalogue = {root / "cashier" / name for name in ("admin.py", "models.py", "apps.py")}
-    for package in ("paycenter", "merchants", "notifications", "trades", "cashier"):
+    packages = ("paycenter", "channels", "merchants", "notifications", "trades", "refunds", "reconciliation", "cashier")
+    for package in packages:
         for file in sorted((root / package).rglob("*.py")):
             if package == "cashier" and file not in own_catalogue:
                 continue
             for node in ast.walk(ast.parse(file.read_text())):
                 name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
-                if name in ("_", "gettext", "gettext_lazy", "ngettext"):
+                if name in ("_", "gettext", "gettext_lazy", "gettext_noop", "ngettext"):
                     first = node.args[0]  # type: ignore[attr-defined]
                     if isinstance(first, ast.Constant):
                         yield file.name, str(first.value)

@@ -8,7 +8,8 @@ from django.utils import translation
 import merchants.admin  # noqa: F401 - it registers channels' names and states
 import trades.admin  # noqa: F401 - so does it
 from merchants.forms import method_label
-from paycenter.staff.words import alert_kind, operation_word, party, reason_word, state_word, states_words
+from paycenter.staff.reasons import reason_word
+from paycenter.staff.words import alert_kind, operation_word, party, state_word, states_words
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ from paycenter.staff.words import alert_kind, operation_word, party, reason_word
         ("system:query", "系统 查询", "Center query"),
         ("payer", "付款人", "Payer"),
         ("schedule", "自动重试", "by schedule"),
+        ("policy", "策略", "Policy"),
         ("somebody:else", "somebody:else", "somebody:else"),
     ],
 )
@@ -44,6 +46,12 @@ def test_who_it_was(code: str, chinese: str, english: str) -> None:
         ("the answer is not credible: signed with a serial that is unknown or expired",
          "应答不可信：签名证书序列号未知或已过期"),
         ("the address is not public", "不是公网地址"),
+        ("the channel says CLOSED, the center says paid", "渠道返回 CLOSED，本平台为已支付"),
+        ("the channel can still refund 1.00 CNY, the refund is 2.50 CNY",
+         "渠道剩余可退 1.00 CNY，本次退款 2.50 CNY"),
+        ("no access token: no connection: TimeoutError", "无法获取访问凭证：连接失败（TimeoutError）"),
+        ("UnionPay's answer cannot be trusted (the signature is wrong): 00 ok", "银联应答不可信（签名不正确）：00 ok"),
+        ("line 7: of another day: 2026-03-01", "第 7 行：不属于该日：2026-03-01"),
         ("db.local resolves to an address that is not public", "db.local 解析到非公网地址"),
         ("closed at the channel", "已在渠道侧关闭"),
         ("租户要求", "租户要求"),

@@ -186,7 +186,7 @@ def test_nothing_is_decided_by_a_link_or_without_the_token(refund: Refund, desk:
 def test_who_asked_takes_it_back_and_nobody_else(world: World, policy: RefundPolicy, desk: Desks) -> None:
     clerk, other, trade = desk("clerk", "service"), desk(), paid_trade(world, 9000)
     refund = refund_request_by_staff(trade=trade, abnormal=None, amount=3000, reason="x", user=clerk.user)
-    assert "Only who asked for it takes it back." in other.act(refund, "take_back")
+    assert "Only the person who asked for it can take it back." in other.act(refund, "take_back")
     assert fresh(refund).state == "pending_approval"
     clerk.act(refund, "take_back", reason="")
     assert fresh(refund).state == "cancelled"

@@ -222,7 +222,7 @@ def test_keeping_needs_a_reason_and_a_post(finance: Client, world: World) -> Non
 def test_what_keeping_does_is_said_where_it_pays_nothing(finance: Client, world: World) -> None:
     row = wrong_money(world, Money(1000))
     page = text(finance.get(f"{ROWS}{row.pk}/change/"))
-    assert "Keeping it pays nothing: the order stays “waiting for payment”." in page
+    assert "Keeping it does not pay the order, which stays “waiting for payment”." in page
 
 
 def test_a_button_that_cannot_be_pressed_says_why(finance: Client, world: World, row: AbnormalPayment) -> None:

@@ -64,7 +64,7 @@ def test_what_i_can_decide_stands_first_and_the_oldest_before(
     finance.act(signed, "approve")
     page = finance.list()
     assert shown(page) == [r.refund_no for r in (old, young, own, signed)]
-    assert page.count(">yours<") == 2
+    assert page.count(">waits for you<") == 2
     assert "1/2" in page
     assert "3 days" in page.replace("\xa0", " ")
 
@@ -152,7 +152,7 @@ def test_the_page_shows_sums_numbers_decisions_and_the_channels_words(
     page = finance.page(refund)
     for text in (refund.refund_no, "APP-R-7", "¥40.00", "¥100.00", "lease ended", "Staff fin", "NOT_ENOUGH",
                  "balance too low", "refund failed", other.refund_no, trade.trade_no, "Refund failed",
-                 "the channel refuses it", "The channel takes this number no more"):  # fmt: skip
+                 "the channel refuses it", "The channel no longer accepts this number"):  # fmt: skip
         assert text in page, text
 
 
