@@ -16,8 +16,9 @@ from paycenter.staff.acts import Act, Answer, adds_to_page, adds_view
 from paycenter.staff.display import money
 from paycenter.staff.tenancy import actor_of, tenant_of
 from paycenter.transitions import record_event
+from trades.locking import load_attempt
 from trades.models import Attempt, Trade
-from trades.querying import attempt_query, load_attempt
+from trades.querying import attempt_query
 from trades.states import AttemptState
 
 ASK_PERMISSION = "trades.ask_trade"
