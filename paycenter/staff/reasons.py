@@ -36,6 +36,8 @@ _SENTENCES = (
     _("an answer we cannot read: %(why)s"),
     _("an answer that is not JSON"),
     _("a signed answer that is not JSON"),
+    _("not a JSON object"),
+    _("nested too deeply"),
     _("the answer is not readable"),
     _("the answer has no session or no success indicator"),
     _("the answer has no %(what)s"),

@@ -112,7 +112,8 @@ def test_a_schedule_takes_whole_seconds_only(operator: Client, text: str, stored
 
 
 @pytest.mark.parametrize(
-    ("name", "good"), [("query:wechat", True), ("delivery", True), ("nonsense", False), ("query:", False)]
+    ("name", "good"),
+    [("query:wechat", True), ("refund_query:wechat", True), ("delivery", True), ("nonsense", False), ("query:", False)],
 )
 def test_a_schedule_has_a_name_that_something_uses(operator: Client, name: str, good: bool) -> None:
     RetrySchedule.objects.all().delete()
