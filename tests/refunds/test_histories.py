@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.utils import timezone
 from hypothesis import HealthCheck, event, example, given, note, settings
 from hypothesis import strategies as st
@@ -207,7 +208,8 @@ def _check(paid: int, source: Any, rows: Any) -> None:
     assert source.refunded_amount + source.refunding_amount <= paid
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.timeout(600)
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 @example(steps=[("pay", "fake_qr"), ("notify", 0), ("ask", 1000, False), ("fault", "refund", "crash"), ("sweep",),
                 ("console", 0, 300), ("sweep",)])  # fmt: skip
