@@ -60,3 +60,10 @@ def test_a_refused_file_says_why_and_where(run: Any, paid: Any, tmp_path: Path) 
     assert Bill.objects.get().state == "refused"
     with pytest.raises(CommandError, match="No such file"):
         run("bill_import", tmp_path / "nothing")
+
+
+@pytest.mark.django_db
+def test_reconcile_says_when_nothing_is_due() -> None:
+    out = StringIO()
+    call_command("reconcile", stdout=out)
+    assert out.getvalue().strip() == "no day is due"

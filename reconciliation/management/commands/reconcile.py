@@ -30,6 +30,8 @@ class Command(BaseCommand):
             raise CommandError("nothing is known of that day: fetch or import its bill first")
         for day in found:
             self._one(day)
+        if not found:
+            self.stdout.write("no day is due")
 
     def _one(self, day: ReconciliationDay) -> None:
         new = day_match(day_id=day.pk, actor=ACTOR, progress=progress_on(self.stderr, "differences looked at"))
