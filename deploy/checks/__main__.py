@@ -26,6 +26,10 @@ OURS = (
     "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PAYCENTER_VAR", "PAYCENTER_MODE", "PAYCENTER_ENTRANCE",
 )  # fmt: skip
 
+# Tests of what knows no database (providers, stand-ins, foreign clients, documentation): a second database tells
+# nothing new of them, and they take as long as all the others. tests/checks holds these folders to it.
+WITHOUT_DATABASE = ("tests/channels", "tests/sandbox", "tests/foreign", "tests/docs")
+
 Result = tuple[str, bool, float]
 
 
@@ -79,7 +83,9 @@ def _real_servers(arguments: Sequence[str]) -> Result:
             # A developer's machine may lack them; a build machine must not pass without.
             print(f"\n=== {name}: NOT RUN, {exc}", flush=True)
             return f"{name} (not run: {exc})", not os.environ.get("CI"), 0.0
-        return pytest(name, arguments, _environment(DATABASE_URL=database, REDIS_URL=redis))
+        ignored = [f"--ignore={folder}" for folder in WITHOUT_DATABASE]
+        print(f"\n=== not again, as they ask no database: {', '.join(WITHOUT_DATABASE)}", flush=True)
+        return pytest(name, [*ignored, *arguments], _environment(DATABASE_URL=database, REDIS_URL=redis))
     raise AssertionError("unreachable")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
@@ -33,6 +34,14 @@ def no_servers(monkeypatch):
     monkeypatch.setattr(services, "postgres", missing)
     for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("folder", checks.WITHOUT_DATABASE)
+def test_what_is_not_run_on_both_databases_asks_for_none(folder):
+    asks = re.compile(r"django_db|\b(transactional_db|committed_world|world|db)\b\s*[:,)]")
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    assert [path.name for path in files if asks.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_one_failure_fails_the_run(capsys):
