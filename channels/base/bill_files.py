@@ -6,6 +6,7 @@ packed file: a bill packs ten or twenty times, a bomb a thousand times.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -137,6 +138,10 @@ def _refusing() -> Iterator[None]:
         yield
     except _BROKEN as exc:
         raise BillRefused(f"the file is cut off or damaged ({type(exc).__name__})") from exc
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:  # a disk that fails says nothing about the bill
+            raise
+        raise BillRefused("the archive's list of entries points outside of it") from exc
 
 
 @contextmanager

@@ -58,9 +58,10 @@ def _clean_field(field: Field, raw: Mapping[str, Any], config: Mapping[str, Any]
     if not field.applies(config):
         return None
     value = raw.get(field.name)
-    if isinstance(value, str | bytes):
+    if isinstance(value, str):
         value = value.strip()
-    if value is None or value in ("", b""):
+    # Bytes stay as they are: a certificate in DER may well end with what looks like white space.
+    if value is None or (isinstance(value, str | bytes) and not value.strip()):
         value = field.default
     if value is None:
         if field.required:

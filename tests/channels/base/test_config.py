@@ -118,6 +118,18 @@ def test_all_problems_at_once() -> None:
     }  # fmt: skip
 
 
+def test_a_der_certificate_may_end_with_what_looks_like_white_space() -> None:
+    while True:  # about one in forty does
+        made = certificate()
+        der = made.public_bytes(keys.serialization.Encoding.DER)
+        if der != der.strip():
+            break
+    config = clean(
+        private=keys.private_key_pem(KEY).encode(), public=_public(), cert=der, chain=keys.certificates_pem([made])
+    )
+    assert config["cert"] == keys.certificates_pem([made])
+
+
 def test_keys_and_certificates_are_stored_in_one_form() -> None:
     found = [certificate(), certificate()]
     config = clean(

@@ -26,6 +26,14 @@ def rows_or_refusal(form: Format, content: bytes) -> int | None:
             return None
 
 
+@pytest.mark.parametrize("cut", [1, 2, 40, 300])
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_a_packed_bill_without_its_beginning(name: str, cut: int) -> None:
+    """The list at an archive's end then points before its beginning."""
+    form = FORMATS[name]
+    assert rows_or_refusal(form, form.pack(form.plain(form.lines()))[cut:]) is None
+
+
 @pytest.mark.parametrize("name", sorted(FORMATS))
 @quick
 @given(content=st.binary(max_size=300), head=st.sampled_from([b"", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b\x08\x00"]))
