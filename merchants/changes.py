@@ -30,15 +30,16 @@ from paycenter.transitions import advance, lock, record_event
 
 @dataclass(frozen=True, slots=True)
 class ChangeKind:
-    """A change of a record that this part of the center does not know (a refund policy).
+    """A change of a record that this part of the center does not know (a refund policy, a fee rate).
 
-    `apply(app, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
-    more. `version_of(app, scope)` is a text of at most 64 characters that changes when the record does.
+    `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
+    more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does. The
+    target is the app or the payment account that the request names.
     """
 
     code: str
-    apply: Callable[[App, Mapping[str, Any], str], None]
-    version_of: Callable[[App, str], str]
+    apply: Callable[[Any, Mapping[str, Any], str], None]
+    version_of: Callable[[Any, str], str]
 
 
 _kinds: dict[str, ChangeKind] = {}
@@ -119,13 +120,13 @@ def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: st
 
 
 def change_request(
-    *, kind: str, app: App, scope: str, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
-    after: dict[str, Any],
+    *, kind: str, target: App | PaymentAccount, scope: str, user: User, reason: str, payload: dict[str, Any],
+    before: dict[str, Any], after: dict[str, Any],
 ) -> ChangeRequest:  # fmt: skip
     """Ask for a change of a registered kind (see ChangeKind). Must run inside `atomic`; raises TransitionRefused
     when nothing would change or another request about the same record is pending."""
-    return _request(kind, lock(App, pk=app.pk), user=user, reason=reason, payload=payload, before=before, after=after,
-                    scope=scope)  # fmt: skip
+    locked = lock(type(target), pk=target.pk)
+    return _request(kind, locked, user=user, reason=reason, payload=payload, before=before, after=after, scope=scope)
 
 
 def fingerprint(pem: str) -> str:
@@ -156,10 +157,10 @@ def _request(
 
 def _version_of(kind: str, target: App | PaymentAccount, scope: str) -> str:
     """Changes when what the request was compared with changes."""
-    if isinstance(target, PaymentAccount):
-        return str(target.config_version)
     if kind in _kinds:
         return _kinds[kind].version_of(target, scope)
+    if isinstance(target, PaymentAccount):
+        return str(target.config_version)
     if kind == Kind.APP_ADDRESSES:
         text = json.dumps([getattr(target, n) for n in ADDRESS_FIELDS])
     elif kind == Kind.APP_WEBHOOK:

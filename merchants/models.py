@@ -235,7 +235,7 @@ class User(AbstractUser):
 
 class ChangeRequest(ChangeStates, models.Model):
     """A change that opens doors or moves money, waiting for a second person. Exactly one of `account` and
-    `app` is set; `scope` tells which of an app's records it is about, where an app has several of the kind.
+    `app` is set; `scope` tells which of its records it is about, where it has several of the kind.
 
     `payload` is what to store once it is confirmed, encrypted; `before` and `after` are what people
     compare, with secrets masked. `base_version` tells whether the record changed in the meantime.
@@ -248,6 +248,8 @@ class ChangeRequest(ChangeStates, models.Model):
         APP_RSA = "app_rsa", _("new RSA public key")
         APP_WEBHOOK = "app_webhook", _("new webhook secret")
         REFUND_POLICY = "refund_policy", _("refund policy")
+        FEE_RATE = "fee_rate", _("fee rate")
+        SETTLEMENT_TERMS = "settlement_terms", _("settlement terms")
 
     kind = models.CharField(_("change"), max_length=16, choices=Kind)
     account = models.ForeignKey(
@@ -286,7 +288,7 @@ class ChangeRequest(ChangeStates, models.Model):
                 | (Q(decided_by__isnull=False) & ~Q(decided_by=models.F("requested_by"))),
             ),
             models.UniqueConstraint(
-                fields=["account", "kind"], condition=Q(state="pending", account__isnull=False),
+                fields=["account", "kind", "scope"], condition=Q(state="pending", account__isnull=False),
                 name="changerequest_account_pending",
             ),
             models.UniqueConstraint(
