@@ -20,6 +20,7 @@ from merchants.forms import say
 from merchants.models import ChangeRequest
 from merchants.states import ChangeState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.tenancy import ReadOnlyAdmin
@@ -99,7 +100,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         change = self.fetch(request, object_id)
         if decision not in _DECISIONS:
             raise Http404
-        comment = request.POST.get("reason", "").strip()[:300]
+        comment = written_reason(request)
         if decision == "reject" and not comment:
             messages.error(request, gettext("Please give a reason."))
         else:

@@ -25,6 +25,7 @@ from paycenter.errors import BillRefused, TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.replica import reporting
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
@@ -155,7 +156,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     def _run(self, request: HttpRequest, batch: SettlementBatch, act: str) -> None:
         try:
-            _ACTS[act](batch=batch, user=request.user, reason=request.POST.get("reason", "")[:300])  # type: ignore[arg-type]
+            _ACTS[act](batch=batch, user=request.user, reason=written_reason(request))  # type: ignore[arg-type]
         except ValueError:
             messages.error(request, gettext("Please give a reason."))
         except TransitionRefused as exc:

@@ -30,6 +30,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.replica import reporting
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
@@ -168,7 +169,7 @@ class CaseAdmin(ReadOnlyAdmin):
         self.require(request, "reconciliation.settle_case")
         if act not in _ACTS:
             raise Http404
-        reason = request.POST.get("reason", "").strip()[:300]
+        reason = written_reason(request)
         given: dict[str, Any] = {"reason": reason} if act in (*_WITH_REASON, "confirm") else {}
         if act == "close":
             given["outcome"] = request.POST.get("outcome", "")
