@@ -64,6 +64,8 @@ app.conf.update(
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
+        "forget ended sessions": every("paycenter.tasks.forget_sessions", 3600),
+        "send mail to staff": every("merchants.tasks.send_letters", 5),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
         "plan bills": every("reconciliation.tasks.plan_bills", 600),

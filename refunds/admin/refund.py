@@ -20,9 +20,10 @@ from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import Answer
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of
 from refunds.admin import bulk, facts
-from refunds.admin.acts import ACTS, act_run, reader, reason_not
+from refunds.admin.acts import ACTS, MOVES_MONEY, act_run, reader, reason_not
 from refunds.admin.listing import RefundListing
 from refunds.admin.payouts import PayoutForm, sees_payee, voucher_response
 from refunds.approvals import refund_amount_change, refuse_amount_change
@@ -64,6 +65,7 @@ class RefundAdmin(RefundListing):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         return self._page(request, self._whole(request, object_id))
 
+    @sensitive(when=lambda _page, _request, act, **_more: act in MOVES_MONEY)
     def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
         """Decide, send again, check a payout. POST only; the services check who and whether."""
         if request.method != "POST":
@@ -133,6 +135,7 @@ class RefundAdmin(RefundListing):
             raise Http404
         return voucher_response(payout)
 
+    @sensitive(when=lambda _page, request, **_more: request.POST.get("decision") in MOVES_MONEY)
     def bulk_view(self, request: HttpRequest) -> HttpResponse:
         """One decision over many refunds; what became of each is shown."""
         if request.method != "POST":
