@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "trades",
     "refunds",
     "cashier",
+    "onboarding",
     "reconciliation",
 ]
 MIDDLEWARE = [
@@ -173,6 +174,16 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 LOGIN_URL = "admin:login"
+
+# ---- mail (alerts) ---------------------------------------------------------------------------
+EMAIL_HOST = env.str("PAYCENTER_SMTP_HOST", default="")  # empty: no mail is sent
+EMAIL_PORT = env.int("PAYCENTER_SMTP_PORT", default=465)
+EMAIL_USE_SSL = env.bool("PAYCENTER_SMTP_SSL", default=EMAIL_PORT == 465)
+EMAIL_USE_TLS = env.bool("PAYCENTER_SMTP_STARTTLS", default=EMAIL_PORT == 587)
+EMAIL_HOST_USER = env.str("PAYCENTER_SMTP_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("PAYCENTER_SMTP_PASSWORD", default="")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("PAYCENTER_MAIL_FROM", default="payment-center@localhost")
 
 # ---- language, time, static ----------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"

@@ -12,7 +12,7 @@ from django.views.i18n import set_language
 from unfold.sites import UnfoldAdminSite
 
 from paycenter.staff import security
-from paycenter.staff.landing import landing_context
+from paycenter.staff.landing import elsewhere, landing_context
 from paycenter.staff.login import LoginForm
 
 
@@ -45,6 +45,8 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return answer
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if url := elsewhere(request):
+            return HttpResponseRedirect(url)
         return super().index(request, {**landing_context(request), **(extra_context or {})})
 
     def extra_urls(self) -> list[URLPattern]:
