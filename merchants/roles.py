@@ -27,6 +27,12 @@ _SETTLEMENT_TERMS = (
     "reconciliation.feerate", "reconciliation.settlementterms", "reconciliation.settlementcalendar",
     "reconciliation.bankprofile",
 )  # fmt: skip
+# Filling in the company's own application; its documents show people's identity cards.
+_APPLICATION = ("onboarding.application",)
+_FILLS_IN = frozenset({
+    "onboarding.view_application", "onboarding.change_application", "onboarding.submit_application",
+    "onboarding.view_applicationdocument",
+})  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
@@ -49,6 +55,8 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("ask", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
+        | _FILLS_IN
+        | _perms("add review", _APPLICATION)
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
         | _perms("view change", ("refunds.refundpolicy",))
@@ -82,11 +90,11 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
-        | _perms("view", ("refunds.refundpolicy",))
+        | _perms("view", ("refunds.refundpolicy", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.OWNER: frozenset(_OWN_MERCHANT | _perms("view add change", ("merchants.user",))),
-    Role.MERCHANT: _OWN_MERCHANT,
+    Role.OWNER: frozenset(_OWN_MERCHANT | _FILLS_IN | _perms("view add change", ("merchants.user",))),
+    Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,10 +73,33 @@ def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str
     return locked
 
 
+MerchantGuard = Callable[[Merchant, str], str]
+_merchant_guards: list[MerchantGuard] = []
+
+
+def guards_merchant(guard: MerchantGuard) -> MerchantGuard:
+    """Register what says in words why a transition is not possible by itself, empty where it is: another part of
+    the center decides about this merchant as a whole (its application)."""
+    _merchant_guards.append(guard)
+    return guard
+
+
+def why_merchant_not(merchant: Merchant, transition: str) -> str:
+    """Why this merchant cannot take the transition by itself; empty where it can."""
+    return next((words for guard in _merchant_guards if (words := guard(merchant, transition))), "")
+
+
 @transaction.atomic
-def merchant_advance(*, merchant: Merchant, transition: str, actor: str, reason: str = "") -> Merchant:
-    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused."""
+def merchant_advance(
+    *, merchant: Merchant, transition: str, actor: str, reason: str = "", reviewed: bool = False
+) -> Merchant:
+    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused.
+
+    `reviewed` says that whoever guards the merchant (`guards_merchant`) decided so.
+    """
     locked = lock(Merchant, pk=merchant.pk)
+    if not reviewed and (words := why_merchant_not(locked, transition)):
+        raise TransitionRefused(words, state=str(locked.state))
     advance(locked, transition, actor=actor, reason=reason)
     return locked
 

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "trades",
     "refunds",
     "cashier",
+    "onboarding",
     "reconciliation",
 ]
 MIDDLEWARE = [

@@ -22,6 +22,7 @@ from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of
+from paycenter.uploads import UploadRefused
 from refunds.admin import bulk, facts
 from refunds.admin.acts import ACTS, MOVES_MONEY, act_run, reader, reason_not
 from refunds.admin.listing import RefundListing
@@ -31,7 +32,7 @@ from refunds.models import Payout, Refund
 from refunds.payouts import payout_enter, refuse_enter
 from refunds.selectors import load_refund
 from refunds.sending import refund_ask
-from refunds.vouchers import VoucherRefused, voucher_drop, voucher_store
+from refunds.vouchers import VOUCHERS
 
 
 class AmountForm(forms.Form):
@@ -179,8 +180,8 @@ class RefundAdmin(RefundListing):
     def _enter(self, request: HttpRequest, refund: Refund, form: PayoutForm) -> bool:
         upload, voucher = form.cleaned_data["voucher"], None
         try:
-            voucher = voucher_store(name=upload.name, chunks=upload.chunks()) if upload else None
-        except VoucherRefused as exc:
+            voucher = VOUCHERS.store(name=upload.name, chunks=upload.chunks()) if upload else None
+        except UploadRefused as exc:
             form.add_error("voucher", str(exc))
             return False
         run = partial(
@@ -189,7 +190,7 @@ class RefundAdmin(RefundListing):
         )  # fmt: skip
         entered = _say(request, run, gettext("Entered. Somebody else has to check it."))
         if voucher is not None and not entered:
-            voucher_drop(voucher.path)
+            VOUCHERS.drop(voucher.path)
         return entered
 
 
