@@ -33,11 +33,11 @@ from paycenter.transitions import advance, lock, record_event
 
 @dataclass(frozen=True, slots=True)
 class ChangeKind:
-    """A change of a record that this part of the center does not know (a refund policy).
+    """A change of a record that this part of the center does not know (a refund policy, a fee rate).
 
-    `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible
-    any more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does.
-    The target is the app or the person the change is about, locked.
+    `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
+    more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does. The
+    target is the app, the payment account or the person that the request names, locked.
     """
 
     code: str
@@ -134,7 +134,7 @@ def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: st
 
 
 def change_request(
-    *, kind: str, target: App | User, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
+    *, kind: str, target: Target, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
     after: dict[str, Any], scope: str = "",
 ) -> ChangeRequest:  # fmt: skip
     """Ask for a change of a registered kind (see ChangeKind). Must run inside `atomic`; raises TransitionRefused
@@ -192,10 +192,10 @@ def _expired(change: ChangeRequest) -> bool:
 
 def _version_of(kind: str, target: Target, scope: str) -> str:
     """Changes when what the request was compared with changes."""
-    if isinstance(target, PaymentAccount):
-        return str(target.config_version)
     if kind in _kinds:
         return _kinds[kind].version_of(target, scope)
+    if isinstance(target, PaymentAccount):
+        return str(target.config_version)
     if isinstance(target, User):
         raise TypeError(f"no version of {kind} of a person")
     if kind == Kind.APP_ADDRESSES:

@@ -197,7 +197,6 @@ EMAIL_HOST_USER = env.str("PAYCENTER_SMTP_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("PAYCENTER_SMTP_PASSWORD", default="")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("PAYCENTER_MAIL_FROM", default="payment-center@localhost")
-ALERT_MAIL_PREFIX = env.str("PAYCENTER_MAIL_PREFIX", default="Payment Center")
 
 # ---- language, time, static ----------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
-from django.urls import URLPattern, path
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
@@ -161,6 +161,13 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         """Raises PermissionDenied unless the user's role has `app.codename`."""
         if not request.user.has_perm(permission):
             raise PermissionDenied
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
+        if self.can_change:
+            return super().history_view(request, object_id, extra_context)
+        obj = self.fetch(request, object_id)
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         raise Http404
