@@ -63,6 +63,7 @@ app.conf.update(
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
+        "keep the dashboards' sums": every("dashboards.tasks.keep_sums", 2),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
@@ -76,7 +77,7 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(
-    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation"]
+    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation", "dashboards"]
 )
 
 

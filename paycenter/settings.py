@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "refunds",
     "cashier",
     "reconciliation",
+    "dashboards",
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
