@@ -12,7 +12,7 @@ from django.views.i18n import set_language
 from unfold.sites import UnfoldAdminSite
 
 from paycenter.staff import security
-from paycenter.staff.landing import landing_context
+from paycenter.staff.landing import landing_context, staff_pages
 from paycenter.staff.login import LoginForm
 
 
@@ -48,7 +48,9 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return super().index(request, {**landing_context(request), **(extra_context or {})})
 
     def extra_urls(self) -> list[URLPattern]:
+        pages = [path(page.path, self.admin_view(page.view), name=page.name) for page in staff_pages()]
         return [
+            *pages,
             path("language/", set_language, name="set_language"),
             path("security/", self.admin_view(security.overview), name="security"),
             path("security/enrol/", security.enrol, name="security_enrol"),
