@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "cashier",
     "onboarding",
     "reconciliation",
+    "dashboards",
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
