@@ -46,20 +46,21 @@ class Server:
     """One server program in a group of its own: started, killed without a word, started again, ended."""
 
     def __init__(
-        self, command: Sequence[str], user: pwd.struct_passwd | None, log: Path, port: int, stop: signal.Signals
-    ) -> None:
-        self.command, self.user, self.log, self.port, self._stop = list(command), user, log, port, stop
+        self, command: Sequence[str], user: pwd.struct_passwd | None, log: Path, ready: Callable[[], bool],
+        stop: signal.Signals,
+    ) -> None:  # fmt: skip
+        self.command, self.user, self.log, self._ready, self._stop = list(command), user, log, ready, stop
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it accepts connections. Raises Unavailable."""
+        """Returns when it is ready. Raises Unavailable."""
         with self.log.open("ab") as output:
             self._process = process = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
                 start_new_session=True, **_identity(self.user),
             )  # type: ignore[call-overload]  # fmt: skip
-        ready, limit = _accepts(self.port), time.monotonic() + START_LIMIT
-        while not ready():
+        limit = time.monotonic() + START_LIMIT
+        while not self._ready():
             if process.poll() is not None or time.monotonic() > limit:
                 raise Unavailable(f"{Path(self.command[0]).name} did not start: {self.log.read_text()[-400:]}")
             time.sleep(0.1)
@@ -108,7 +109,10 @@ def postgres_server() -> Iterator[tuple[Server, str]]:
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
-        with _serving(Server(command, user, folder / "postgres.log", port, signal.SIGINT)) as server:
+        # It accepts connections before it answers: while it starts up, or recovers, it turns them away.
+        asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        ready = (lambda: subprocess.run(asked, check=False).returncode == 0) if Path(asked[0]).exists() else _accepts(port)
+        with _serving(Server(command, user, folder / "postgres.log", ready, signal.SIGINT)) as server:
             yield server, f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
 
 
@@ -123,7 +127,7 @@ def redis_server() -> Iterator[tuple[Server, str]]:
         port = free_port()
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                    "--dir", str(folder)]  # fmt: skip
-        with _serving(Server(command, user, folder / "redis.log", port, signal.SIGTERM)) as server:
+        with _serving(Server(command, user, folder / "redis.log", _accepts(port), signal.SIGTERM)) as server:
             yield server, f"redis://127.0.0.1:{port}/0"
 
 

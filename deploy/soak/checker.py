@@ -265,10 +265,13 @@ def answers_were_committed(books: Books) -> Iterator[Difference]:
 
 
 def notices_were_committed(books: Books) -> Iterator[Difference]:
-    """A channel's notification is acknowledged only when its money is in the book."""
+    """A channel's notification is acknowledged only when its money is in the book, or (where it names another amount
+    than was asked for) its claim is."""
     booked = _first(books, "attempt.succeeded", "attempt_no")
+    claimed = _first(books, "abnormal.unverified", "attempt_no")
     for notice in books.channel_notices:
-        at = booked.get(notice["attempt_no"])
+        number = notice["attempt_no"]
+        at = min((times[number] for times in (booked, claimed) if number in times), default=None)
         # An unsigned webhook is a hint: it is acknowledged, and the channel is asked.
         if notice["channel"] != "mpgs" and (at is None or at > notice["acknowledged_at"] + TOLERANCE):
             yield Difference(

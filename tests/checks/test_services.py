@@ -36,7 +36,7 @@ def test_redis_answers_and_is_gone_afterwards():
 
 def test_a_server_that_does_not_start_says_why(tmp_path):
     command = ["sh", "-c", "echo no such luck; exit 1"]
-    server = services.Server(command, None, tmp_path / "log", services.free_port(), signal.SIGTERM)
+    server = services.Server(command, None, tmp_path / "log", lambda: False, signal.SIGTERM)
     with pytest.raises(services.Unavailable, match="sh did not start: no such luck"):
         server.start()
 
