@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('merchants', '0003_refunds'),
+        ('merchants', '0004_staff_people'),
     ]
 
     operations = [
@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='changerequest',
             name='kind',
-            field=models.CharField(choices=[('account_config', 'parameters of a payment account'), ('app_addresses', 'callback addresses and source addresses'), ('app_hmac', 'new HMAC secret'), ('app_rsa', 'new RSA public key'), ('app_webhook', 'new webhook secret'), ('refund_policy', 'refund policy'), ('fee_rate', 'fee rate'), ('settlement_terms', 'settlement terms')], max_length=16, verbose_name='change'),
+            field=models.CharField(choices=[('account_config', 'parameters of a payment account'), ('app_addresses', 'callback addresses and source addresses'), ('app_hmac', 'new HMAC secret'), ('app_rsa', 'new RSA public key'), ('app_webhook', 'new webhook secret'), ('app_opened', 'app taken into use'), ('refund_policy', 'refund policy'), ('staff_join', 'new staff member'), ('staff_role', 'role of a staff member'), ('staff_password', 'new password link'), ('staff_factor', 'reset of two-step verification'), ('fee_rate', 'fee rate'), ('settlement_terms', 'settlement terms')], max_length=16, verbose_name='change'),
         ),
         migrations.AddConstraint(
             model_name='changerequest',
