@@ -92,6 +92,8 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     can_add = False
     can_change = False
+    # What an empty list says to do next.
+    empty_text: Any = _("Records appear here by themselves.")
 
     @admin.display(description=_("Created"), ordering="created_at")
     def created_time(self, obj: Any) -> Any:

@@ -88,6 +88,7 @@ class CaseAdmin(ReadOnlyAdmin):
     search_fields = ["trade_no"]
     search_help_text = _("Trade, attempt, refund or channel order number")
     change_list_template = "admin/pc/reconciliation/case_list.html"
+    empty_text = _("No difference waits for anybody: every compared payment and refund is explained.")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("account__merchant", "app", "owner", "bill", "proposed_by")
