@@ -111,6 +111,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Merchants"), "apartment", "merchants.merchant"),
+                    _item(_("Applications"), "assignment", "onboarding.application"),
                     _item(_("Payment accounts"), "account_balance_wallet", "merchants.paymentaccount"),
                     _item(_("Apps"), "apps", "merchants.app"),
                     _item(_("Printed codes"), "qr_code_2", "cashier.printedcode"),

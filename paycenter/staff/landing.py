@@ -44,6 +44,21 @@ def contributes(function: Contributor) -> Contributor:
     return function
 
 
+Door = Callable[[HttpRequest], str]
+_doors: list[Door] = []
+
+
+def leads_elsewhere(function: Door) -> Door:
+    """Register what sends some people to a page of their own instead of the landing page; empty for the others."""
+    _doors.append(function)
+    return function
+
+
+def elsewhere(request: HttpRequest) -> str:
+    """Where this person begins instead; empty for the landing page."""
+    return next((url for door in _doors if (url := door(request))), "")
+
+
 def landing_context(request: HttpRequest) -> dict[str, Any]:
     """Everything the contributors show to this user, in order."""
     found = sorted((item for f in _contributors for item in f(request)), key=lambda item: item.order)
