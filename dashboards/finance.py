@@ -208,6 +208,6 @@ def _totals_table(sums: Sums) -> Table:
             number(total["refund_count"]), amount(total["refund_amount"], currency), amount(total["fee"], currency),
             amount(net, currency),
         ])  # fmt: skip
-    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Left")]
+    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net")]
     empty = _("No money moved on these days. Choose more days above.")
     return Table("totals", _("By currency"), heads, rows, empty, wide=True)
