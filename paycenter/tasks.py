@@ -1,10 +1,14 @@
-"""Background work of the center itself: numbering events, noting the head of the audit chain."""
+"""Background work of the center itself: numbering events, noting the head of the audit chain, verifying it."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
+from django.utils import timezone
 
 from paycenter import audit, sequencer
+from paycenter.models import AuditVerification
 
 
 @shared_task(ignore_result=True)
@@ -18,3 +22,11 @@ def write_audit_head() -> bool:
     """Note the head outside the database, so that a rewritten chain can be told from the true one."""
     sequencer.sequence_events()
     return audit.write_head()
+
+
+@shared_task(ignore_result=True)
+def verify_audit() -> bool:
+    """Verify what is new since the last time, once a day the whole chain; whether it holds."""
+    day_ago = timezone.now() - timedelta(days=1)
+    whole = not AuditVerification.objects.filter(ok=True, first_seq=1, finished_at__gte=day_ago).exists()
+    return bool(audit.verify_and_keep(by="schedule", whole=whole).ok)
