@@ -15,7 +15,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed, can_proceed
 
-from paycenter import compiled
+from paycenter import compiled, trail
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 
@@ -29,8 +29,11 @@ def lock(model: type[M], **lookup: Any) -> M:
     Lock order everywhere: trade, attempt, abnormal payment, refund, ceiling counter.
     """
     if set(lookup) == {"pk"} and isinstance(lookup["pk"], int):
-        return _lock_by_key(model).get(**lookup)  # type: ignore[return-value]
-    return model._default_manager.select_for_update(of=("self",)).get(**lookup)
+        found = _lock_by_key(model).get(**lookup)
+    else:
+        found = model._default_manager.select_for_update(of=("self",)).get(**lookup)
+    trail.remember(found)
+    return found  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=64)
@@ -89,6 +92,9 @@ def record_event(record: models.Model, type_: str, *, actor: str, **fields: Any)
     """Write an event about a record without changing its state."""
     describe = getattr(record, "event_fields", None)
     values = {**(describe() if describe else {}), **fields}
+    if trail.current() is not None:
+        values["detail"] = trail.described(record, actor, values.get("detail") or {})
+        trail.note_event(type_, record)
     event = Event(
         type=type_, actor=actor[:100], object_type=record._meta.model_name or "", object_id=record.pk,
         created_at=timezone.now(), **{**values, "reason": str(values.get("reason", ""))[:500]},

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from paycenter.admin.event_page import event_page
 from paycenter.models import Event, Exchange
 from paycenter.staff.display import chip, copyable
 from paycenter.staff.lists import BoundedPaginator, DayFilter
@@ -42,10 +43,9 @@ class EventAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number of a payment")
-    fields = [
-        "created_at", "type", "object_type", "object_id", "app_id", "merchant_no", "trade_no", "attempt_no",
-        "refund_no", "from_state", "to_state", "actor", "reason", "detail", "data", "public", "seq", "hash",
-    ]  # fmt: skip
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        return event_page(self, request, self.fetch(request, object_id))
 
     @display(description=_("what happened"))
     def word(self, obj: Event) -> str:

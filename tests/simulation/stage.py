@@ -24,8 +24,8 @@ from tests.conftest import World
 from tests.fakes import fakepay
 from tests.simulation.database import InMemory, Points, Server
 from tests.simulation.scheduler import Clock, Scheduler
-from trades import services as trade_services
 from trades import sending, shedding, switching
+from trades import services as trade_services
 
 PROCESSES = 3  # at work at the same time
 URL = "http://127.0.0.1:9/told"

@@ -19,8 +19,8 @@ from cashier.models import PrintedCode
 from merchants import services
 from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, ChangeRequest, Merchant, PaymentAccount, User
-from notifications.models import Alert, AlertRoute, Delivery, Notification
-from paycenter.models import Event, Exchange, RetrySchedule
+from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
+from paycenter.models import AuditVerification, Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
 from reconciliation.models import (
     BankProfile,
@@ -120,6 +120,9 @@ def tenants(world: World) -> Tenants:
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
+        AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
+        AlertRule.objects.get_or_create(kind="security")[0],
+        BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],
     ]  # fmt: skip
     return Tenants(
         {type(r): r for r in found if r is not None},
