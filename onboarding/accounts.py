@@ -130,11 +130,8 @@ def _kept_or_typed(field: Field, stored: Mapping[str, Any], typed: Mapping[str, 
     value = typed.get(field.name)
     if value in (None, "", b"") and keeps_when_blank(field.kind):
         return stored.get(field.name)
-    return _as_text(field, value) if isinstance(value, bytes) else value[:MAX_FILE_BYTES] if _is_text(value) else value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    text = _as_text(field, value) if isinstance(value, bytes) else value
+    return text[:MAX_FILE_BYTES] if isinstance(text, str) else text
 
 
 def _as_text(field: Field, content: bytes) -> str:
