@@ -73,7 +73,7 @@ def draft_begin(*, application: Application, channel: str, user: User) -> Accoun
         methods=[method.code for method in methods_of(channel)],
     )  # fmt: skip
     note_edit(locked, place_of(draft), user)
-    detail = {"channel": channel, "draft": draft.pk}
+    detail = {"channel": channel, "draft": draft.pk, "message": draft.name}
     record_event(locked, "application.account_begun", actor=actor_of(user), detail=detail)
     return draft
 
@@ -181,7 +181,7 @@ def _store_account(
 def _told(application: Application, target: AccountDraft | PaymentAccount, user: User, event: str) -> None:
     note_edit(application, place_of(target), user)
     number = target.payment_no if isinstance(target, PaymentAccount) else ""
-    detail = {"channel": target.channel, "payment_no": number}
+    detail = {"channel": target.channel, "payment_no": number, "message": target.name}
     record_event(application, event, actor=actor_of(user), detail=detail)
 
 
@@ -200,5 +200,6 @@ def account_take_away(*, application: Application, target: AccountDraft | Paymen
         reason = _("Taken out of the application.")
         account_advance(account=account, transition="close", actor=actor_of(user), reason=reason)
     note_edit(locked, place, user)
-    detail = {"channel": target.channel, "payment_no": account.payment_no if account is not None else ""}
+    number = account.payment_no if account is not None else ""
+    detail = {"channel": target.channel, "payment_no": number, "message": target.name}
     record_event(locked, "application.account_removed", actor=actor_of(user), detail=detail)

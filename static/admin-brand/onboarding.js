@@ -69,6 +69,10 @@
     note.setAttribute("data-complaint", "");
     note.textContent = root.dataset[key];
     form.prepend(note);
+    wakeButtons(form);
+  }
+
+  function wakeButtons(form) {
     form.querySelectorAll("[data-busy]").forEach(function (button) {
       button.disabled = false;
       button.removeAttribute("aria-busy");
@@ -108,6 +112,8 @@
     var form = event.target.closest("form[data-part]");
     if (!form) { return; }
     event.preventDefault();
+    var sure = event.submitter && event.submitter.getAttribute("data-sure");
+    if (sure && !window.confirm(sure)) { window.setTimeout(wakeButtons, 0, form); return; }
     send(form, event.submitter);
   });
 

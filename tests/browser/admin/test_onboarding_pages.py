@@ -100,6 +100,7 @@ def test_a_company_walks_the_whole_path(
     company, eyes = make_company(), Eyes()
     owner = sit_down("owner", user=company.owner, locale="zh-CN")
     page = owner.page
+    page.on("dialog", lambda dialog: dialog.accept())
     assert page.url.endswith(f"{company.base}change/")
     eyes.look(owner, "1-begun")
 
