@@ -1,6 +1,8 @@
-"""What each staff role may do: permissions are code, not rows, so nobody can grant what is not here.
+"""What each staff role may do: permissions are code, not rows, so nobody can grant what is not here, and there is
+nothing to keep in step: groups and per-user permissions are asked nowhere.
 
 Superusers may everything except confirm their own changes (`merchants.changes` refuses that to everybody).
+`docs/staff.md` shows this as a table, drawn by `manage.py staff_roles`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ _SETTLEMENT_TERMS = (
     "reconciliation.feerate", "reconciliation.settlementterms", "reconciliation.settlementcalendar",
     "reconciliation.bankprofile",
 )  # fmt: skip
+# Filling in the company's own application; its documents show people's identity cards.
+_APPLICATION = ("onboarding.application",)
+_FILLS_IN = frozenset({
+    "onboarding.view_application", "onboarding.change_application", "onboarding.submit_application",
+    "onboarding.view_applicationdocument",
+})  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
@@ -33,6 +41,10 @@ def _perms(verbs: str, models: Iterable[str]) -> set[str]:
     """`_perms("view change", ["trades.trade"])` → {"trades.view_trade", "trades.change_trade"}."""
     return {f"{app}.{verb}_{model}" for verb in verbs.split() for app, model in (name.split(".") for name in models)}
 
+
+_OWN_MERCHANT = frozenset(
+    _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED))
+)
 
 ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.OPERATOR: frozenset(
@@ -43,6 +55,8 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("ask", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
+        | _FILLS_IN
+        | _perms("add review", _APPLICATION)
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
         | _perms("view change", ("refunds.refundpolicy",))
@@ -76,12 +90,11 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
-        | _perms("view", ("refunds.refundpolicy",))
+        | _perms("view", ("refunds.refundpolicy", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.MERCHANT: frozenset(
-        _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED))
-    ),
+    Role.OWNER: frozenset(_OWN_MERCHANT | _FILLS_IN | _perms("view add change", ("merchants.user",))),
+    Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))

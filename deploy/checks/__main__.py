@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PACKAGES = (
     "paycenter", "channels", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation",
-    "sandbox", "deploy",
+    "dashboards", "sandbox", "deploy",
 )  # fmt: skip
 # A database or broker of the developer's own must not become the one that tests write to.
 OURS = (

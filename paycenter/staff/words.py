@@ -81,9 +81,23 @@ EVENT_WORDS = {
     "receipts.imported": _("Bank statement imported"), "feerate.saved": _("Fee rate saved"),
     "settlementterms.saved": _("Settlement terms saved"), "settlementcalendar.saved": _("Settlement calendar saved"),
     "bankprofile.saved": _("Bank statement format saved"),
+    "application.opened": _("Application begun"), "application.saved": _("Step saved"),
+    "application.document_added": _("Document uploaded"), "application.document_removed": _("Document taken away"),
+    "application.document_seen": _("Document looked at"), "application.numbers_shown": _("Whole numbers looked at"),
+    "application.account_begun": _("Payment account begun"),
+    "application.account_typed": _("Payment account filled in"),
+    "application.account_saved": _("Payment account completed"),
+    "application.account_removed": _("Payment account taken away"),
+    "application.submitted": _("Application submitted"), "application.approved": _("Application approved"),
+    "application.returned": _("Application returned"),
     "user.second_factor_added": _("Second factor set up"), "user.second_factor_removed": _("Second factor removed"),
     "user.second_factor_reset": _("Second factor reset"), "user.recovery_codes_renewed": _("Recovery codes renewed"),
     "user.created": _("Staff member added"), "user.updated": _("Staff member changed"),
+    "user.invited": _("Invitation link made"), "user.invitation_revoked": _("Invitation link taken back"),
+    "user.password_link": _("Link for a new password made"), "user.joined": _("First password chosen"),
+    "user.password_changed": _("Password changed"), "user.session_ended": _("Session ended"),
+    "user.sessions_ended": _("All sessions ended"), "user.unlocked": _("Sign-in unlocked"),
+    "app.opened": _("Taken into use"), "changerequest.expire": _("Change not confirmed in time"),
 }  # fmt: skip
 
 
@@ -103,7 +117,7 @@ OPERATION_WORDS = {
 ALERT_KINDS = {
     "abnormal_payment": _("abnormal payment"), "security": _("security"), "channel": _("channel"),
     "refund": _("refund"), "reconciliation": _("reconciliation"),
-    "give_up": _("notification given up"), "certificate": _("certificate"),
+    "onboarding": _("application"), "give_up": _("notification given up"), "certificate": _("certificate"),
 }  # fmt: skip
 _SYSTEM_WORDS = {
     "query": _("query"), "expiry": _("expiry"), "superseded": _("other way chosen"), "probe": _("probe"),
