@@ -23,7 +23,7 @@ from paycenter.errors import EgressRefused
 from paycenter.outbound import client
 from paycenter.staff.display import TONES, chip, copyable, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
 from paycenter.staff.words import ALERT_KINDS, actor_word, alert_kind, event_word, names_states
@@ -32,11 +32,26 @@ from paycenter.transitions import record_event
 names_states(NotificationState.choices)
 
 
+class StateFilter(admin.SimpleListFilter):
+    """What is not acknowledged is found through the index of its state, or of what is due."""
+
+    title = _("state")
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(NotificationState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == NotificationState.PENDING:
+            return queryset.filter(state=NotificationState.PENDING, next_delivery_at__isnull=False)
+        return queryset.filter(state=self.value()) if self.value() in NotificationState else queryset
+
+
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     tenant_keys = {"app": "app_id"}
     list_display = ["created_time", "what", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
-    list_filter = ["state", DayFilter]
+    list_filter = [StateFilter, SerialDayFilter]
     list_select_related = ["app"]
     ordering = ["-id"]
     paginator = BoundedPaginator

@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from paycenter.models import Event, Exchange
 from paycenter.staff.display import chip, copyable
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin
 from paycenter.staff.words import event_word, operation_word, party, states_words
@@ -37,7 +37,7 @@ def trade_numbers(term: str) -> set[str]:
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "word", "number", "states", "actor_label", "reason_label"]
-    list_filter = [DayFilter]
+    list_filter = [SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
@@ -75,7 +75,7 @@ class EventAdmin(ReadOnlyAdmin):
 @admin.register(Exchange)
 class ExchangeAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "direction_label", "peer_label", "call", "number", "status_label", "elapsed"]
-    list_filter = ["direction", DayFilter]
+    list_filter = ["direction", SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]

@@ -22,6 +22,8 @@ from unfold.admin import ModelAdmin
 
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
+from paycenter.staff.keyset import KeysetChangeList
+from paycenter.staff.lists import BoundedPaginator
 
 # Role → whose rows.
 TENANT_ROLES = {"merchant": "merchant", "owner": "merchant", "app": "app"}
@@ -106,6 +108,19 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
             for name, view in added_views(self.model)
         ]
         return [*added, *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Lists that grow without end come in pages by key."""
+        return KeysetChangeList if self.grows else super().get_changelist(request, **kwargs)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the list grows with the payments. Nothing may be ordered or counted that no index serves."""
+        return self.paginator is BoundedPaginator
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """What the page names; of a list that grows nothing else."""
+        return () if self.grows and self.sortable_by is None else super().get_sortable_by(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scope(request.user, super().get_queryset(request))

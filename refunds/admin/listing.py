@@ -14,10 +14,10 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from paycenter.staff.display import chip, money, state_chip
-from paycenter.staff.lists import BoundedPaginator, NumberDayFilter
+from paycenter.staff.keyset import KeysetChangeList
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from refunds.admin.acts import ACTS, BULK, reader
@@ -71,13 +71,11 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(wanted)
 
 
-class RefundDayFilter(NumberDayFilter):
-    column = "refund_no"
-    kind = "R"
-    default_days = None
+class RefundDayFilter(SerialDayFilter):
+    column = "requested_at"
 
 
-class RefundChangeList(ChangeList):
+class RefundChangeList(KeysetChangeList):
     """Reads what stands beside the page's refunds once for all of them."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -106,7 +104,7 @@ class RefundListing(ReadOnlyAdmin):
     class Media:
         js = ("admin-brand/worklist.js",)
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return RefundChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[str]:

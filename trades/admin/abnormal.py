@@ -21,7 +21,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import page_additions
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.landing import Card, contributes
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from trades.accepting import ACCEPT_PERMISSION, acceptance_ask, acceptance_confirm, acceptance_withdraw
@@ -58,15 +58,11 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset.filter(state__in=[self.value()] if self.value() else _UNRESOLVED)
 
 
-class AnyDayFilter(DayFilter):
-    default_days = None
-
-
 @admin.register(AbnormalPayment)
 class AbnormalPaymentAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "trade__merchant_id", "app": "trade__app_id"}
     list_display = ["kind_label", "amount_label", "state_label", "next_label", "age", "trade_link", "merchant_label"]
-    list_filter = [OpenFilter, "kind", AnyDayFilter]
+    list_filter = [OpenFilter, "kind", SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["channel_trade_no"]

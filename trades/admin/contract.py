@@ -13,7 +13,7 @@ from unfold.decorators import display
 
 from merchants.forms import method_label
 from paycenter.staff.display import state_chip
-from paycenter.staff.lists import BoundedPaginator
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from paycenter.staff.words import names_states
 from trades.contracts.models import Contract
@@ -27,8 +27,9 @@ names_states(ContractState.choices)
 class ContractAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
     list_display = ["numbers", "state_label", "method_shown", "merchant_label", "created_at", "signed_at"]
-    list_filter = ["state"]
+    list_filter = ["state", SerialDayFilter]
     ordering = ["-id"]
+    sortable_by = ["numbers"]
     paginator = BoundedPaginator
     search_fields = ["contract_no"]
     search_help_text = _("Contract number: ours, the app's or the channel's")

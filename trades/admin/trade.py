@@ -25,7 +25,7 @@ from paycenter.admin.records import resolves_numbers
 from paycenter.staff.acts import Answer, page_additions
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
-from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds
+from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds, number_bound, parse_day
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import names_states
 from trades.finding import amount_and_time, trade_ids, trade_nos_of
@@ -47,7 +47,13 @@ class MethodFilter(admin.SimpleListFilter):
         return [(code, method_label(code)) for code in sorted(methods())]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(current_attempt__method=self.value()) if self.value() else queryset
+        """An attempt is never older than its trade, so that the index of attempts by method may begin there, too."""
+        if not self.value():
+            return queryset
+        rows = queryset.filter(current_attempt__method=self.value())
+        first = parse_day(request.GET.get("day_from"))
+        start, _end = day_bounds(first, None)
+        return rows.filter(current_attempt__attempt_no__gte=number_bound("A", start)) if start else rows
 
 
 class MerchantFilter(admin.SimpleListFilter):
@@ -65,7 +71,11 @@ class MerchantFilter(admin.SimpleListFilter):
         return [(m.merchant_no, m.name) for m in rows]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(merchant__merchant_no=self.value()) if self.value() else queryset
+        """By its key, which the index of its rows begins with."""
+        if not self.value():
+            return queryset
+        found = Merchant.objects.filter(merchant_no=self.value()).values_list("pk", flat=True).first()
+        return queryset.filter(merchant_id=found) if found is not None else queryset.none()
 
 
 @admin.register(Trade)
@@ -83,6 +93,7 @@ class TradeAdmin(ReadOnlyAdmin):
     list_filter = ["state", MethodFilter, MerchantFilter, NumberDayFilter]
     list_filter_sheet = True
     ordering = ["-trade_no"]
+    sortable_by = ["numbers"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number, business number, phone tail, or amount and time: 128.50 2026-11-20 15:30")
