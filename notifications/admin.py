@@ -21,6 +21,7 @@ from notifications.services import notification_resend
 from paycenter.admin.records import trade_numbers
 from paycenter.errors import EgressRefused
 from paycenter.outbound import client
+from paycenter.staff.exports import columns, moment
 from paycenter.staff.display import TONES, chip, copyable, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
@@ -57,6 +58,13 @@ class NotificationAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number of a payment, or a webhook id")
+    export_columns = columns(
+        (_("webhook id"), lambda n: n.webhook_id), (_("type"), lambda n: n.type), (_("app"), lambda n: n.app.name),
+        (_("trade number"), lambda n: n.trade_no), (_("refund number"), lambda n: n.refund_no),
+        (_("address"), lambda n: n.url), (_("state"), lambda n: str(n.get_state_display())),
+        (_("tries"), lambda n: n.tries), (_("created"), lambda n: moment(n.created_at)),
+        (_("acknowledged at"), lambda n: moment(n.delivered_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("app")

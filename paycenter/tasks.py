@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from paycenter import audit, sequencer
-from paycenter.staff import sessions
+from paycenter.staff import exports, sessions
 
 
 @shared_task(ignore_result=True)
@@ -25,3 +25,15 @@ def write_audit_head() -> bool:
 def forget_sessions() -> int:
     """Delete the rows of sessions of staff that can no longer be used; answers how many."""
     return sessions.forget_ended()
+
+
+@shared_task(ignore_result=True)
+def write_exports() -> int:
+    """Write the exports that staff asked for; answers how many."""
+    return exports.exports_write()
+
+
+@shared_task(ignore_result=True)
+def forget_exports() -> int:
+    """Delete the files of exports whose time is over; answers how many."""
+    return exports.exports_forget()

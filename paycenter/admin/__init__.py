@@ -1,5 +1,5 @@
-"""Pages about events, exchanges and retry schedules."""
+"""Pages about events, exchanges, exports and retry schedules."""
 
-from paycenter.admin import records, schedules
+from paycenter.admin import exports, records, schedules
 
-__all__ = ["records", "schedules"]
+__all__ = ["exports", "records", "schedules"]

@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from paycenter.models import Event, Exchange
 from paycenter.staff.display import chip, copyable
+from paycenter.staff.exports import columns, moment
 from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin
@@ -42,6 +43,15 @@ class EventAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number of a payment")
+    export_columns = columns(
+        (_("time"), lambda e: moment(e.created_at)), (_("what happened"), lambda e: event_word(e.type)),
+        (_("type"), lambda e: e.type), (_("record"), lambda e: f"{e.object_type} {e.object_id or ''}"),
+        (_("merchant"), lambda e: e.merchant_no), (_("app"), lambda e: e.app_id),
+        (_("trade number"), lambda e: e.trade_no), (_("attempt number"), lambda e: e.attempt_no),
+        (_("refund number"), lambda e: e.refund_no), (_("from"), lambda e: e.from_state), (_("to"), lambda e: e.to_state),
+        (_("actor"), lambda e: party(e.actor)), (_("reason"), lambda e: reason_word(e.reason)),
+        (_("sequence"), lambda e: e.seq), (_("hash"), lambda e: e.hash),
+    )  # fmt: skip
     fields = [
         "created_at", "type", "object_type", "object_id", "app_id", "merchant_no", "trade_no", "attempt_no",
         "refund_no", "from_state", "to_state", "actor", "reason", "detail", "data", "public", "seq", "hash",

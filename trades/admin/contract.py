@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from merchants.forms import method_label
 from paycenter.staff.display import state_chip
+from paycenter.staff.exports import columns, moment
 from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from paycenter.staff.words import names_states
@@ -33,6 +34,13 @@ class ContractAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["contract_no"]
     search_help_text = _("Contract number: ours, the app's or the channel's")
+    export_columns = columns(
+        (_("contract number"), lambda c: c.contract_no), (_("app contract number"), lambda c: c.app_contract_no),
+        (_("channel's number"), lambda c: c.channel_contract_no), (_("merchant"), lambda c: c.merchant.name),
+        (_("app"), lambda c: c.app.name), (_("state"), lambda c: str(c.get_state_display())),
+        (_("pay method"), lambda c: method_label(c.method)), (_("created"), lambda c: moment(c.created_at)),
+        (_("signed at"), lambda c: moment(c.signed_at)), (_("ended at"), lambda c: moment(c.ended_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("merchant", "app", "account")

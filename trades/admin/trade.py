@@ -24,6 +24,7 @@ from merchants.states import MerchantState
 from paycenter.admin.records import resolves_numbers
 from paycenter.staff.acts import Answer, page_additions
 from paycenter.staff.display import money, state_chip
+from paycenter.staff.exports import columns, major, moment
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds, number_bound, parse_day
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
@@ -97,6 +98,18 @@ class TradeAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number, business number, phone tail, or amount and time: 128.50 2026-11-20 15:30")
+    export_columns = columns(
+        (_("trade number"), lambda t: t.trade_no), (_("app order number"), lambda t: t.app_order_no),
+        (_("business number"), lambda t: t.business_no), (_("merchant"), lambda t: t.merchant.name),
+        (_("app"), lambda t: t.app.name), (_("subject"), lambda t: t.subject), (_("currency"), lambda t: t.currency),
+        (_("amount"), lambda t: major(t.amount, t.currency)), (_("paid"), lambda t: major(t.paid_amount, t.currency)),
+        (_("refunded"), lambda t: major(t.refunded_amount, t.currency)),
+        (_("refunding"), lambda t: major(t.refunding_amount, t.currency)),
+        (_("state"), lambda t: str(t.get_state_display())), (_("pay method"), lambda t: method_label(_method(t))),
+        (_("channel's number"), lambda t: t.settled_attempt.channel_trade_no if t.settled_attempt else None),
+        (_("created"), lambda t: moment(t.created_at)), (_("paid at"), lambda t: moment(t.paid_at)),
+        (_("closed at"), lambda t: moment(t.closed_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("merchant", "app", "current_attempt", "settled_attempt")
@@ -128,8 +141,7 @@ class TradeAdmin(ReadOnlyAdmin):
 
     @display(description=_("pay method"))
     def method_shown(self, obj: Trade) -> str:
-        attempt = obj.settled_attempt or obj.current_attempt
-        return method_label(attempt.method if attempt else None)
+        return method_label(_method(obj))
 
     @display(description=_("merchant"))
     def merchant_label(self, obj: Trade) -> str:
@@ -158,6 +170,12 @@ class TradeAdmin(ReadOnlyAdmin):
             timeline=entries, center=center, answers=answers, **page_additions(request, trade),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/trade.html", context)
+
+
+def _method(trade: Trade) -> str | None:
+    """How it was paid, else how it is being paid."""
+    attempt = trade.settled_attempt or trade.current_attempt
+    return attempt.method if attempt else None
 
 
 def _sums(trade: Trade) -> list[tuple[Any, str]]:
