@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from paycenter import audit, sequencer
 from paycenter.models import AuditVerification
-from paycenter.staff import sessions
+from paycenter.staff import exports, sessions
 
 
 @shared_task(ignore_result=True)
@@ -37,3 +37,15 @@ def verify_audit() -> bool:
     day_ago = timezone.now() - timedelta(days=1)
     whole = not AuditVerification.objects.filter(ok=True, first_seq=1, finished_at__gte=day_ago).exists()
     return bool(audit.verify_and_keep(by="schedule", whole=whole).ok)
+
+
+@shared_task(ignore_result=True)
+def write_exports() -> int:
+    """Write the exports that staff asked for; answers how many."""
+    return exports.exports_write()
+
+
+@shared_task(ignore_result=True)
+def forget_exports() -> int:
+    """Delete the files of exports whose time is over; answers how many."""
+    return exports.exports_forget()
