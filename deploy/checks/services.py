@@ -111,7 +111,7 @@ def postgres_server() -> Iterator[tuple[Server, str]]:
         # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
         # It accepts connections before it answers: while it starts up, or recovers, it turns them away.
         asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        ready = (lambda: subprocess.run(asked, check=False).returncode == 0) if Path(asked[0]).exists() else _accepts(port)
+        ready = _succeeds(asked) if Path(asked[0]).exists() else _accepts(port)
         with _serving(Server(command, user, folder / "postgres.log", ready, signal.SIGINT)) as server:
             yield server, f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
 
@@ -178,6 +178,10 @@ def _as(user: pwd.struct_passwd | None, command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **_identity(user))  # type: ignore[call-overload]
     if done.returncode != 0:
         raise Unavailable(f"{Path(command[0]).name} failed: {done.stderr.strip()[-400:]}")
+
+
+def _succeeds(command: Sequence[str]) -> Callable[[], bool]:
+    return lambda: subprocess.run(command, check=False).returncode == 0
 
 
 def _accepts(port: int) -> Callable[[], bool]:

@@ -129,10 +129,10 @@ def _patches(clock: Clock, scheduler: Scheduler, trouble: list[str]) -> list[Any
     log = Trouble(trouble)
     patches = [
         mock.patch.object(timezone, "now", clock.now),
-        mock.patch.object(wakeup._waker, "ask", lambda _task: None),
+        mock.patch.object(wakeup._waker, "ask"),
         # Each piece of work is a process of its own: nothing of one process holds up another.
-        mock.patch.object(refund_services, "turn_for", lambda _name: nullcontext()),
-        mock.patch.object(lanes, "_enter", lambda _lane: True),
+        mock.patch.object(refund_services, "turn_for", return_value=nullcontext()),
+        mock.patch.object(lanes, "_enter", return_value=True),
         mock.patch.object(lanes, "log", log),
     ]
     patches += [mock.patch.object(module, "time", time)
