@@ -35,7 +35,8 @@ def _statements(copies: Any, trade: Any, attempt: Any, event: Any, base: int, nu
         copies.insert("trades_trade", [trade], {
             "id": f"{base} + n", "trade_no": "'P' || lpad(n::text, 27, '0')", "app_order_no": "'O' || n",
             "current_attempt_id": f"{base} + n", "settled_attempt_id": f"{base} + n", "state": "'paid'",
-            "paid_amount": str(trade["amount"]), "paid_at": at, "created_at": at, "expire_at": at, "next_close_at": none,
+            "paid_amount": str(trade["amount"]), "paid_at": at, "created_at": at, "expire_at": at,
+            "next_close_at": none,
         }, numbers),
         copies.insert("trades_attempt", [attempt], {
             "id": f"{base} + n", "trade_id": f"{base} + n", "attempt_no": "'A' || lpad(n::text, 27, '0')",
@@ -53,8 +54,8 @@ def _statements(copies: Any, trade: Any, attempt: Any, event: Any, base: int, nu
 
 def _messages(numbers: str, at: str) -> str:
     return f"""
-    INSERT INTO notifications_notification (webhook_id, app_id, type, url, host, body, trade_no, refund_no, state, tries,
-        next_delivery_at, resend_by, created_at, delivered_at)
+    INSERT INTO notifications_notification (webhook_id, app_id, type, url, host, body, trade_no, refund_no, state,
+        tries, next_delivery_at, resend_by, created_at, delivered_at)
     SELECT 'msg_' || n, (SELECT id FROM merchants_app), 'trade.paid', '{site.NOTIFY_URL}', '127.0.0.1:9',
         repeat('x', 600), 'P' || lpad(n::text, 27, '0'), '', 'delivered', 1, NULL, '', {at}, {at} FROM {numbers}
     """  # noqa: S608

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from bench.processor import seconds_of_tree
 from bench.table import Skipped
@@ -42,23 +43,25 @@ class Copier:
     def row(self, table: str, where: str, values: Sequence[Any] = ()) -> dict[str, Any]:
         """The newest such row, by column. Raises LookupError."""
         with self._connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-            cursor.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY id DESC LIMIT 1", values)  # type: ignore[arg-type]  # noqa: S608
+            cursor.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY id DESC LIMIT 1", values)  # noqa: S608
             found = cursor.fetchone()
         if found is None:
             raise LookupError(f"no row of {table} where {where}")
         return found
 
-    def insert(self, table: str, rows: Sequence[Mapping[str, Any]], changes: Mapping[str, str], source: str = "") -> str:
+    def insert(
+        self, table: str, rows: Sequence[Mapping[str, Any]], changes: Mapping[str, str], source: str = ""
+    ) -> str:
         """One INSERT of rows like these. `changes` are SQL by column; `source` is a FROM they may speak of."""
         types = self._types(table)
         kept = [name for name in types if name != "id" or "id" in changes]
         selects = [
-            "SELECT " + ", ".join(changes.get(name) or self._literal(row[name], types[name]) for name in kept)
+            "SELECT " + ", ".join(changes.get(name) or self._literal(row[name], types[name]) for name in kept)  # noqa: S608
             + (f" FROM {source}" if source else "")
             for row in rows
         ]  # fmt: skip
         names = ", ".join(f'"{name}"' for name in kept)
-        return f"INSERT INTO {table} ({names}) {' UNION ALL '.join(selects)}"  # noqa: S608
+        return f"INSERT INTO {table} ({names}) {' UNION ALL '.join(selects)}"
 
     def assignments(self, table: str, row: Mapping[str, Any], names: Sequence[str], changes: Mapping[str, str]) -> str:
         """`SET` of an UPDATE that makes a row like this one."""
@@ -75,7 +78,7 @@ class Copier:
 
     def _literal(self, value: Any, of: str) -> str:
         if isinstance(value, dict | list):
-            value = psycopg.types.json.Jsonb(value)
+            value = Jsonb(value)
         text = re.sub(r"::[\w\" ]+$", "", sql.Literal(value).as_string(self._connection).strip())
         if text.startswith(("'", "E'")):  # pgbench would take a colon in a text for a variable of its own
             text = "E" + text.removeprefix("E").replace(":", "\\x3a")

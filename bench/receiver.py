@@ -48,7 +48,8 @@ async def _serve(well: Sequence[int], hanging: Sequence[int]) -> None:
 def receivers(well: int, hanging: int) -> Iterator[tuple[list[int], list[int]]]:
     """So many receivers' ports: those that answer, and those that never do."""
     ports = [free_port() for _ in range(well + hanging)]
-    command = [sys.executable, "-m", "bench.receiver", ",".join(map(str, ports[:well])), ",".join(map(str, ports[well:]))]
+    words = [",".join(map(str, some)) for some in (ports[:well], ports[well:])]
+    command = [sys.executable, "-m", "bench.receiver", *words]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own program
     try:
         if process.stdout is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from django.db import connection, transaction
+from django.utils import timezone
 
 from bench.constant import CHANNEL, SCENE_AT_ONCE
 from bench.pgbench import Copier
@@ -39,8 +40,12 @@ def prepare() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _account(app: Any, merchant: Any, channel: str, config: dict[str, Any], methods: tuple[str, ...]) -> None:
+def _account(app: Any, merchant: Any, channel: str, given: dict[str, Any], methods: tuple[str, ...]) -> None:
+    from channels.base.config import clean_config
+    from channels.base.discovery import provider_for
     from merchants.models import AccountMethod, CashierMethod, PaymentAccount
+
+    config = clean_config(provider_for(channel), given, timezone.now())
 
     account = PaymentAccount.objects.create(
         payment_no=f"Z{channel}", merchant=merchant, channel=channel, name=channel, state="active",
@@ -86,7 +91,6 @@ def run_together(*statements: str) -> None:
         run(*statements)
 
 
-
 def submitted(count: int, prefix: str) -> int:
     """Store payments through WeChat Pay that wait for their notification, in the order of `prefix` and a number from
     1 on; the id of the attempt before the first. Trades and attempts have the ids of each other."""
@@ -127,7 +131,8 @@ def pages(count: int, prefix: str) -> list[str]:
         }, f"generate_series(1, {count}) n"),
     )  # fmt: skip
     after(base + count)
-    rows = [CashierOrder(trade_id=base + n, display=[{"label": "房号", "value": "3-1201"}]) for n in range(1, count + 1)]
+    display = [{"label": "房号", "value": "3-1201"}]
+    rows = [CashierOrder(trade_id=base + n, display=display) for n in range(1, count + 1)]
     return [row.token for row in CashierOrder.objects.bulk_create(rows)]
 
 

@@ -122,11 +122,11 @@ class Stage:
         name = f"bench_{secrets.token_hex(6)}"
         copied = f' TEMPLATE "{urlsplit(template).path[1:]}"' if template else ""
         with psycopg.connect(self._servers["DATABASE_URL"], autocommit=True) as server:
-            server.execute(f'CREATE DATABASE "{name}"{copied}')  # type: ignore[arg-type]
+            server.execute(f'CREATE DATABASE "{name}"{copied}')
             try:
                 yield urlunsplit(urlsplit(self._servers["DATABASE_URL"])._replace(path=f"/{name}"))
             finally:
-                server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+                server.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     @cached_property
     def migrated(self) -> str:

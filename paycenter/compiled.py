@@ -140,10 +140,10 @@ def insert_many(records: Sequence[models.Model]) -> None:
         return
     fields = _inserted_fields(model, ())
     columns = ", ".join(_quoted(field) for field in fields)
-    with db.cursor() as cursor, db.wrap_database_errors:
-        with cursor.copy(f"COPY {connection.ops.quote_name(model._meta.db_table)} ({columns}) FROM STDIN") as copy:
-            for record in records:
-                copy.write_row([_value(field, record, True, db) for field in fields])
+    statement = f"COPY {connection.ops.quote_name(model._meta.db_table)} ({columns}) FROM STDIN"
+    with db.cursor() as cursor, db.wrap_database_errors, cursor.copy(statement) as copy:
+        for record in records:
+            copy.write_row([_value(field, record, True, db) for field in fields])
 
 
 def update(record: models.Model, names: Iterable[str]) -> None:

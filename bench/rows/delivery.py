@@ -60,7 +60,8 @@ def _acknowledged(prefix: str) -> dict[str, float]:
 
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), extract(epoch FROM max(d.started_at + d.elapsed_ms * interval '1 ms') - min(d.started_at))"
+            "SELECT count(*),"
+            " extract(epoch FROM max(d.started_at + d.elapsed_ms * interval '1 ms') - min(d.started_at))"
             " FROM notifications_delivery d JOIN notifications_notification n ON n.id = d.notification_id"
             " WHERE d.acknowledged AND n.webhook_id LIKE %s", [f"{prefix}%"],
         )  # fmt: skip

@@ -88,11 +88,10 @@ def _intent(copies: Copier, trade: Mapping[str, Any], attempt: Mapping[str, Any]
 def _outcome(copies: Copier, attempt: Mapping[str, Any]) -> str:
     event = copies.row("paycenter_event", "attempt_no = %s AND type = 'attempt.submitted'", [attempt["attempt_no"]])
     changes = copies.assignments("trades_attempt", attempt, _SUBMITTED, {})
-    told = copies.insert("paycenter_event", [event],
-                         {"seq": "NULL::bigint", "hash": "''", "object_id": "currval('trades_attempt_id_seq')"})  # fmt: skip
-    return (
-        f"WITH u AS (UPDATE trades_attempt SET {changes} WHERE id = currval('trades_attempt_id_seq')) {told}"  # noqa: S608
-    )
+    told = copies.insert("paycenter_event", [event], {
+        "seq": "NULL::bigint", "hash": "''", "object_id": "currval('trades_attempt_id_seq')",
+    })  # fmt: skip
+    return f"WITH u AS (UPDATE trades_attempt SET {changes} WHERE id = currval('trades_attempt_id_seq')) {told}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ def _made(stage: Stage, prefix: str) -> list[Notice]:
 def _ours(stage: Stage, made: Sequence[Notice]) -> float:
     site = stage.site
     used = stage.processor(site.pid)
-    volley(site.port, [one.wire for one in made], side_by_side=_SIDE_BY_SIDE, expected=b"200")
+    volley(site.port, [one.wire for one in made], side_by_side=_SIDE_BY_SIDE, expected=b" 204 ")
     return used().both / len(made)
 
 

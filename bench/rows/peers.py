@@ -32,15 +32,15 @@ def _naive(stage: Stage) -> Pairs:
     site = stage.site
     with stage.database() as url:
         environment = {
-            **{k: v for k, v in stage.environment.items() if k != "DJANGO_SETTINGS_MODULE"},
+            **stage.environment, "DJANGO_SETTINGS_MODULE": "bench.peers.naive_settings",
             "DATABASE_URL": url, "NAIVE_SECRET": site.document["apps"][0]["hmac_secret"],
         }  # fmt: skip
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "bench.peers.naive"], cwd=ROOT, env=environment, capture_output=True, text=True
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.peers.naive_wsgi"], cwd=ROOT, env=environment, capture_output=True, text=True
         )
         if done.returncode:
             raise RuntimeError(done.stderr[-800:])
-        with stage.served("bench.peers.naive:application", environment) as (port, pid):
+        with stage.served("bench.peers.naive_wsgi:application", environment) as (port, pid):
             return _beside(stage, lambda: _naive_calls(stage, port, pid))
 
 
