@@ -90,8 +90,9 @@ class Server:
 
 
 @contextmanager
-def postgres_server() -> Iterator[tuple[Server, str]]:
-    """A fresh cluster, running, and its DATABASE_URL. Raises Unavailable."""
+def postgres_server(**settings: str) -> Iterator[tuple[Server, str]]:
+    """A fresh cluster, running, and its DATABASE_URL. `settings` replace or add server settings, which by default give
+    up durability for speed. Raises Unavailable."""
     programs = find_postgres()
     if programs is None:
         raise Unavailable("PostgreSQL is not installed (sudo apt-get install postgresql)")
@@ -104,6 +105,7 @@ def postgres_server() -> Iterator[tuple[Server, str]]:
         options = {
             "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
             "max_connections": "200", "fsync": "off", "full_page_writes": "off", "timezone": "UTC",
+            **settings,
         }  # fmt: skip
         command = [str(programs / "postgres"), "-D", str(data)]
         for name, value in options.items():
@@ -132,9 +134,9 @@ def redis_server() -> Iterator[tuple[Server, str]]:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A fresh cluster; yields its DATABASE_URL. Raises Unavailable."""
-    with postgres_server() as (_server, url):
+def postgres(**settings: str) -> Iterator[str]:
+    """As `postgres_server`, only the DATABASE_URL."""
+    with postgres_server(**settings) as (_server, url):
         yield url
 
 
