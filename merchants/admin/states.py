@@ -81,7 +81,10 @@ def _detail(event: Event, record: Any) -> str:
 
 
 def _label(record: Any, name: str) -> str:
-    """A parameter's or a column's name; the code where neither the provider nor the model knows it."""
+    """A parameter's or a column's name; the code where neither the record, the provider
+    nor the model knows it."""
+    if (known := getattr(record, "field_label", None)) is not None:
+        return str(known(name))
     provider = providers().get(getattr(record, "channel", ""))
     for field in provider.fields if provider else ():
         if field.name == name:
