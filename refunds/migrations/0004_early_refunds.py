@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('refunds', '0001_refunds'),
+        ('refunds', '0003_lists_by_index'),
         ('trades', '0008_index_of_successes'),
     ]
 
