@@ -11,8 +11,9 @@ from cashier.models import PrintedCode
 from channels.base.bills import BillKind
 from merchants.changes import account_change_request
 from merchants.models import App, Merchant, PaymentAccount, User
-from notifications.models import Alert, AlertRoute, Delivery, Notification
-from paycenter.models import RetrySchedule
+from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
+from onboarding.models import Application
+from paycenter.models import AuditVerification, RetrySchedule
 from reconciliation import cases, files
 from reconciliation.bills import bill_import, bill_upload
 from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay
@@ -27,6 +28,7 @@ from tests import factories
 from tests.conftest import World
 from tests.fakes import bills
 from tests.fakes.staff import make_staff
+from tests.onboarding.company import FACTS
 from tests.refunds.paying import paid_twice
 from tests.refunds.test_abnormal import late_money
 from trades.contracts.models import Contract
@@ -61,6 +63,9 @@ def _name(world: World) -> None:
     )
     App.objects.filter(pk=world.app.pk).update(name="业主之家 App")
     PaymentAccount.objects.filter(pk=world.account.pk).update(name="阳光物业 · 基本户")
+    application = Application(merchant=world.merchant, saves={"company": {"by": "wang.li", "at": ""}})
+    application.facts = FACTS
+    application.save()
 
 
 def _configuration(world: World, ann: User) -> None:
@@ -175,6 +180,9 @@ def _messages(world: World) -> None:
     for notification in Notification.objects.order_by("pk")[:3]:
         Delivery.objects.create(notification=notification, number=1, started_at=now, elapsed_ms=84, status=502,
                                 response="Bad Gateway", error="HTTP 502")  # fmt: skip
+    AlertRule.objects.get_or_create(kind="give_up")
+    BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})
+    AuditVerification.objects.create(started_at=now, finished_at=now, by="staff:wang.li", ok=True, events=120)
     Alert.objects.get_or_create(kind="give_up", key="give_up:1", defaults={
         "title": "An app does not acknowledge", "text": "Twelve tries to https://app.example/notify.",
         "merchant_no": world.merchant.merchant_no, "created_at": now, "last_at": now})  # fmt: skip
