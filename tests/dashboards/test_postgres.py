@@ -28,9 +28,10 @@ LARGE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("role", "page"), [("operator", "operations"), ("finance", "finance"), ("merchant", "business"), ("app", "business")]
-)
+ROLES = (("operator", "operations"), ("finance", "finance"), ("merchant", "business"), ("app", "business"))
+
+
+@pytest.mark.parametrize(("role", "page"), ROLES)
 def test_no_question_reads_a_whole_table(world: World, role: str, page: str) -> None:
     assert page in SEES[role]
     paid_trade(world, 100)
