@@ -1,6 +1,8 @@
-"""What each staff role may do: permissions are code, not rows, so nobody can grant what is not here.
+"""What each staff role may do: permissions are code, not rows, so nobody can grant what is not here, and there is
+nothing to keep in step: groups and per-user permissions are asked nowhere.
 
 Superusers may everything except confirm their own changes (`merchants.changes` refuses that to everybody).
+`docs/staff.md` shows this as a table, drawn by `manage.py staff_roles`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ _SETTLEMENT_TERMS = (
     "reconciliation.feerate", "reconciliation.settlementterms", "reconciliation.settlementcalendar",
     "reconciliation.bankprofile",
 )  # fmt: skip
+# Filling in the company's own application; its documents show people's identity cards.
+_APPLICATION = ("onboarding.application",)
+_FILLS_IN = frozenset({
+    "onboarding.view_application", "onboarding.change_application", "onboarding.submit_application",
+    "onboarding.view_applicationdocument",
+})  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _ALERTING = ("notifications.alertroute", "notifications.alertrule", "notifications.backloglimit")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
@@ -35,6 +43,10 @@ def _perms(verbs: str, models: Iterable[str]) -> set[str]:
     return {f"{app}.{verb}_{model}" for verb in verbs.split() for app, model in (name.split(".") for name in models)}
 
 
+_OWN_MERCHANT = frozenset(
+    _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED))
+)
+
 ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.OPERATOR: frozenset(
         _perms("view add change", _CONFIGURATION)
@@ -44,6 +56,8 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("ask", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
+        | _FILLS_IN
+        | _perms("add review", _APPLICATION)
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
         | _perms("view change", ("refunds.refundpolicy",))
@@ -77,12 +91,11 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
-        | _perms("view", ("refunds.refundpolicy", "paycenter.auditverification"))
+        | _perms("view", ("refunds.refundpolicy", "paycenter.auditverification", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.MERCHANT: frozenset(
-        _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED))
-    ),
+    Role.OWNER: frozenset(_OWN_MERCHANT | _FILLS_IN | _perms("view add change", ("merchants.user",))),
+    Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,10 +74,33 @@ def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str
     return locked
 
 
+MerchantGuard = Callable[[Merchant, str], str]
+_merchant_guards: list[MerchantGuard] = []
+
+
+def guards_merchant(guard: MerchantGuard) -> MerchantGuard:
+    """Register what says in words why a transition is not possible by itself, empty where it is: another part of
+    the center decides about this merchant as a whole (its application)."""
+    _merchant_guards.append(guard)
+    return guard
+
+
+def why_merchant_not(merchant: Merchant, transition: str) -> str:
+    """Why this merchant cannot take the transition by itself; empty where it can."""
+    return next((words for guard in _merchant_guards if (words := guard(merchant, transition))), "")
+
+
 @transaction.atomic
-def merchant_advance(*, merchant: Merchant, transition: str, actor: str, reason: str = "") -> Merchant:
-    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused."""
+def merchant_advance(
+    *, merchant: Merchant, transition: str, actor: str, reason: str = "", reviewed: bool = False
+) -> Merchant:
+    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused.
+
+    `reviewed` says that whoever guards the merchant (`guards_merchant`) decided so.
+    """
     locked = lock(Merchant, pk=merchant.pk)
+    if not reviewed and (words := why_merchant_not(locked, transition)):
+        raise TransitionRefused(words, state=str(locked.state))
     advance(locked, transition, actor=actor, reason=reason)
     return locked
 
@@ -93,11 +116,16 @@ def app_create(
     return_url: str = "",
     requests_per_second: int = 500,
     rsa_public_key: str | bytes = "",
+    is_active: bool = True,
 ) -> IssuedApp:
-    """Register an app and issue its secrets. Raises KeyProblem for an unusable RSA public key."""
+    """Register an app and issue its secrets; switched off, it waits to be taken into use.
+
+    Raises KeyProblem for an unusable RSA public key.
+    """
     app = App.objects.create(
         app_id=new_short_number("APP"), name=name, allowed_ips=list(allowed_ips), notify_url=notify_url,
         return_url=return_url, requests_per_second=requests_per_second, webhook_secret=new_webhook_secret(),
+        is_active=is_active,
     )  # fmt: skip
     hmac_secret = new_hmac_secret()
     AppKey.objects.create(app=app, kind=AppKey.Kind.HMAC, value=hmac_secret)

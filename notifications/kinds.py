@@ -49,6 +49,9 @@ KINDS: Mapping[str, AlertKind] = {
     "reconciliation": AlertKind(
         _("reconciliation"), _("Look at the bill: upload it by hand, or ask for it again."), repeat_minutes=720,
     ),
+    "onboarding": AlertKind(
+        _("application"), _("Review the application and approve or return it."), repeat_minutes=240,
+    ),
     "give_up": AlertKind(
         _("notification given up"),
         _("Call who runs the app; once it answers again, send its notifications again from their list."),

@@ -64,7 +64,10 @@ app.conf.update(
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
         "verify the audit chain": every("paycenter.tasks.verify_audit", 3600),
+        "keep the dashboards' sums": every("dashboards.tasks.keep_sums", 2),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
+        "forget ended sessions": every("paycenter.tasks.forget_sessions", 3600),
+        "send mail to staff": every("merchants.tasks.send_letters", 5),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
         "watch backlogs": every("notifications.tasks.watch_backlogs", 60),
@@ -74,11 +77,14 @@ app.conf.update(
         "compare due days": every("reconciliation.tasks.match_days", 5),
         "refresh settlement batches": every("reconciliation.tasks.refresh_batches", 300),
         "ask about differences": every("reconciliation.tasks.ask_cases", 10),
+        "check connections": every("onboarding.tasks.check_connections", 2),
+        "tell companies": every("onboarding.tasks.send_notices", 30),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )
 app.autodiscover_tasks(
-    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation"]
+    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
+     "dashboards"]  # fmt: skip
 )
 
 

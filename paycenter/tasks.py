@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from paycenter import audit, sequencer
 from paycenter.models import AuditVerification
+from paycenter.staff import sessions
 
 
 @shared_task(ignore_result=True)
@@ -30,3 +31,9 @@ def verify_audit() -> bool:
     day_ago = timezone.now() - timedelta(days=1)
     whole = not AuditVerification.objects.filter(ok=True, first_seq=1, finished_at__gte=day_ago).exists()
     return bool(audit.verify_and_keep(by="schedule", whole=whole).ok)
+
+
+@shared_task(ignore_result=True)
+def forget_sessions() -> int:
+    """Delete the rows of sessions of staff that can no longer be used; answers how many."""
+    return sessions.forget_ended()

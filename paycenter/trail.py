@@ -29,7 +29,7 @@ _SECRET = (EncryptedTextField, EncryptedJSONField)
 _WRITES = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
 # Sessions, counters of wrong passwords, codes that were used, and the records themselves.
 _TECHNICAL = re.compile(
-    r"django_session|django_admin_log|axes_\w+|otp_\w+|paycenter_(event|eventhead|exchange|staffsession|knownaddress)"
+    r"django_session|django_admin_log|axes_\w+|otp_\w+|paycenter_(event|eventhead|exchange|staffsession|knownaddress|passwordused)"
 )
 
 

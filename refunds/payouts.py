@@ -15,19 +15,19 @@ from django.utils.translation import gettext as _
 from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import is_foreign
+from paycenter.uploads import StoredFile
 from refunds import sums
 from refunds.approvals import require_comment
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState
 from refunds.telling import refund_advance
-from refunds.vouchers import StoredVoucher
 
 
 @transaction.atomic
 def payout_enter(
     *, refund: Refund, user: User, reference: str, payee: Mapping[str, str], paid_on: date,
-    voucher: StoredVoucher | None,
+    voucher: StoredFile | None,
 ) -> Payout:  # fmt: skip
     """Say that an approved refund was paid out; the voucher is needed for a payout by hand.
 

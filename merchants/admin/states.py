@@ -94,6 +94,10 @@ def _label(record: Any, name: str) -> str:
 class StateButtonsAdmin(TenantAdmin):
     """A page whose record goes draft → review → active → suspended → closed."""
 
+    def guarded(self, record: Any, transition: str) -> bool:
+        """Whether the step is taken elsewhere, so that no button for it stands here."""
+        return False
+
     def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
         raise NotImplementedError
 
@@ -107,7 +111,7 @@ class StateButtonsAdmin(TenantAdmin):
         buttons = [
             (b, reverse(f"admin:{self.view_name('advance')}", args=[record.pk, b.transition]))
             for b in BUTTONS
-            if may and can_proceed(getattr(record, b.transition))
+            if may and can_proceed(getattr(record, b.transition)) and not self.guarded(record, b.transition)
         ]
         history = history_of(record, with_staff=tenant_of(request.user) is None)
         return {"state_buttons": buttons, "steps": steps_of(record), "history": history}

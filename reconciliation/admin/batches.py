@@ -27,6 +27,7 @@ from paycenter.money import Money
 from paycenter.replica import reporting
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
 from paycenter.staff.words import names_states
 from reconciliation import files
@@ -135,6 +136,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/reconciliation/batch.html", context)
 
+    @sensitive(when=lambda _page, _request, act, **_more: act in _ACTS)
     def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
         """Go on with a reason, accept, or compare line by line. POST only."""
         if request.method != "POST":

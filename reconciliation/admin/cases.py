@@ -33,6 +33,7 @@ from paycenter.replica import reporting
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import state_word
 from paycenter.times import iso
@@ -160,6 +161,7 @@ class CaseAdmin(ReadOnlyAdmin):
             possible = possible | {"confirm"}
         return possible if cases.askable(case) else possible - {"ask"}
 
+    @sensitive(when=lambda _page, _request, act, **_more: act == "confirm")
     def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
         """One of the buttons. POST only; the service checks who and from which state."""
         if request.method != "POST":

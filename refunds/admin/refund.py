@@ -20,9 +20,11 @@ from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import Answer
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of
+from paycenter.uploads import UploadRefused
 from refunds.admin import bulk, facts
-from refunds.admin.acts import ACTS, act_run, reader, reason_not
+from refunds.admin.acts import ACTS, MOVES_MONEY, act_run, reader, reason_not
 from refunds.admin.listing import RefundListing
 from refunds.admin.payouts import PayoutForm, sees_payee, voucher_response
 from refunds.approvals import refund_amount_change, refuse_amount_change
@@ -30,7 +32,7 @@ from refunds.models import Payout, Refund
 from refunds.payouts import payout_enter, refuse_enter
 from refunds.selectors import load_refund
 from refunds.sending import refund_ask
-from refunds.vouchers import VoucherRefused, voucher_drop, voucher_store
+from refunds.vouchers import VOUCHERS
 
 
 class AmountForm(forms.Form):
@@ -64,6 +66,7 @@ class RefundAdmin(RefundListing):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         return self._page(request, self._whole(request, object_id))
 
+    @sensitive(when=lambda _page, _request, act, **_more: act in MOVES_MONEY)
     def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
         """Decide, send again, check a payout. POST only; the services check who and whether."""
         if request.method != "POST":
@@ -133,6 +136,7 @@ class RefundAdmin(RefundListing):
             raise Http404
         return voucher_response(payout)
 
+    @sensitive(when=lambda _page, request, **_more: request.POST.get("decision") in MOVES_MONEY)
     def bulk_view(self, request: HttpRequest) -> HttpResponse:
         """One decision over many refunds; what became of each is shown."""
         if request.method != "POST":
@@ -176,8 +180,8 @@ class RefundAdmin(RefundListing):
     def _enter(self, request: HttpRequest, refund: Refund, form: PayoutForm) -> bool:
         upload, voucher = form.cleaned_data["voucher"], None
         try:
-            voucher = voucher_store(name=upload.name, chunks=upload.chunks()) if upload else None
-        except VoucherRefused as exc:
+            voucher = VOUCHERS.store(name=upload.name, chunks=upload.chunks()) if upload else None
+        except UploadRefused as exc:
             form.add_error("voucher", str(exc))
             return False
         run = partial(
@@ -186,7 +190,7 @@ class RefundAdmin(RefundListing):
         )  # fmt: skip
         entered = _say(request, run, gettext("Entered. Somebody else has to check it."))
         if voucher is not None and not entered:
-            voucher_drop(voucher.path)
+            VOUCHERS.drop(voucher.path)
         return entered
 
 

@@ -16,7 +16,7 @@ from django.test import Client
 from merchants.models import User
 from paycenter.models import Event
 from reconciliation import files, sweeps
-from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay, SettlementBatch
+from reconciliation.models import BankProfile, Bill, Case, ReconciliationDay, SettlementBatch
 from reconciliation.settlement.models import SettlementTerms
 from tests.conftest import World
 from tests.factories import fresh
@@ -258,16 +258,6 @@ def test_a_difference_is_accepted_by_who_may(finance: Client, batch: SettlementB
     assert auditor.post(f"{BATCHES}{batch.pk}/act/accept/", {"reason": "x"}).status_code == 403
     finance.post(f"{BATCHES}{batch.pk}/act/accept/", {"reason": "held back"})
     assert (fresh(batch).state, fresh(batch).reason) == ("accepted", "held back")
-
-
-def test_rates_are_set_with_an_event(finance: Client, world: World) -> None:
-    data = {"account": world.account.pk, "method": "fake_qr", "from_day": "2026-11-01", "ppm": 3800,
-            "rounding": "half_up", "fixed": 0, "least": 0, "most": ""}  # fmt: skip
-    assert finance.post("/admin/reconciliation/feerate/add/", data).status_code == 302
-    assert FeeRate.objects.get().ppm == 3800
-    event = Event.objects.get(type="feerate.saved")
-    assert (event.actor, event.detail["ppm"]) == ("staff:ann", "3800")
-    assert signed_in(make_staff("service")).get("/admin/reconciliation/feerate/add/").status_code == 403
 
 
 def test_a_calendar_holds_days_only(finance: Client) -> None:
