@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'verification of the audit chain',
-                'verbose_name_plural': 'verifications of the audit chain',
+                'verbose_name_plural': 'audit',
             },
         ),
         migrations.AddIndex(

@@ -37,13 +37,14 @@ class Writes:
         self.changed: set[str] = set()
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
         words = sql.split(None, 3)
         verb = words[0].upper() if words else ""
         if verb in ("INSERT", "UPDATE", "DELETE"):
             table = (words[1] if verb == "UPDATE" else words[2]).strip('"')
-            if not table.startswith(OWN_TABLES):
+            if not table.startswith(OWN_TABLES) and context["cursor"].rowcount != 0:
                 (self.inserted if verb == "INSERT" else self.changed).add(table)
-        return execute(sql, params, many, context)
+        return result
 
 
 def variants(form: Form) -> Iterator[dict[str, list[str]]]:
