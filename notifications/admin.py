@@ -18,8 +18,9 @@ from notifications.models import Alert, AlertSeverity, Delivery, Notification, N
 from notifications.services import notification_resend
 from paycenter.admin.records import trade_numbers
 from paycenter.staff.display import copyable, state_chip
+from paycenter.staff.exports import columns, moment
 from paycenter.staff.landing import Card, Panel, contributes
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
 from paycenter.staff.words import actor_word, event_word, names_states
@@ -27,16 +28,38 @@ from paycenter.staff.words import actor_word, event_word, names_states
 names_states(NotificationState.choices)
 
 
+class StateFilter(admin.SimpleListFilter):
+    """What is not acknowledged is found through the index of its state, or of what is due."""
+
+    title = _("state")
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(NotificationState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == NotificationState.PENDING:
+            return queryset.filter(state=NotificationState.PENDING, next_delivery_at__isnull=False)
+        return queryset.filter(state=self.value()) if self.value() in NotificationState else queryset
+
+
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     tenant_keys = {"app": "app_id"}
     list_display = ["created_time", "what", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
-    list_filter = ["state", DayFilter]
+    list_filter = [StateFilter, SerialDayFilter]
     list_select_related = ["app"]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number of a payment, or a webhook id")
+    export_columns = columns(
+        (_("webhook id"), lambda n: n.webhook_id), (_("type"), lambda n: n.type), (_("app"), lambda n: n.app.name),
+        (_("trade number"), lambda n: n.trade_no), (_("refund number"), lambda n: n.refund_no),
+        (_("address"), lambda n: n.url), (_("state"), lambda n: str(n.get_state_display())),
+        (_("tries"), lambda n: n.tries), (_("created"), lambda n: moment(n.created_at)),
+        (_("acknowledged at"), lambda n: moment(n.delivered_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("app")

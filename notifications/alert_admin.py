@@ -18,6 +18,7 @@ from notifications.kinds import KINDS, advice_of, kind_label
 from notifications.models import Alert, AlertRoute
 from notifications.telling import words_of
 from paycenter.admin.records import trade_numbers
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import TONES, chip, copyable
 from paycenter.staff.lists import BoundedPaginator
 from paycenter.staff.reasons import reason_word
@@ -136,7 +137,7 @@ class AlertAdmin(ReadOnlyAdmin):
         alert = self._to_acknowledge(request, object_id)
         if isinstance(alert, HttpResponse):
             return alert
-        alert_acknowledge(alert=alert, actor=actor_of(request.user), note=request.POST.get("reason", "")[:300])
+        alert_acknowledge(alert=alert, actor=actor_of(request.user), note=written_reason(request))
         messages.success(request, gettext("Acknowledged."))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
 
@@ -145,7 +146,7 @@ class AlertAdmin(ReadOnlyAdmin):
         alert = self._to_acknowledge(request, object_id)
         if isinstance(alert, HttpResponse):
             return alert
-        note = request.POST.get("reason", "")[:300]
+        note = written_reason(request)
         count = alerts_acknowledge_kind(alert=alert, actor=actor_of(request.user), note=note)
         messages.success(request, gettext("%(count)d acknowledged.") % {"count": count})
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))

@@ -50,7 +50,7 @@ KINDS: Mapping[str, AlertKind] = {
         _("reconciliation"), _("Look at the bill: upload it by hand, or ask for it again."), repeat_minutes=720,
     ),
     "onboarding": AlertKind(
-        _("application"), _("Review the application and approve or return it."), repeat_minutes=240,
+        _("application"), _("Review the application side by side with what was handed in before."), repeat_minutes=240,
     ),
     "give_up": AlertKind(
         _("notification given up"),

@@ -63,8 +63,10 @@ app.conf.update(
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
-        "verify the audit chain": every("paycenter.tasks.verify_audit", 3600),
         "keep the dashboards' sums": every("dashboards.tasks.keep_sums", 2),
+        "verify the audit chain": every("paycenter.tasks.verify_audit", 3600),
+        "write exports": every("paycenter.tasks.write_exports", 3),
+        "delete old exports": every("paycenter.tasks.forget_exports", 3600),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
         "forget ended sessions": every("paycenter.tasks.forget_sessions", 3600),
         "send mail to staff": every("merchants.tasks.send_letters", 5),
@@ -84,7 +86,7 @@ app.conf.update(
 )
 app.autodiscover_tasks(
     ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
-     "dashboards"]  # fmt: skip
+     "dashboards"]
 )
 
 

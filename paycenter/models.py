@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from paycenter.staff.list_models import ListExport as ListExport
+from paycenter.staff.list_models import SavedView as SavedView
 from paycenter.staff.models import KnownAddress as KnownAddress
 from paycenter.staff.models import PasswordUsed as PasswordUsed
 from paycenter.staff.models import RecoveryCodes as RecoveryCodes

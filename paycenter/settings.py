@@ -234,6 +234,9 @@ RECONCILIATION_CARRY_DAYS = env.int("PAYCENTER_RECONCILIATION_CARRY_DAYS", defau
 RECONCILIATION_TWO_PEOPLE_ABOVE = env.int("PAYCENTER_RECONCILIATION_TWO_PEOPLE_ABOVE", default=100_000)
 # How far back bills are asked for that were never planned (a center that stood still).
 RECONCILIATION_BACKFILL_DAYS = env.int("PAYCENTER_RECONCILIATION_BACKFILL_DAYS", default=7)
+# What one export of a list may hold, and how many days its file is kept.
+EXPORT_ROWS = env.int("PAYCENTER_EXPORT_ROWS", default=1_000_000)
+EXPORT_KEEP_DAYS = env.int("PAYCENTER_EXPORT_KEEP_DAYS", default=7)
 BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024

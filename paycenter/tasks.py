@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from paycenter import audit, sequencer
 from paycenter.models import AuditVerification
-from paycenter.staff import sessions
+from paycenter.staff import exports, sessions
 
 
 @shared_task(ignore_result=True)
@@ -26,6 +26,12 @@ def write_audit_head() -> bool:
 
 
 @shared_task(ignore_result=True)
+def forget_sessions() -> int:
+    """Delete the rows of sessions of staff that can no longer be used; answers how many."""
+    return sessions.forget_ended()
+
+
+@shared_task(ignore_result=True)
 def verify_audit() -> bool:
     """Verify what is new since the last time, once a day the whole chain; whether it holds."""
     day_ago = timezone.now() - timedelta(days=1)
@@ -34,6 +40,12 @@ def verify_audit() -> bool:
 
 
 @shared_task(ignore_result=True)
-def forget_sessions() -> int:
-    """Delete the rows of sessions of staff that can no longer be used; answers how many."""
-    return sessions.forget_ended()
+def write_exports() -> int:
+    """Write the exports that staff asked for; answers how many."""
+    return exports.exports_write()
+
+
+@shared_task(ignore_result=True)
+def forget_exports() -> int:
+    """Delete the files of exports whose time is over; answers how many."""
+    return exports.exports_forget()

@@ -46,6 +46,7 @@ UNFOLD: dict[str, Any] = {
     "LANGUAGES": {"action": reverse_lazy("admin:set_language"), "navigation": []},
     "ACCOUNT": {
         "navigation": [
+            {"title": _("My exports"), "link": reverse_lazy("admin:paycenter_listexport_changelist")},
             {"title": _("Two-step verification"), "link": reverse_lazy("admin:security")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]

@@ -238,6 +238,9 @@ class Refund(RefundStates, models.Model):
                 name="refund_work",
             ),
             models.Index(fields=["merchant", "-id"], name="refund_merchant"),
+            models.Index(fields=["state", "-id"], name="refund_state"),
+            models.Index(fields=["kind", "-id"], condition=~Q(kind="business"), name="refund_kind"),
+            models.Index(fields=["route", "-id"], condition=~Q(route="original"), name="refund_route"),
             models.Index(fields=["app", "-id"], name="refund_app"),
             models.Index(fields=["channel_request_no"], name="refund_channel_number"),
             models.Index(
@@ -248,6 +251,10 @@ class Refund(RefundStates, models.Model):
                 condition=Q(route__in=["manual", "balance"], state__in=["approved", "processing"]),
             ),
             models.Index(fields=["requested_at"], condition=Q(needs_attention=True), name="refund_stuck"),
+            models.Index(
+                fields=["merchant", "-id"], name="refund_under_way",
+                condition=Q(state__in=["pending_approval", "on_hold", "approved", "processing"]),
+            ),
             models.Index(
                 fields=["app_refund_no"], condition=Q(app_refund_no__isnull=False), name="refund_app_number"
             ),

@@ -7,7 +7,7 @@ lookup shows tenants nothing at all, so a forgotten one fails closed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -23,6 +23,10 @@ from unfold.admin import ModelAdmin
 from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
+from paycenter.staff.exports import Column
+from paycenter.staff.keyset import KeysetChangeList
+from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
+from paycenter.staff.lists import BoundedPaginator
 from paycenter.transitions import record_event
 
 # Role → whose rows.
@@ -90,10 +94,27 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     compressed_fields = True
     list_filter_submit = False
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count everything, once per choice
     actions: Any = None
     list_per_page = 50
     can_add = False
     can_change = False
+    # What an empty list says to do next.
+    empty_text: Any = _("Records appear here by themselves.")
+    # What an export of the list holds; lists without columns cannot be exported.
+    export_columns: ClassVar[Sequence[Column]] = ()
+
+    @property
+    def list_before_template(self) -> str | None:
+        """Saved filters and exports above lists that grow."""
+        return "admin/pc/list_tools.html" if self.grows else None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """With the tools above the list."""
+        if self.grows and self.has_view_permission(request):
+            tell_ready(request)
+            extra_context = {**(extra_context or {}), "tools": ListTools(self, request)}
+        return super().changelist_view(request, extra_context)
 
     @admin.display(description=_("Created"), ordering="created_at")
     def created_time(self, obj: Any) -> Any:
@@ -107,7 +128,21 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
             path(f"<path:object_id>/{name}/", wrap(partial(view, self)), name=self.view_name(name))
             for name, view in added_views(self.model)
         ]
-        return [*added, *super().get_urls()]
+        tools = list_urls(self) if self.grows else []
+        return [*added, *tools, *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Lists that grow without end come in pages by key."""
+        return KeysetChangeList if self.grows else super().get_changelist(request, **kwargs)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the list grows with the payments. Nothing may be ordered or counted that no index serves."""
+        return self.paginator is BoundedPaginator
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """What the page names; of a list that grows nothing else."""
+        return () if self.grows and self.sortable_by is None else super().get_sortable_by(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scope(request.user, super().get_queryset(request))
@@ -164,6 +199,13 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         if not request.user.has_perm(permission):
             raise PermissionDenied
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
+        if self.can_change:
+            return super().history_view(request, object_id, extra_context)
+        obj = self.fetch(request, object_id)
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Remembered as it is now, for the event that tells what became of it."""
         found = super().get_object(request, object_id, from_field)
@@ -201,13 +243,6 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         if not change:
             trail.remember(obj, new=True)
         super().save_model(request, obj, form, change)
-
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
-        if self.can_change:
-            return super().history_view(request, object_id, extra_context)
-        obj = self.fetch(request, object_id)
-        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         raise Http404
