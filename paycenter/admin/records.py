@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -55,6 +55,8 @@ class EventAdmin(ReadOnlyAdmin):
     )  # fmt: skip
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
         return event_page(self, request, self.fetch(request, object_id))
 
     @display(description=_("what happened"))
