@@ -192,10 +192,10 @@ def _expired(change: ChangeRequest) -> bool:
 
 def _version_of(kind: str, target: Target, scope: str) -> str:
     """Changes when what the request was compared with changes."""
-    if isinstance(target, PaymentAccount):
-        return str(target.config_version)
     if kind in _kinds:
         return _kinds[kind].version_of(target, scope)
+    if isinstance(target, PaymentAccount):
+        return str(target.config_version)
     if isinstance(target, User):
         raise TypeError(f"no version of {kind} of a person")
     if kind == Kind.APP_ADDRESSES:
