@@ -72,6 +72,8 @@ def test_another_reach_ends_every_session(person: User, change: dict[str, Any]) 
 
 
 def test_another_password_ends_the_other_sessions_and_is_no_earlier_one(person: User) -> None:
+    person.set_password(PASSWORD)
+    person.save()
     here, there = browser(person), browser(person)
 
     def change(old: str, new: str) -> int:
