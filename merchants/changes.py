@@ -10,8 +10,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,23 +24,26 @@ from channels.base.keys import parse_public_key, public_key_pem
 from merchants.keys import app_key_rotate, webhook_secret_rotate
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from merchants.onboarding import merged_config
+from merchants.people.mail import tell_deciders, tell_requester
 from merchants.services import account_update_config, new_hmac_secret, new_webhook_secret, refuse_identity_change
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import advance, lock, record_event
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeKind:
-    """A change of a record that this part of the center does not know (a refund policy).
+    """A change of a record that this part of the center does not know (a refund policy, a fee rate).
 
-    `apply(app, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
-    more. `version_of(app, scope)` is a text of at most 64 characters that changes when the record does.
+    `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
+    more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does. The
+    target is the app, the payment account or the person that the request names, locked.
     """
 
     code: str
-    apply: Callable[[App, Mapping[str, Any], str], None]
-    version_of: Callable[[App, str], str]
+    apply: Callable[[Any, Mapping[str, Any], str], None]
+    version_of: Callable[[Any, str], str]
 
 
 _kinds: dict[str, ChangeKind] = {}
@@ -52,10 +57,8 @@ def change_kind(kind: ChangeKind) -> ChangeKind:
 
 ADDRESS_FIELDS = ("notify_url", "return_url", "allowed_ips")
 Kind = ChangeRequest.Kind
-
-
-def _actor(user: User) -> str:
-    return f"staff:{user.get_username()}"
+Target = App | PaymentAccount | User
+_FIELD_OF: Mapping[type, str] = {PaymentAccount: "account", App: "app", User: "person"}
 
 
 @transaction.atomic
@@ -77,6 +80,15 @@ def account_change_request(
     return _request(
         Kind.ACCOUNT_CONFIG, locked, user=user, reason=reason, payload={"config": clean},
         before={n: before.get(n, "") for n in names}, after=new,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def app_open_request(*, app: App, user: User, reason: str) -> ChangeRequest:
+    """Ask to take an app into use that is switched off."""
+    return _request(
+        Kind.APP_OPENED, lock(App, pk=app.pk), user=user, reason=reason, payload={"is_active": True},
+        before={"is_active": False}, after={} if app.is_active else {"is_active": True},
     )  # fmt: skip
 
 
@@ -119,13 +131,13 @@ def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: st
 
 
 def change_request(
-    *, kind: str, app: App, scope: str, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
-    after: dict[str, Any],
+    *, kind: str, target: Target, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
+    after: dict[str, Any], scope: str = "",
 ) -> ChangeRequest:  # fmt: skip
     """Ask for a change of a registered kind (see ChangeKind). Must run inside `atomic`; raises TransitionRefused
     when nothing would change or another request about the same record is pending."""
-    return _request(kind, lock(App, pk=app.pk), user=user, reason=reason, payload=payload, before=before, after=after,
-                    scope=scope)  # fmt: skip
+    return _request(kind, lock(type(target), pk=target.pk), user=user, reason=reason, payload=payload,
+                    before=before, after=after, scope=scope)  # fmt: skip
 
 
 def fingerprint(pem: str) -> str:
@@ -135,14 +147,14 @@ def fingerprint(pem: str) -> str:
 
 
 def _request(
-    kind: str, target: App | PaymentAccount, *, user: User, reason: str, payload: dict[str, Any],
+    kind: str, target: Target, *, user: User, reason: str, payload: dict[str, Any],
     before: dict[str, Any], after: dict[str, Any], scope: str = "",
 ) -> ChangeRequest:  # fmt: skip
     if not after:
         raise TransitionRefused(_("Nothing was changed."))
-    field = "account" if isinstance(target, PaymentAccount) else "app"
+    field = _FIELD_OF[type(target)]
     pending = ChangeRequest.objects.filter(**{field: target}, kind=kind, scope=scope, state=ChangeState.PENDING)
-    if pending.exists():
+    if any(not _expired(old) for old in pending.select_for_update()):
         raise TransitionRefused(_("Another change of this kind is waiting to be confirmed."))
     request = ChangeRequest(
         kind=kind, reason=reason, requested_by=user, requested_at=timezone.now(), before=before, after=after,
@@ -150,18 +162,43 @@ def _request(
     )  # fmt: skip
     request.payload = payload
     request.save()
-    record_event(request, "changerequest.requested", actor=_actor(user), reason=reason, to_state=request.state)
+    record_event(request, "changerequest.requested", actor=actor_of(user), reason=reason, to_state=request.state)
+    tell_deciders(request)
     return request
 
 
-def _version_of(kind: str, target: App | PaymentAccount, scope: str) -> str:
+def is_stale(change: ChangeRequest) -> bool:
+    """Whether the record changed after the request was made, so that the comparison is worth nothing any more."""
+    return _version_of(change.kind, change.target, change.scope) != change.base_version
+
+
+def is_overdue(change: ChangeRequest) -> bool:
+    """Whether nobody decided in time; it can then only be rejected, withdrawn or asked for again."""
+    limit = change.requested_at + timedelta(days=settings.CHANGE_REQUEST_DAYS)
+    return change.state == ChangeState.PENDING and timezone.now() > limit
+
+
+def _expired(change: ChangeRequest) -> bool:
+    """End a pending request that is overdue; whether it was."""
+    if not is_overdue(change):
+        return False
+    change.payload = {}
+    advance(change, "expire", actor="system", fields=("payload",))
+    return True
+
+
+def _version_of(kind: str, target: Target, scope: str) -> str:
     """Changes when what the request was compared with changes."""
-    if isinstance(target, PaymentAccount):
-        return str(target.config_version)
     if kind in _kinds:
         return _kinds[kind].version_of(target, scope)
+    if isinstance(target, PaymentAccount):
+        return str(target.config_version)
+    if isinstance(target, User):
+        raise TypeError(f"no version of {kind} of a person")
     if kind == Kind.APP_ADDRESSES:
         text = json.dumps([getattr(target, n) for n in ADDRESS_FIELDS])
+    elif kind == Kind.APP_OPENED:
+        text = json.dumps([target.is_active, *(getattr(target, n) for n in ADDRESS_FIELDS)])
     elif kind == Kind.APP_WEBHOOK:
         text = target.webhook_secret
     else:
@@ -173,14 +210,17 @@ def _version_of(kind: str, target: App | PaymentAccount, scope: str) -> str:
 
 @transaction.atomic
 def change_confirm(*, change: ChangeRequest, user: User, comment: str = "") -> ChangeRequest:
-    """Put the change into effect. Raises TransitionRefused for the requester, for a decided request, and
-    when the record changed after the request; ChannelConfigInvalid when the parameters expired meanwhile."""
+    """Put the change into effect. Raises TransitionRefused for the requester, for a decided request, for one
+    that waited too long, and when the record changed after the request; ChannelConfigInvalid when the
+    parameters expired meanwhile."""
     locked = _decidable(change, user)
-    target = _locked_target(locked)
+    if is_overdue(locked):
+        raise TransitionRefused(_("This request waited too long; it has to be asked for again."))
+    target: Any = lock(type(locked.target), pk=locked.target.pk)
     if _version_of(locked.kind, target, locked.scope) != locked.base_version:
         raise TransitionRefused(_("The record changed after this request was made; reject it and ask again."))
     apply = _kinds[locked.kind].apply if locked.kind in _kinds else _APPLY[locked.kind]
-    apply(target, locked.payload, _actor(user))
+    apply(target, locked.payload, actor_of(user))
     return _decide(locked, "confirm", user, comment)
 
 
@@ -205,6 +245,8 @@ def _decidable(change: ChangeRequest, user: User) -> ChangeRequest:
         raise TransitionRefused(_("This change has been decided already."), state=str(locked.state))
     if locked.requested_by_id == user.pk:
         raise TransitionRefused(_("Somebody else has to confirm what you asked for."))
+    if locked.person_id == user.pk:
+        raise TransitionRefused(_("Somebody else has to decide what is about yourself."))
     if not user.has_perm("merchants.confirm_changerequest"):
         raise TransitionRefused(_("Your role cannot confirm changes."))
     return locked
@@ -214,14 +256,10 @@ def _decide(change: ChangeRequest, transition: str, user: User, comment: str) ->
     change.decided_by, change.decided_at, change.comment = user, timezone.now(), comment
     change.payload = {}  # nothing needs the secrets any more
     fields = ("decided_by", "decided_at", "comment", "payload")
-    advance(change, transition, actor=_actor(user), reason=comment, fields=fields)
+    advance(change, transition, actor=actor_of(user), reason=comment, fields=fields)
+    if transition != "withdraw":
+        tell_requester(change)
     return change
-
-
-def _locked_target(change: ChangeRequest) -> Any:
-    if change.account_id is not None:
-        return lock(PaymentAccount, pk=change.account_id)
-    return lock(App, pk=change.app_id)
 
 
 def _apply_account(account: PaymentAccount, payload: Mapping[str, Any], actor: str) -> None:
@@ -236,9 +274,16 @@ def _apply_addresses(app: App, payload: Mapping[str, Any], actor: str) -> None:
     record_event(app, "app.addresses_changed", actor=actor, detail={"changed": sorted(payload)})
 
 
+def _apply_opened(app: App, payload: Mapping[str, Any], actor: str) -> None:
+    app.is_active = True
+    app.save(update_fields=["is_active"])
+    record_event(app, "app.opened", actor=actor)
+
+
 _APPLY: Mapping[str, Callable[[Any, Mapping[str, Any], str], None]] = {
     Kind.ACCOUNT_CONFIG: _apply_account,
     Kind.APP_ADDRESSES: _apply_addresses,
+    Kind.APP_OPENED: _apply_opened,
     Kind.APP_HMAC: lambda app, payload, actor: app_key_rotate(
         app=app, kind=AppKey.Kind.HMAC, value=payload["secret"], actor=actor
     ),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField
 from simple_history.models import HistoricalRecords
 
+from merchants.people.models import Invitation as Invitation
+from merchants.people.models import Letter as Letter
 from merchants.states import ChangeState, ChangeStates, MerchantState, OnboardingStates
 from paycenter.crypto import EncryptedJSONField, EncryptedTextField
 
@@ -206,19 +210,24 @@ class Nonce(models.Model):
 
 class Role(models.TextChoices):
     OPERATOR = "operator", _("operator")
-    MERCHANT = "merchant", _("merchant staff")
+    OWNER = "owner", _("merchant owner")
+    MERCHANT = "merchant", _("merchant clerk")
     APP = "app", _("business-line staff")
     FINANCE = "finance", _("finance")
     SERVICE = "service", _("customer service")
     AUDITOR = "auditor", _("auditor")
 
 
-class User(AbstractUser):
-    """Staff. Merchant and app staff belong to one merchant or app and see nothing else."""
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # django_otp's device classes are untyped
+    """Staff. Merchant and app staff belong to one merchant or app and see nothing else.
+
+    A session ends when the password, the role, the merchant or app, or `session_epoch` changes.
+    """
 
     role = models.CharField(_("role"), max_length=12, choices=Role, default=Role.AUDITOR)
     merchant = models.ForeignKey(Merchant, models.PROTECT, null=True, blank=True, verbose_name=_("merchant"))
     app = models.ForeignKey(App, models.PROTECT, null=True, blank=True, verbose_name=_("app"))
+    session_epoch = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("staff member")  # type: ignore[assignment]
@@ -226,16 +235,26 @@ class User(AbstractUser):
         constraints = [
             models.CheckConstraint(
                 name="user_tenant_matches_role",
-                condition=(Q(role="merchant", merchant__isnull=False, app__isnull=True))
+                condition=(Q(role__in=["merchant", "owner"], merchant__isnull=False, app__isnull=True))
                 | (Q(role="app", app__isnull=False, merchant__isnull=True))
-                | (~Q(role__in=["merchant", "app"]) & Q(merchant__isnull=True, app__isnull=True)),
+                | (~Q(role__in=["merchant", "owner", "app"]) & Q(merchant__isnull=True, app__isnull=True)),
             )
         ]
 
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Django compares it on every request: what ends all sessions of a person when it changes."""
+        parts = (self.password, self.role, self.merchant_id, self.app_id, self.is_superuser, self.session_epoch)
+        salt = "merchants.models.User.session"
+        return salted_hmac(salt, json.dumps(parts), secret=secret, algorithm="sha256").hexdigest()
+
+    def event_fields(self) -> dict[str, Any]:
+        fields = self.merchant.event_fields() if self.merchant else self.app.event_fields() if self.app else {}
+        return {**fields, "detail": {"username": self.username}}
+
 
 class ChangeRequest(ChangeStates, models.Model):
-    """A change that opens doors or moves money, waiting for a second person. Exactly one of `account` and
-    `app` is set; `scope` tells which of an app's records it is about, where an app has several of the kind.
+    """A change that opens doors or moves money, waiting for a second person. Exactly one of `account`, `app`
+    and `person` is set; `scope` tells which of its records it is about, where it has several of the kind.
 
     `payload` is what to store once it is confirmed, encrypted; `before` and `after` are what people
     compare, with secrets masked. `base_version` tells whether the record changed in the meantime.
@@ -247,13 +266,23 @@ class ChangeRequest(ChangeStates, models.Model):
         APP_HMAC = "app_hmac", _("new HMAC secret")
         APP_RSA = "app_rsa", _("new RSA public key")
         APP_WEBHOOK = "app_webhook", _("new webhook secret")
+        APP_OPENED = "app_opened", _("app taken into use")
         REFUND_POLICY = "refund_policy", _("refund policy")
+        STAFF_JOIN = "staff_join", _("new staff member")
+        STAFF_ROLE = "staff_role", _("role of a staff member")
+        STAFF_PASSWORD = "staff_password", _("new password link")
+        STAFF_FACTOR = "staff_factor", _("reset of two-step verification")
+        FEE_RATE = "fee_rate", _("fee rate")
+        SETTLEMENT_TERMS = "settlement_terms", _("settlement terms")
 
     kind = models.CharField(_("change"), max_length=16, choices=Kind)
     account = models.ForeignKey(
         PaymentAccount, models.PROTECT, null=True, related_name="changes", verbose_name=_("payment account")
     )
     app = models.ForeignKey(App, models.PROTECT, null=True, related_name="changes", verbose_name=_("app"))
+    person = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="changes", verbose_name=_("staff member")
+    )
     state = FSMField(
         _("state"), choices=ChangeState.choices, default=ChangeState.PENDING, protected=True, editable=False
     )
@@ -278,7 +307,9 @@ class ChangeRequest(ChangeStates, models.Model):
         constraints = [
             models.CheckConstraint(
                 name="changerequest_one_target",
-                condition=Q(account__isnull=False, app__isnull=True) | Q(account__isnull=True, app__isnull=False),
+                condition=Q(account__isnull=False, app__isnull=True, person__isnull=True)
+                | Q(account__isnull=True, app__isnull=False, person__isnull=True)
+                | Q(account__isnull=True, app__isnull=True, person__isnull=False),
             ),
             models.CheckConstraint(
                 name="changerequest_two_people",
@@ -286,18 +317,31 @@ class ChangeRequest(ChangeStates, models.Model):
                 | (Q(decided_by__isnull=False) & ~Q(decided_by=models.F("requested_by"))),
             ),
             models.UniqueConstraint(
-                fields=["account", "kind"], condition=Q(state="pending", account__isnull=False),
+                fields=["account", "kind", "scope"], condition=Q(state="pending", account__isnull=False),
                 name="changerequest_account_pending",
             ),
             models.UniqueConstraint(
                 fields=["app", "kind", "scope"], condition=Q(state="pending", app__isnull=False),
                 name="changerequest_app_pending",
             ),
+            models.UniqueConstraint(
+                fields=["person", "kind"], condition=Q(state="pending", person__isnull=False),
+                name="changerequest_person_pending",
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} · {self.account or self.app}"
+        return f"{self.get_kind_display()} · {self.target}"
+
+    @property
+    def target(self) -> PaymentAccount | App | User:
+        """What the change is about."""
+        found = self.account or self.app or self.person
+        if found is None:
+            raise ValueError("a change request is about an account, an app or a person")
+        return found
+
 
     def event_fields(self) -> dict[str, Any]:
-        fields = self.account.event_fields() if self.account else self.app.event_fields() if self.app else {}
+        fields = self.target.event_fields()
         return {**fields, "detail": {**fields.get("detail", {}), "kind": self.kind, "change": self.pk}}

@@ -1,6 +1,8 @@
-"""What each staff role may do: permissions are code, not rows, so nobody can grant what is not here.
+"""What each staff role may do: permissions are code, not rows, so nobody can grant what is not here, and there is
+nothing to keep in step: groups and per-user permissions are asked nowhere.
 
 Superusers may everything except confirm their own changes (`merchants.changes` refuses that to everybody).
+`docs/staff.md` shows this as a table, drawn by `manage.py staff_roles`.
 """
 
 from __future__ import annotations
@@ -39,6 +41,10 @@ def _perms(verbs: str, models: Iterable[str]) -> set[str]:
     """`_perms("view change", ["trades.trade"])` → {"trades.view_trade", "trades.change_trade"}."""
     return {f"{app}.{verb}_{model}" for verb in verbs.split() for app, model in (name.split(".") for name in models)}
 
+
+_OWN_MERCHANT = frozenset(
+    _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED))
+)
 
 ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     Role.OPERATOR: frozenset(
@@ -87,9 +93,8 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view", ("refunds.refundpolicy", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.MERCHANT: frozenset(
-        _perms("view", ("merchants.merchant", "merchants.paymentaccount", *_MONEY, *_RECONCILED)) | _FILLS_IN
-    ),
+    Role.OWNER: frozenset(_OWN_MERCHANT | _FILLS_IN | _perms("view add change", ("merchants.user",))),
+    Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))

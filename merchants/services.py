@@ -115,11 +115,16 @@ def app_create(
     return_url: str = "",
     requests_per_second: int = 500,
     rsa_public_key: str | bytes = "",
+    is_active: bool = True,
 ) -> IssuedApp:
-    """Register an app and issue its secrets. Raises KeyProblem for an unusable RSA public key."""
+    """Register an app and issue its secrets; switched off, it waits to be taken into use.
+
+    Raises KeyProblem for an unusable RSA public key.
+    """
     app = App.objects.create(
         app_id=new_short_number("APP"), name=name, allowed_ips=list(allowed_ips), notify_url=notify_url,
         return_url=return_url, requests_per_second=requests_per_second, webhook_secret=new_webhook_secret(),
+        is_active=is_active,
     )  # fmt: skip
     hmac_secret = new_hmac_secret()
     AppKey.objects.create(app=app, kind=AppKey.Kind.HMAC, value=hmac_secret)

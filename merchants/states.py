@@ -52,10 +52,11 @@ class ChangeState(models.TextChoices):
     CONFIRMED = "confirmed", _("confirmed")
     REJECTED = "rejected", _("rejected")
     WITHDRAWN = "withdrawn", _("withdrawn")
+    EXPIRED = "expired", _("expired")
 
 
 class ChangeStates:
-    """pending → confirmed | rejected | withdrawn."""
+    """pending → confirmed | rejected | withdrawn | expired."""
 
     @transition(field="state", source=ChangeState.PENDING, target=ChangeState.CONFIRMED)
     def confirm(self) -> None:
@@ -68,3 +69,7 @@ class ChangeStates:
     @transition(field="state", source=ChangeState.PENDING, target=ChangeState.WITHDRAWN)
     def withdraw(self) -> None:
         """Who asked for it changed their mind."""
+
+    @transition(field="state", source=ChangeState.PENDING, target=ChangeState.EXPIRED)
+    def expire(self) -> None:
+        """Nobody decided in time; it has to be asked for again."""

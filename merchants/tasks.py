@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from merchants.models import Nonce, PaymentAccount
+from merchants.people.mail import send_due
 from merchants.services import account_refresh_certificates
 from merchants.states import MerchantState
 
@@ -43,3 +44,9 @@ def refresh_certificates() -> int:
         account = PaymentAccount.objects.select_related("merchant").get(pk=pk)
         asked += account_refresh_certificates(account=account)
     return asked
+
+
+@shared_task(ignore_result=True)
+def send_letters() -> int:
+    """Send mail to staff that is due; answers how many letters went out."""
+    return send_due()

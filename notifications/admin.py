@@ -21,6 +21,7 @@ from notifications.services import notification_resend
 from paycenter.admin.records import trade_numbers
 from paycenter.errors import EgressRefused
 from paycenter.outbound import client
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import TONES, chip, copyable, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, DayFilter
@@ -179,7 +180,7 @@ class AlertAdmin(ReadOnlyAdmin):
             return HttpResponseNotAllowed(["POST"])
         alert = self.fetch(request, object_id)
         self.require(request, "notifications.acknowledge_alert")
-        alert_acknowledge(alert=alert, actor=actor_of(request.user), note=request.POST.get("reason", "")[:300])
+        alert_acknowledge(alert=alert, actor=actor_of(request.user), note=written_reason(request))
         messages.success(request, gettext("Acknowledged."))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
 

@@ -63,7 +63,10 @@ app.conf.update(
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
+        "keep the dashboards' sums": every("dashboards.tasks.keep_sums", 2),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
+        "forget ended sessions": every("paycenter.tasks.forget_sessions", 3600),
+        "send mail to staff": every("merchants.tasks.send_letters", 5),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
         "plan bills": every("reconciliation.tasks.plan_bills", 600),
@@ -78,7 +81,8 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(
-    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation"]
+    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
+     "dashboards"]  # fmt: skip
 )
 
 

@@ -6,6 +6,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from paycenter.staff.models import KnownAddress as KnownAddress
+from paycenter.staff.models import PasswordUsed as PasswordUsed
+from paycenter.staff.models import RecoveryCodes as RecoveryCodes
+from paycenter.staff.models import StaffSession as StaffSession
+
 
 class Event(models.Model):
     """One state change or decision. Append-only: update and delete are refused by a trigger.

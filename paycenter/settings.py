@@ -55,7 +55,6 @@ INSTALLED_APPS = [
     "simple_history",
     "django_otp",
     "django_otp.plugins.otp_totp",
-    "django_otp.plugins.otp_static",
     "axes",
     "paycenter.apps.PaycenterConfig",
     "merchants",
@@ -65,6 +64,7 @@ INSTALLED_APPS = [
     "cashier",
     "onboarding",
     "reconciliation",
+    "dashboards",
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "paycenter.staff.sessions.StaffSessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "paycenter.csp.ContentSecurityPolicyMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -155,21 +156,34 @@ AUTHENTICATION_BACKENDS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "paycenter.staff.passwords.NotReusedValidator"},
 ]
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_LOCKOUT_CALLABLE = "paycenter.lockouts.locked_out"
+# Wrong passwords in an hour, from everywhere together: then only addresses the person has signed in from may try.
+SIGN_IN_FAILURES_PER_NAME = env.int("PAYCENTER_SIGN_IN_FAILURES_PER_NAME", default=50)
+SIGN_IN_FAILURES_PER_ADDRESS = env.int("PAYCENTER_SIGN_IN_FAILURES_PER_ADDRESS", default=200)
 # Who moves money cannot work without a second factor; at the portal nobody can.
 REQUIRE_TOTP = env.bool("PAYCENTER_REQUIRE_TOTP", default=MODE == "production")
 AXES_ENABLE_ADMIN = False
 OTP_TOTP_ISSUER = "Payment Center"
+# How long a code counts for sensitive acts before they ask for another one.
+CODE_FRESH_SECONDS = 60 * env.int("PAYCENTER_CODE_FRESH_MINUTES", default=10)
+# How long a link with which somebody chooses a password works, and how long a change may wait for its second person.
+INVITATION_HOURS = env.int("PAYCENTER_INVITATION_HOURS", default=72)
+CHANGE_REQUEST_DAYS = env.int("PAYCENTER_CHANGE_REQUEST_DAYS", default=14)
+# Where staff of merchants and apps sign in; empty: the address of the page that makes the link.
+PORTAL_BASE_URL = env.str("PAYCENTER_PORTAL_URL", default="").rstrip("/")
 AXES_CLIENT_IP_CALLABLE = "paycenter.middleware.axes_client_ip"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = MODE == "production"
-SESSION_COOKIE_AGE = 12 * 3600
+# Nobody stays signed in longer than this, nor when nothing was done for the shorter time.
+SESSION_COOKIE_AGE = 3600 * env.int("PAYCENTER_SESSION_HOURS", default=12)
+SESSION_IDLE_SECONDS = 60 * env.int("PAYCENTER_SESSION_IDLE_MINUTES", default=60)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -10,6 +10,8 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from paycenter.staff.landing import page_opens
+
 
 def _may(permission: str) -> Callable[[HttpRequest], bool]:
     return lambda request: request.user.has_perm(permission)
@@ -21,6 +23,10 @@ def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
         "title": title, "icon": icon, "permission": _may(f"{app}.view_{name}"),
         "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
     }  # fmt: skip
+
+
+def _page(title: Any, icon: str, name: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "permission": page_opens(name), "link": reverse_lazy(f"admin:{name}")}
 
 
 def _staff_mark(_request: HttpRequest) -> str:
@@ -66,7 +72,14 @@ UNFOLD: dict[str, Any] = {
     "SIDEBAR": {
         "show_search": False,
         "navigation": [
-            {"items": [{"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")}]},
+            {
+                "items": [
+                    {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    _page(_("Operations"), "monitoring", "dashboard_operations"),
+                    _page(_("Figures"), "bar_chart", "dashboard_business"),
+                    _page(_("Finance"), "account_balance", "dashboard_finance"),
+                ]
+            },
             {
                 "title": _("Money"),
                 "separator": True,

@@ -90,8 +90,8 @@ def policy_change_request(
         "merchant_no": merchant.merchant_no, "currency": currency, "values": dict(values), "reason": reason,
     }  # fmt: skip
     return change_request(
-        kind=REFUND_POLICY.code, app=app, scope=scope_of(merchant, currency), user=user, reason=reason, payload=payload,
-        before={name: before[name] for name in changed}, after=changed,
+        kind=REFUND_POLICY.code, target=app, scope=scope_of(merchant, currency), user=user, reason=reason,
+        payload=payload, before={name: before[name] for name in changed}, after=changed,
     )  # fmt: skip
 
 

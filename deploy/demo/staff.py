@@ -16,6 +16,7 @@ from merchants.models import App, AppKey, Merchant, Role, User
 
 USERS: Mapping[str, Role] = {
     "operator": Role.OPERATOR,
+    "owner": Role.OWNER,
     "merchant": Role.MERCHANT,
     "finance": Role.FINANCE,
     "finance2": Role.FINANCE,
@@ -25,13 +26,13 @@ USERS: Mapping[str, Role] = {
 
 
 def staff(layout: Layout, merchant: Merchant) -> dict[str, dict[str, str]]:
-    """One login per role, two for finance (who requests does not approve); `merchant` belongs to `merchant`."""
+    """One login per role, two for finance (who requests does not approve); the merchant is theirs who belong to one."""
     path = layout.var / "logins.json"
     known = private.read_json(path) or {}
     logins = {name: {"username": name, "password": _password(known.get(name))} for name in USERS}
     private.write_json(path, {name: login["password"] for name, login in logins.items()})
     for name, role in USERS.items():
-        _login(name, role, logins[name]["password"], merchant if role == Role.MERCHANT else None)
+        _login(name, role, logins[name]["password"], merchant if role in (Role.MERCHANT, Role.OWNER) else None)
     return logins
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -15,15 +16,22 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from merchants.admin.states import history_of
-from merchants.changes import app_addresses_request, app_rsa_request, app_secret_request, fingerprint
+from merchants.changes import (
+    app_addresses_request,
+    app_open_request,
+    app_rsa_request,
+    app_secret_request,
+    fingerprint,
+)
 from merchants.forms import AddressesForm, AppForm, ReasonForm, RsaKeyForm, field_errors
 from merchants.keys import app_key_forget_previous, webhook_secret_forget_previous
 from merchants.models import App, AppKey, AppMerchant, ChangeRequest, Merchant
-from merchants.services import app_create, app_merchants_set, app_update
+from merchants.services import IssuedApp, app_create, app_merchants_set, app_update
 from merchants.states import ChangeState
 from paycenter.crypto import decrypt, encrypt
 from paycenter.errors import TransitionRefused
 from paycenter.staff.display import chip, copyable
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
 
 _ONCE = "shown_once"
@@ -77,14 +85,25 @@ class AppAdmin(TenantAdmin):
         ]
         return [*own, *super().get_urls()]
 
+    @sensitive
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Register an app with its secrets; it is taken into use once somebody else confirms it."""
         self.require(request, "merchants.add_app")
         form = AppForm(request.POST or None, merchants=_all_merchants(request))
         if request.method == "POST" and form.is_valid():
-            issued = app_create(actor=actor_of(request.user), **form.cleaned_data)
+            issued = self._register(request, form)
             secrets = {"HMAC-SHA256": issued.hmac_secret, "Webhook": issued.webhook_secret}
-            return self._show_once(request, issued.app, secrets, pending=False)
-        return self._form(request, None, form, title=gettext("Register an app"), submit=gettext("Register"))
+            return self._show_once(request, issued.app, secrets, pending=True)
+        intro = gettext("It is taken into use once somebody else confirms it.")
+        return self._form(
+            request, None, form, title=gettext("Register an app"), submit=gettext("Register"), intro=intro
+        )
+
+    @transaction.atomic
+    def _register(self, request: HttpRequest, form: AppForm) -> IssuedApp:
+        issued = app_create(actor=actor_of(request.user), is_active=False, **form.cleaned_data)
+        app_open_request(app=issued.app, user=request.user, reason=gettext("New app"))  # type: ignore[arg-type]
+        return issued
 
     def _form(
         self, request: HttpRequest, app: App | None, form: Any, *, title: str, submit: str, **extra: Any
@@ -132,11 +151,25 @@ class AppAdmin(TenantAdmin):
         app = self._posted(request, object_id)
         form = AppDetailsForm(request.POST)
         if form.is_valid():
-            app_update(app=app, values=form.cleaned_data, actor=actor_of(request.user))
-            messages.success(request, gettext("Saved."))
+            self._store_details(request, app, form.cleaned_data)
         else:
             messages.error(request, " ".join(field_errors(form)))
         return self._back(app)
+
+    def _store_details(self, request: HttpRequest, app: App, values: dict[str, Any]) -> None:
+        """Switching on opens a door, so it waits for a second person; the rest is stored at once."""
+        opens = values["is_active"] and not app.is_active
+        values = {**values, "is_active": app.is_active} if opens else values
+        app_update(app=app, values=values, actor=actor_of(request.user))
+        messages.success(request, gettext("Saved."))
+        if not opens:
+            return
+        try:
+            app_open_request(app=app, user=request.user, reason=gettext("Switched on"))  # type: ignore[arg-type]
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+        else:
+            messages.success(request, gettext("Asked for. It takes effect once somebody else confirms it."))
 
     def merchants_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         app = self._posted(request, object_id)
@@ -157,6 +190,7 @@ class AppAdmin(TenantAdmin):
         return self._form(request, app, form, title=gettext("Addresses of %(app)s") % {"app": app.name},
                           submit=gettext("Ask for confirmation"), reason=reason)  # fmt: skip
 
+    @sensitive
     def rsa_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Another RSA public key: asked for here, confirmed by somebody else."""
         app = self.fetch(request, object_id, change=True)
@@ -177,6 +211,7 @@ class AppAdmin(TenantAdmin):
         messages.success(request, gettext("Asked for. It takes effect once somebody else confirms it."))
         return True
 
+    @sensitive
     def secret_view(self, request: HttpRequest, object_id: str, kind: str) -> HttpResponse:
         """A new HMAC or webhook secret, shown once; valid after somebody else confirmed. POST only."""
         app = self._posted(request, object_id)

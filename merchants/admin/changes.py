@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import providers
-from merchants.changes import change_confirm, change_reject, change_withdraw
+from merchants.changes import change_confirm, change_reject, change_withdraw, is_overdue, is_stale
 from merchants.forms import say
-from merchants.models import ChangeRequest
+from merchants.models import ChangeRequest, Role
 from merchants.states import ChangeState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
-from paycenter.staff.display import state_chip
-from paycenter.staff.landing import Card, contributes
+from paycenter.staff.acts import written_reason
+from paycenter.staff.display import chip, state_chip
+from paycenter.staff.landing import Card, Panel, contributes
+from paycenter.staff.lists import DayFilter
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin
 
 _DECISIONS = {"confirm": change_confirm, "reject": change_reject, "withdraw": change_withdraw}
 _FIELD_WORDS = {
     "notify_url": _("Default notification address"), "return_url": _("Default return address"),
     "allowed_ips": _("Allowed source addresses"), "secret": _("Secret"), "public_key": _("RSA public key of the app"),
+    "username": _("User name"), "name": _("Name"), "role": _("Role"), "merchant": _("Merchant"), "app": _("App"),
+    "email": _("E-mail"), "is_superuser": _("Superuser"), "is_active": _("Active"), "password": _("Password"),
+    "second_factor": _("Two-step verification"),
 }  # fmt: skip
 
 
@@ -51,13 +60,39 @@ def words_of_change(kind: str, words: ChangeWords) -> None:
     _words[ChangeRequest.Kind(kind)] = words
 
 
+class WhoseFilter(admin.SimpleListFilter):
+    """What the reader can decide, and what the reader asked for."""
+
+    title = _("whose")
+    parameter_name = "whose"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("decide", _("for me to decide")), ("mine", _("asked for by me"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        me = request.user.pk
+        if self.value() == "mine":
+            return queryset.filter(requested_by=me)
+        if self.value() == "decide":
+            return queryset.filter(state=ChangeState.PENDING).exclude(Q(requested_by=me) | Q(person=me))
+        return queryset
+
+
+class AskedFilter(DayFilter):
+    column = "requested_at"
+    default_days = None
+
+
 @admin.register(ChangeRequest)
 class ChangeRequestAdmin(ReadOnlyAdmin):
     list_display = ["what", "target", "state_label", "requested_by", "requested_at", "decided_by", "decided_at"]
-    list_filter = ["state", "kind"]
+    list_filter = [WhoseFilter, "state", "kind", AskedFilter]
+    search_fields = ["account__payment_no", "account__name", "app__app_id", "app__name", "person__username",
+                     "requested_by__username"]  # fmt: skip
+    search_help_text = _("Account, app, staff member, or who asked")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        related = ("account__merchant", "app", "requested_by", "decided_by")
+        related = ("account__merchant", "app", "person", "requested_by", "decided_by")
         return super().get_queryset(request).select_related(*related).defer("payload")
 
     @display(description=_("change"))
@@ -66,11 +101,11 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
 
     @display(description=_("concerns"))
     def target(self, obj: ChangeRequest) -> str:
-        return " · ".join(filter(None, (str(obj.account or obj.app), obj.scope)))
+        return " · ".join(filter(None, (str(obj.target), obj.scope)))
 
     @display(description=_("state"))
     def state_label(self, obj: ChangeRequest) -> str:
-        return state_chip(obj)
+        return chip(_("waited too long"), "bad") if is_overdue(obj) else state_chip(obj)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decide_view)
@@ -85,13 +120,16 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         context = self.page_context(
             request, change, title=change.get_kind_display(), change_request=change,
             rows=words.rows(change) if words else _rows(change),
-            about=words.about(change) if words else str(change.account or change.app),
-            about_url=words.link(change) if words else "",
-            state_chip=state_chip(change), mine=mine, may_withdraw=pending and mine,
-            may_decide=pending and not mine and request.user.has_perm("merchants.confirm_changerequest"),
+            about=words.about(change) if words else str(change.target),
+            about_url=words.link(change) if words else _link(change), plain=words is not None,
+            state_chip=self.state_label(change), mine=mine, may_withdraw=pending and mine,
+            may_decide=pending and not mine and change.person_id != request.user.pk
+            and request.user.has_perm("merchants.confirm_changerequest"),
+            stale=pending and is_stale(change), overdue=is_overdue(change),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/change_request.html", context)
 
+    @sensitive(when=lambda _page, _request, decision, **_more: decision == "confirm")
     def decide_view(self, request: HttpRequest, object_id: str, decision: str) -> HttpResponse:
         """Confirm, reject or withdraw. POST only; the service checks who."""
         if request.method != "POST":
@@ -99,7 +137,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         change = self.fetch(request, object_id)
         if decision not in _DECISIONS:
             raise Http404
-        comment = request.POST.get("reason", "").strip()[:300]
+        comment = written_reason(request)
         if decision == "reject" and not comment:
             messages.error(request, gettext("Please give a reason."))
         else:
@@ -126,17 +164,46 @@ def _rows(change: ChangeRequest) -> list[tuple[str, str, str]]:
     return [(words.get(n, n), _text(change.before.get(n)), _text(change.after.get(n))) for n in change.after]
 
 
+def _link(change: ChangeRequest) -> str:
+    """The page of the record the change is about."""
+    target = change.target
+    return reverse(f"admin:merchants_{target._meta.model_name}_change", args=[target.pk])
+
+
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    if value in Role.values:
+        return str(Role(value).label)
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return "" if value is None else str(value)
 
 
+_NEWS = timedelta(days=7)  # how long a decision is shown to who asked
+_SHOWN = 200
+
+
 @contributes
-def waiting_changes(request: HttpRequest) -> list[Card]:
-    """How many changes wait for somebody who may confirm them."""
+def changes_of_the_reader(request: HttpRequest) -> list[Card | Panel]:
+    """How many changes wait for the reader, and what became of the reader's own requests; one query."""
+    me = request.user.pk
     if not request.user.has_perm("merchants.view_changerequest"):
         return []
-    count = ChangeRequest.objects.filter(state=ChangeState.PENDING).count()
-    link = reverse("admin:merchants_changerequest_changelist") + "?state__exact=pending"
-    return [Card(gettext("Changes to confirm"), str(count), link, tone="warn" if count else "calm", icon="rule")]
+    news = Q(requested_by=me, decided_at__gt=timezone.now() - _NEWS)
+    for_me = Q(state=ChangeState.PENDING) & ~Q(requested_by=me)
+    rows = ChangeRequest.objects.filter(news | for_me).defer("payload").order_by("-id")
+    found = list(rows.select_related("account", "app", "person")[:_SHOWN])
+    count = sum(c.state == ChangeState.PENDING and c.person_id != me for c in found)
+    link = reverse("admin:merchants_changerequest_changelist") + "?whose=decide"
+    card = Card(
+        gettext("Changes to confirm"), str(count), link, tone="warn" if count else "calm", icon="rule"
+    )
+    decided = [c for c in found if c.state != ChangeState.PENDING][:5]
+    panel = Panel(gettext("Decided on what you asked for"), [_news_row(c) for c in decided], "", order=70)
+    return [card, panel] if decided else [card]
+
+
+def _news_row(change: ChangeRequest) -> tuple[Any, str, str, str]:
+    place = reverse("admin:merchants_changerequest_change", args=[change.pk])
+    return change.decided_at, str(change), str(change.get_state_display()), place

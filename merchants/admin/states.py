@@ -18,6 +18,7 @@ from merchants.forms import ReasonForm, field_errors, method_label, say
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
+from paycenter.staff.acts import written_reason
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import TenantAdmin, actor_of, tenant_of
 from paycenter.staff.words import actor_word, event_word, names_states
@@ -131,7 +132,7 @@ class StateButtonsAdmin(TenantAdmin):
         if button.needs_reason and not form.is_valid():
             messages.error(request, gettext("Please give a reason.") + " " + " ".join(field_errors(form)))
         else:
-            reason = request.POST.get("reason", "").strip()[:300]
+            reason = written_reason(request)
             self._run(request, record, transition, reason)
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[record.pk]))
 

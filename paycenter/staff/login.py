@@ -7,18 +7,19 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
-from django_otp import match_token
 from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from paycenter.staff import security
+from paycenter.staff.codes import TYPED_LENGTH, has_device, matching_device
+from paycenter.staff.throttle import flooded
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]
     """A wrong or missing code says so at its own field, and only after the password was right."""
 
     otp_token = forms.CharField(
-        label=_("Verification code"), required=False, max_length=16,
+        label=_("Verification code"), required=False, max_length=TYPED_LENGTH,
         help_text=_("Six digits from your authenticator app, or a recovery code. Leave empty if you have none."),
         widget=forms.TextInput(
             attrs={"autocomplete": "one-time-code", "inputmode": "text", "class": " ".join(BASE_INPUT_CLASSES)}
@@ -31,11 +32,14 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
             raise self.get_invalid_login_error()
 
     def clean(self) -> dict[str, Any]:
+        if self.request is not None and flooded(self.request, self.cleaned_data.get("username") or ""):
+            self.request.axes_locked_out = True  # its middleware answers as after too many tries from one address
+            raise self.get_invalid_login_error()
         cleaned: dict[str, Any] = super().clean()
         user = self.get_user()
-        if user is not None and security.has_device(user):
-            token = (self.cleaned_data.get("otp_token") or "").replace(" ", "")
-            device = match_token(user, token) if token else None
+        if user is not None and has_device(user):
+            token = self.cleaned_data.get("otp_token") or ""
+            device = matching_device(user, token)
             if device is None:
                 wrong = _("Wrong code, or one already used. Wait for the next one.")
                 text = wrong if token else _("Enter the code from your authenticator app.")

@@ -16,16 +16,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from django_otp import login as otp_login
-from django_otp import match_token
-from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from paycenter.staff import sessions, stepup
+from paycenter.staff.codes import codes_left, forget_devices, has_device, matching_device, new_recovery_codes
 from paycenter.staff.tenancy import TENANT_ROLES, actor_of
 from paycenter.transitions import record_event
 
 # Who can move money or open doors; the others may set up a second factor if they like.
-MONEY_ROLES = ("operator", "finance")
-RECOVERY_CODES = 10
+MONEY_ROLES = ("operator", "finance", "owner")
 
 
 def entrance_admits(user: Any) -> bool:
@@ -40,11 +39,6 @@ def is_required(user: Any) -> bool:
     if settings.ENTRANCE == "portal":
         return True
     return bool(settings.REQUIRE_TOTP and (user.is_superuser or user.role in MONEY_ROLES))
-
-
-def has_device(user: Any) -> bool:
-    """Whether this person has set up a second factor. Recovery codes exist only beside one."""
-    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
 def is_satisfied(user: Any) -> bool:
@@ -69,11 +63,14 @@ def must_enrol(user: Any) -> bool:
 
 @never_cache
 def overview(request: HttpRequest) -> HttpResponse:
-    """The signed-in person's own second factor."""
-    codes = StaticToken.objects.filter(device__user=request.user).count()
+    """The signed-in person's own second factor and sessions."""
     context = {
-        "title": _("Two-step verification"), "has_device": has_device(request.user),
-        "required": is_required(request.user), "codes_left": codes,
+        "title": _("Security of your account"), "has_device": has_device(request.user),
+        "required": is_required(request.user), "codes_left": codes_left(request.user),
+        "sessions": [
+            (row, sessions.device_word(row.user_agent), row.session_key == request.session.session_key)
+            for row in sessions.sessions_of(request.user)
+        ],
     }  # fmt: skip
     return _page(request, "admin/security/overview.html", context)
 
@@ -92,7 +89,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     device, _made = TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})
     error = ""
     if request.method == "POST":
-        if device.verify_token(request.POST.get("otp_token", "").replace(" ", "")):
+        if matching_device(user, request.POST.get("otp_token", ""), confirmed=False):
             return _taken_into_use(request, device)
         error = _("Wrong code. Check the clock of your phone and use the code shown now.")
     return _page(request, "admin/security/enrol.html", _enrol_context(device, error))
@@ -107,21 +104,12 @@ def _enrol_context(device: TOTPDevice, error: str) -> dict[str, Any]:
 
 def _taken_into_use(request: HttpRequest, device: TOTPDevice) -> HttpResponse:
     with transaction.atomic():
-        device.confirmed = True
-        device.save()
-        codes = _new_codes(request.user)
-        record_event(cast(Any, request.user), "user.second_factor_added", actor=actor_of(request.user))
+        TOTPDevice.objects.filter(pk=device.pk).update(confirmed=True)
+        codes = new_recovery_codes(request.user)
+        _noted(request, "user.second_factor_added")
     otp_login(request, device)
+    stepup.note_code(request)
     return _show_codes(request, codes)
-
-
-def _new_codes(user: Any) -> list[str]:
-    """Ten fresh recovery codes, in place of all earlier ones."""
-    StaticDevice.objects.filter(user=user).delete()
-    device = StaticDevice.objects.create(user=user, name="recovery", confirmed=True)
-    codes = [StaticToken.random_token() for _number in range(RECOVERY_CODES)]
-    StaticToken.objects.bulk_create(StaticToken(device=device, token=code) for code in codes)
-    return codes
 
 
 def _show_codes(request: HttpRequest, codes: list[str]) -> HttpResponse:
@@ -135,8 +123,8 @@ def renew_recovery(request: HttpRequest) -> HttpResponse:
     if not _token_fits(request):
         return HttpResponseRedirect(reverse("admin:security"))
     with transaction.atomic():
-        codes = _new_codes(request.user)
-        record_event(cast(Any, request.user), "user.recovery_codes_renewed", actor=actor_of(request.user))
+        codes = new_recovery_codes(request.user)
+        _noted(request, "user.recovery_codes_renewed")
     return _show_codes(request, codes)
 
 
@@ -147,21 +135,43 @@ def remove(request: HttpRequest) -> HttpResponse:
     if not is_required(request.user) and _token_fits(request):
         with transaction.atomic():
             forget_devices(request.user)
-            record_event(cast(Any, request.user), "user.second_factor_removed", actor=actor_of(request.user))
+            _noted(request, "user.second_factor_removed")
         messages.success(request, _("Two-step verification is off."))
     return HttpResponseRedirect(reverse("admin:security"))
 
 
-def forget_devices(user: Any) -> None:
-    """Remove every second factor of a person, so that a new one can be set up."""
-    TOTPDevice.objects.filter(user=user).delete()
-    StaticDevice.objects.filter(user=user).delete()
+@never_cache
+@require_POST
+def end_session(request: HttpRequest) -> HttpResponse:
+    """End one of one's own sessions."""
+    chosen = request.POST.get("session", "")
+    for row in sessions.sessions_of(request.user):
+        if str(row.pk) == chosen:
+            sessions.end(row.session_key)
+            _noted(request, "user.session_ended")
+            messages.success(request, _("Signed out there."))
+    return HttpResponseRedirect(reverse("admin:security"))
+
+
+@never_cache
+@require_POST
+def end_others(request: HttpRequest) -> HttpResponse:
+    """End all of one's own sessions but this one."""
+    sessions.end_all(request.user, keep=request)
+    _noted(request, "user.sessions_ended")
+    messages.success(request, _("Signed out everywhere else."))
+    return HttpResponseRedirect(reverse("admin:security"))
+
+
+def _noted(request: HttpRequest, word: str) -> None:
+    record_event(cast(Any, request.user), word, actor=actor_of(request.user))
 
 
 def _token_fits(request: HttpRequest) -> bool:
-    token = request.POST.get("otp_token", "").replace(" ", "")
-    fits = bool(token) and match_token(request.user, token) is not None
-    if not fits:
+    fits = matching_device(request.user, request.POST.get("otp_token", "")) is not None
+    if fits:
+        stepup.note_code(request)
+    else:
         messages.error(request, _("Wrong code, or one already used. Wait for the next one."))
     return fits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -9,11 +10,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.i18n import set_language
+from django_otp import DEVICE_ID_SESSION_KEY
 from unfold.sites import UnfoldAdminSite
 
-from paycenter.staff import security
-from paycenter.staff.landing import elsewhere, landing_context
+from paycenter.staff import security, sessions, stepup
+from paycenter.staff.landing import elsewhere, landing_context, staff_pages
 from paycenter.staff.login import LoginForm
+from paycenter.staff.tenancy import actor_of
+from paycenter.transitions import record_event
 
 
 class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
@@ -42,7 +46,27 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         if request.method == "GET" and security.must_enrol(request.user):
             return HttpResponseRedirect(reverse("admin:security_enrol"))
         answer: HttpResponse = super().login(request, extra_context)
+        if request.method == "POST" and answer.status_code == 302 and DEVICE_ID_SESSION_KEY in request.session:
+            stepup.note_code(request)
         return answer
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        sessions.end(request.session.session_key or "")
+        answer: HttpResponse = super().logout(request, extra_context)
+        return answer
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Another password of one's own; every other session of the person ends."""
+        answer: HttpResponse = super().password_change(request, extra_context)
+        if request.method == "POST" and answer.status_code == 302:
+            record_event(request.user, "user.password_changed", actor=actor_of(request.user))  # type: ignore[arg-type]
+            sessions.end_all(request.user, keep=request)
+        return answer
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
+        """As Django's; a view that is marked sensitive asks for a fresh code before it runs."""
+        wrapped: Callable[..., Any] = super().admin_view(stepup.guarded(view), cacheable)
+        return wrapped
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         if url := elsewhere(request):
@@ -50,12 +74,16 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return super().index(request, {**landing_context(request), **(extra_context or {})})
 
     def extra_urls(self) -> list[URLPattern]:
+        pages = [path(page.path, self.admin_view(page.view), name=page.name) for page in staff_pages()]
         return [
+            *pages,
             path("language/", set_language, name="set_language"),
             path("security/", self.admin_view(security.overview), name="security"),
             path("security/enrol/", security.enrol, name="security_enrol"),
             path("security/recovery/", self.admin_view(security.renew_recovery), name="security_recovery"),
             path("security/remove/", self.admin_view(security.remove), name="security_remove"),
+            path("security/sessions/end/", self.admin_view(security.end_session), name="security_end_session"),
+            path("security/sessions/end-others/", self.admin_view(security.end_others), name="security_end_others"),
         ]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:

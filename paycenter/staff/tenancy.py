@@ -15,14 +15,16 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
-from django.urls import URLPattern, path
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
 
-TENANT_ROLES = ("merchant", "app")
+# Role → whose rows.
+TENANT_ROLES = {"merchant": "merchant", "owner": "merchant", "app": "app"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,10 @@ class Tenant:
 
 def tenant_of(user: Any) -> Tenant | None:
     """None for staff of the center itself, who see every merchant."""
-    role = "" if user.is_superuser else user.role
-    if role == "merchant":
+    kind = None if user.is_superuser else TENANT_ROLES.get(user.role)
+    if kind == "merchant":
         return Tenant("merchant", user.merchant_id, user.merchant.merchant_no if user.merchant else None)
-    if role == "app":
+    if kind == "app":
         return Tenant("app", user.app_id, user.app.app_id if user.app else None)
     return None
 
@@ -90,6 +92,8 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     can_add = False
     can_change = False
+    # What an empty list says to do next.
+    empty_text: Any = _("Records appear here by themselves.")
 
     @admin.display(description=_("Created"), ordering="created_at")
     def created_time(self, obj: Any) -> Any:
@@ -116,6 +120,12 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """A bulk action that is marked sensitive asks for a fresh code first."""
+        chosen = self.get_actions(request).get(request.POST.get("action", ""))
+        asked = stepup.asked_again(request) if chosen and stepup.action_wants_code(chosen[0]) else None
+        return asked or super().response_action(request, queryset)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """No bulk actions: deleting is nobody's, and everything else is done on the object's page."""
@@ -153,6 +163,13 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         """Raises PermissionDenied unless the user's role has `app.codename`."""
         if not request.user.has_perm(permission):
             raise PermissionDenied
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
+        if self.can_change:
+            return super().history_view(request, object_id, extra_context)
+        obj = self.fetch(request, object_id)
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         raise Http404

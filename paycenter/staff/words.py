@@ -93,6 +93,11 @@ EVENT_WORDS = {
     "user.second_factor_added": _("Second factor set up"), "user.second_factor_removed": _("Second factor removed"),
     "user.second_factor_reset": _("Second factor reset"), "user.recovery_codes_renewed": _("Recovery codes renewed"),
     "user.created": _("Staff member added"), "user.updated": _("Staff member changed"),
+    "user.invited": _("Invitation link made"), "user.invitation_revoked": _("Invitation link taken back"),
+    "user.password_link": _("Link for a new password made"), "user.joined": _("First password chosen"),
+    "user.password_changed": _("Password changed"), "user.session_ended": _("Session ended"),
+    "user.sessions_ended": _("All sessions ended"), "user.unlocked": _("Sign-in unlocked"),
+    "app.opened": _("Taken into use"), "changerequest.expire": _("Change not confirmed in time"),
 }  # fmt: skip
 
 

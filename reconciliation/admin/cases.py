@@ -30,9 +30,11 @@ from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.replica import reporting
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import state_word
 from paycenter.times import iso
@@ -86,6 +88,7 @@ class CaseAdmin(ReadOnlyAdmin):
     search_fields = ["trade_no"]
     search_help_text = _("Trade, attempt, refund or channel order number")
     change_list_template = "admin/pc/reconciliation/case_list.html"
+    empty_text = _("No difference waits for anybody: every compared payment and refund is explained.")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("account__merchant", "app", "owner", "bill", "proposed_by")
@@ -160,6 +163,7 @@ class CaseAdmin(ReadOnlyAdmin):
             possible = possible | {"confirm"}
         return possible if cases.askable(case) else possible - {"ask"}
 
+    @sensitive(when=lambda _page, _request, act, **_more: act == "confirm")
     def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
         """One of the buttons. POST only; the service checks who and from which state."""
         if request.method != "POST":
@@ -168,7 +172,7 @@ class CaseAdmin(ReadOnlyAdmin):
         self.require(request, "reconciliation.settle_case")
         if act not in _ACTS:
             raise Http404
-        reason = request.POST.get("reason", "").strip()[:300]
+        reason = written_reason(request)
         given: dict[str, Any] = {"reason": reason} if act in (*_WITH_REASON, "confirm") else {}
         if act == "close":
             given["outcome"] = request.POST.get("outcome", "")

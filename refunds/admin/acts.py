@@ -111,6 +111,8 @@ ACTS = {act.slug: act for act in (
         payouts.refuse_check, (RefundState.PROCESSING,), "danger", "report",
     ),
 )}  # fmt: skip
+# Those that let money go: they ask for a fresh code.
+MOVES_MONEY = ("approve", "release", "send_again", "payout_right")
 # Those that a list does with many at once.
 BULK = ("approve", "hold", "release", "reject")
 

@@ -17,13 +17,14 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants.api.errors import NotPossible
 from paycenter.errors import TransitionRefused
-from paycenter.staff.acts import Answer
+from paycenter.staff.acts import Answer, written_reason
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of
 from paycenter.uploads import UploadRefused
 from refunds.admin import bulk, facts
-from refunds.admin.acts import ACTS, act_run, reader, reason_not
+from refunds.admin.acts import ACTS, MOVES_MONEY, act_run, reader, reason_not
 from refunds.admin.listing import RefundListing
 from refunds.admin.payouts import PayoutForm, sees_payee, voucher_response
 from refunds.approvals import refund_amount_change, refuse_amount_change
@@ -65,6 +66,7 @@ class RefundAdmin(RefundListing):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         return self._page(request, self._whole(request, object_id))
 
+    @sensitive(when=lambda _page, _request, act, **_more: act in MOVES_MONEY)
     def act_view(self, request: HttpRequest, object_id: str, act: str) -> HttpResponse:
         """Decide, send again, check a payout. POST only; the services check who and whether."""
         if request.method != "POST":
@@ -72,7 +74,7 @@ class RefundAdmin(RefundListing):
         refund = self._whole(request, object_id)
         if act not in ACTS:
             raise Http404
-        comment = _comment(request)
+        comment = written_reason(request)
         seen = bulk.amount_seen(request.POST.get("amount", ""))
         if ACTS[act].sees_amount and seen is None:
             messages.error(request, gettext("Please look at the refund again."))
@@ -134,12 +136,13 @@ class RefundAdmin(RefundListing):
             raise Http404
         return voucher_response(payout)
 
+    @sensitive(when=lambda _page, request, **_more: request.POST.get("decision") in MOVES_MONEY)
     def bulk_view(self, request: HttpRequest) -> HttpResponse:
         """One decision over many refunds; what became of each is shown."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         decision = request.POST.get("decision", "")
-        comment = _comment(request)
+        comment = written_reason(request)
         chosen = request.POST.getlist("refund")
         problem = bulk.problem_of(decision, comment, chosen)
         if problem:
@@ -189,11 +192,6 @@ class RefundAdmin(RefundListing):
         if voucher is not None and not entered:
             VOUCHERS.drop(voucher.path)
         return entered
-
-
-def _comment(request: HttpRequest) -> str:
-    """What the person wrote; NUL, which no form field takes and PostgreSQL does not store, is left out."""
-    return request.POST.get("reason", "").replace("\x00", "").strip()[:300]
 
 
 def _say(request: HttpRequest, run: Callable[[], Any], done: str) -> bool:

@@ -22,6 +22,7 @@ from paycenter.staff.acts import page_additions
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from trades.accepting import ACCEPT_PERMISSION, acceptance_ask, acceptance_confirm, acceptance_withdraw
 from trades.finding import trade_ids
@@ -118,6 +119,7 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
         own = path("<path:object_id>/keep/<slug:decision>/", view, name=self.view_name("keep"))
         return [own, *super().get_urls()]
 
+    @sensitive(when=lambda _page, _request, decision, **_more: decision != "withdraw")
     def keep_view(self, request: HttpRequest, object_id: str, decision: str) -> HttpResponse:
         """Ask to keep the money, confirm it, or take the request back. POST only; the service checks who."""
         if request.method != "POST":

@@ -53,8 +53,7 @@ def sit_down(chrome: Any, live_server: Any, committed_world: World) -> Iterator[
         return desk
 
     yield sign_in
-    for context in contexts:
-        context.close()
+    chrome.put_away(contexts)
 
 
 @pytest.fixture

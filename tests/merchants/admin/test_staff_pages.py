@@ -1,86 +1,280 @@
-"""Who keeps which staff: operators add people who confirm nothing, superusers everybody."""
+"""Inviting and keeping staff: reach, links that work once, and the second person for who moves money."""
 
 from __future__ import annotations
 
-import pytest
-from django.test import Client
+import re
+from datetime import timedelta
+from typing import Any
 
-from merchants.admin.staff import KEPT_BY_OPERATORS
-from merchants.models import Role, User
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from merchants.changes import change_confirm
+from merchants.models import ChangeRequest, Invitation, Letter, Role, User
+from merchants.people import mail as staff_mail
+from merchants.people.invitations import invitation_issue
+from merchants.people.reach import KEEPS, needs_second
 from merchants.roles import ROLE_PERMISSIONS
+from paycenter.errors import TransitionRefused
 from paycenter.models import Event
-from paycenter.staff.security import MONEY_ROLES
+from tests import factories
 from tests.conftest import World
 from tests.factories import fresh
-from tests.fakes.staff import make_staff, signed_in
+from tests.fakes.staff import PASSWORD, make_staff, signed_in
 
 ADD = "/admin/merchants/user/add/"
-PASSWORD = "a long one, 47 windows"
+NEW_PASSWORD = "a long one, 47 windows"
 
 
 @pytest.fixture
-def operator(db: None) -> Client:
-    return signed_in(make_staff("operator"))
+def operator(db: None) -> User:
+    return make_staff("operator")
 
 
-def person(role: str, **more: object) -> dict[str, object]:
-    return {"username": "li.na", "role": role, "password1": PASSWORD, "password2": PASSWORD, **more}
+def page_of(user: User, name: str = "change") -> str:
+    return f"/admin/merchants/user/{user.pk}/{name}/"
 
 
-def change_url(user: User) -> str:
-    return f"/admin/merchants/user/{user.pk}/change/"
+def invited(by: Client, role: str, **more: Any) -> tuple[User | None, str]:
+    """The person and the link shown, where one was."""
+    answer = by.post(ADD, {"username": "li.na", "role": role, "reason": "starts on Monday", **more}, follow=True)
+    link = re.search(r"http://testserver(/admin/merchants/user/join/[\w-]+/)", answer.content.decode())
+    return User.objects.filter(username="li.na").first(), link[1] if link else ""
 
 
-def test_an_operator_adds_a_merchants_person_who_can_sign_in(operator: Client, world: World) -> None:
-    assert operator.post(ADD, person("merchant", merchant=world.merchant.pk)).status_code == 302
-    made = User.objects.get(username="li.na")
-    assert (made.role, made.merchant, made.is_staff, made.is_superuser) == ("merchant", world.merchant, True, False)
-    login = Client().post("/admin/login/", {"username": "li.na", "password": PASSWORD, "next": "/admin/"})
-    assert (login.status_code, login["Location"]) == (302, "/admin/")
-    assert Event.objects.get(type="user.created").actor == "staff:operator"
+def choose(link: str, password: str = NEW_PASSWORD) -> Any:
+    return Client().post(link, {"new_password1": password, "new_password2": password})
 
 
-@pytest.mark.parametrize("role", ["operator", "finance"])
-def test_an_operator_cannot_add_who_could_confirm_their_changes(operator: Client, role: str) -> None:
-    page = operator.post(ADD, person(role))
-    assert page.status_code == 200
+def signs_in(name: str, password: str) -> bool:
+    return Client().post("/admin/login/", {"username": name, "password": password}).status_code == 302
+
+
+def test_somebody_is_invited_chooses_a_password_and_signs_in(operator: User, world: World) -> None:
+    person, link = invited(signed_in(operator), "merchant", merchant=world.merchant.pk)
+    assert person is not None
+    assert (person.role, person.merchant, person.is_active) == ("merchant", world.merchant, False)
+    assert Client().get(link).status_code == 200
+    assert choose(link).status_code == 302
+    assert signs_in("li.na", NEW_PASSWORD)
+    assert choose(link, "another long one 48").status_code == 404
+    words = list(Event.objects.filter(object_type="user").order_by("id").values_list("type", "actor"))
+    asked = [("user.created", "staff:operator"), ("user.invited", "staff:operator")]
+    assert words == [*asked, ("user.joined", "staff:li.na")]
+    assert link.split("/")[-2] not in str(list(Invitation.objects.values()) + list(Event.objects.values()))
+
+
+def test_the_link_is_shown_once(operator: User) -> None:
+    client = signed_in(operator)
+    person, link = invited(client, "auditor")
+    assert person is not None
+    assert link
+    assert "join/" not in client.get(page_of(person, "link-shown"), follow=True).content.decode()
+    assert link not in str(dict(client.session))
+
+
+@pytest.mark.parametrize("how", ["too old", "resent", "revoked"])
+def test_a_link_ends(operator: User, how: str) -> None:
+    client = signed_in(operator)
+    person, link = invited(client, "auditor")
+    assert person is not None
+    if how == "too old":
+        Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    else:
+        client.post(page_of(person, "link" if how == "resent" else "revoke"))
+    assert Client().get(link).status_code == 404
+    assert choose(link).status_code == 404
+    assert not fresh(person).is_active
+
+
+def test_a_weak_password_is_refused_and_the_link_goes_on(operator: User) -> None:
+    _person, link = invited(signed_in(operator), "auditor")
+    for weak in ("short-1", "password1234", "123456789012", "li.na"):
+        assert choose(link, weak).status_code == 200
+    assert choose(link).status_code == 302
+
+
+def test_a_link_is_mailed_where_mail_is_set_up(operator: User, settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    _person, link = invited(signed_in(operator), "auditor", email="li.na@example.com")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM merchants_letter")
+        assert link not in str(cursor.fetchall())
+    assert staff_mail.send_due() == 1
+    assert link in mail.outbox[0].body
+    assert mail.outbox[0].to == ["li.na@example.com"]
+    assert (staff_mail.send_due(), Letter.objects.count()) == (0, 0)
+
+
+def test_the_portal_has_its_own_address_for_links(operator: User, world: World, settings: Any) -> None:
+    settings.PORTAL_BASE_URL = "https://portal.example"
+    data = {"username": "li.na", "role": "merchant", "merchant": world.merchant.pk}
+    page = signed_in(operator).post(ADD, data, follow=True).content.decode()
+    assert "https://portal.example/admin/merchants/user/join/" in page
+
+
+@pytest.mark.parametrize("role", ["operator", "finance", "owner"])
+def test_who_moves_money_comes_in_through_two_people(operator: User, world: World, role: str) -> None:
+    client = signed_in(operator)
+    person, link = invited(client, role, merchant=world.merchant.pk)
+    assert person is not None
+    assert not link
+    client.post(page_of(person, "link"))
+    with pytest.raises(TransitionRefused):
+        invitation_issue(person=person, by=operator)
+    assert not Invitation.objects.exists()
+    change = ChangeRequest.objects.get(person=person)
+    client.post(f"/admin/merchants/changerequest/{change.pk}/decide/confirm/")
+    assert fresh(change).state == "pending"
+    second = signed_in(make_staff("finance"))
+    shown = second.get(f"/admin/merchants/changerequest/{change.pk}/change/").content.decode()
+    assert "li.na" in shown
+    second.post(f"/admin/merchants/changerequest/{change.pk}/decide/confirm/")
+    page = client.post(page_of(person, "link"), follow=True).content.decode()
+    assert re.search(r"/join/[\w-]+/", page)
+
+
+def test_without_a_reason_nobody_who_moves_money_is_asked_for(operator: User) -> None:
+    signed_in(operator).post(ADD, {"username": "li.na", "role": "finance"})
     assert not User.objects.filter(username="li.na").exists()
 
 
-def test_whom_operators_keep_neither_confirms_nor_moves_money() -> None:
-    assert not set(KEPT_BY_OPERATORS) & set(MONEY_ROLES)
-    for role in KEPT_BY_OPERATORS:
-        keeps_staff = {"merchants.add_user", "merchants.change_user"} & ROLE_PERMISSIONS[role]
-        assert not keeps_staff, role
-        assert not [p for p in ROLE_PERMISSIONS[role] if ".confirm_" in p], role
+@pytest.mark.parametrize("role", ["operator", "finance", "service", "auditor", "app"])
+def test_an_owner_invites_nobody_beyond_the_own_merchant(world: World, role: str) -> None:
+    owner = signed_in(make_staff("owner", merchant=world.merchant))
+    person, _link = invited(owner, role, app=world.app.pk)
+    assert person is None
 
 
-@pytest.mark.parametrize(("role", "boss"), [("finance", False), ("operator", False), ("auditor", True)])
-def test_an_operator_touches_neither_money_roles_nor_superusers(operator: Client, role: str, boss: bool) -> None:
-    other = make_staff(role, username="other", is_superuser=boss)
-    operator.post(change_url(other), {"username": "other", "role": "auditor"})
-    operator.post(f"/admin/merchants/user/{other.pk}/password/", {"password1": PASSWORD, "password2": PASSWORD})
-    operator.post(f"/admin/merchants/user/{other.pk}/reset-factor/")
-    found = fresh(other)
-    assert (found.role, found.is_superuser, found.check_password(PASSWORD)) == (role, boss, False)
-    assert not Event.objects.filter(type__startswith="user.").exists()
+def test_an_owners_clerk_belongs_to_the_owners_merchant_whatever_is_posted(world: World) -> None:
+    other = factories.make_merchant()
+    person, link = invited(signed_in(make_staff("owner", merchant=world.merchant)), "merchant", merchant=other.pk)
+    assert person is not None
+    assert link
+    assert person.merchant == world.merchant
 
 
-def test_an_operator_promotes_nobody(operator: Client) -> None:
-    clerk = make_staff("service", username="clerk")
-    ask = {"username": "clerk", "is_active": "on", "is_superuser": "on", "is_staff": "on"}
-    assert operator.post(change_url(clerk), {**ask, "role": "finance"}).status_code == 200
-    assert operator.post(change_url(clerk), {**ask, "role": "auditor"}).status_code == 302
-    found = fresh(clerk)
-    assert (found.role, found.is_superuser) == ("auditor", False)
-
-
-def test_a_superuser_adds_finance(db: None) -> None:
-    root = signed_in(make_staff("operator", username="root", is_superuser=True))
-    assert root.post(ADD, person("finance")).status_code == 302
-    assert User.objects.get(username="li.na").role == Role.FINANCE
+def test_an_owner_neither_sees_nor_touches_other_people(world: World) -> None:
+    owner = signed_in(make_staff("owner", merchant=world.merchant))
+    foreign = make_staff("merchant", merchant=factories.make_merchant(), username="foreign", is_active=False)
+    for other in (foreign, make_staff("operator"), make_staff("service")):
+        assert owner.get(page_of(other)).status_code == 404
+        for act in ("link", "revoke", "ask-link", "reset-factor", "unlock", "sign-out", "change"):
+            assert owner.post(page_of(other, act), {"role": "merchant", "reason": "mine"}).status_code == 404
+    assert "foreign" not in owner.get("/admin/merchants/user/").content.decode()
+    assert not Event.objects.filter(object_type="user").exists()
 
 
 @pytest.mark.parametrize("role", ["finance", "service", "auditor"])
-def test_others_add_nobody(db: None, role: str) -> None:
-    assert signed_in(make_staff(role)).post(ADD, person("service")).status_code == 403
+def test_others_invite_nobody(db: None, role: str) -> None:
+    assert signed_in(make_staff(role)).post(ADD, {"username": "li.na", "role": "service"}).status_code == 403
+
+
+def test_nobody_keeps_a_role_above_the_own() -> None:
+    for keeper, kept in KEEPS.items():
+        assert {"merchants.add_user", "merchants.change_user"} <= ROLE_PERMISSIONS[keeper]
+        for role in kept:
+            more = ROLE_PERMISSIONS[role] - ROLE_PERMISSIONS[keeper]
+            assert keeper == Role.OPERATOR or not more, (keeper, role)
+    for role, permissions in ROLE_PERMISSIONS.items():
+        verbs = (".confirm_", ".approve_", ".accept_", ".settle_", "merchants.add_user")
+        if [p for p in permissions if any(verb in p for verb in verbs)]:
+            assert needs_second(role), role
+
+
+def test_a_role_that_moves_money_is_given_by_two_people(operator: User) -> None:
+    clerk = make_staff("service", username="clerk")
+    client = signed_in(operator)
+    data = {"role": "finance", "is_active": "on", "reason": "moves to finance"}
+    client.post(page_of(clerk), data)
+    assert fresh(clerk).role == "service"
+    change_confirm(change=ChangeRequest.objects.get(), user=make_staff("finance"))
+    assert fresh(clerk).role == "finance"
+    event = Event.objects.get(type="user.updated")
+    assert (event.detail["before"], event.detail["after"]) == ({"role": "service"}, {"role": "finance"})
+    client.post(page_of(clerk), {**data, "role": "service"})
+    assert fresh(clerk).role == "finance"
+
+
+def test_nobody_changes_what_they_may_do_themselves(operator: User) -> None:
+    client = signed_in(operator)
+    client.post(page_of(operator), {"role": "finance", "is_active": "on", "reason": "more"})
+    assert not ChangeRequest.objects.exists()
+    assert client.post(page_of(operator, "reset-factor"), {"reason": "lost"}).status_code in (302, 403)
+    assert not ChangeRequest.objects.exists()
+
+
+def test_superusers_are_made_by_superusers_and_a_second_person(operator: User) -> None:
+    clerk = make_staff("service", username="clerk")
+    data = {"role": "service", "is_active": "on", "is_superuser": "on", "reason": "on call"}
+    signed_in(operator).post(page_of(clerk), data)
+    root = signed_in(make_staff("auditor", username="root", is_superuser=True))
+    root.post(page_of(clerk), data)
+    assert not fresh(clerk).is_superuser
+    change = ChangeRequest.objects.get()
+    root.post(f"/admin/merchants/changerequest/{change.pk}/decide/confirm/")
+    assert not fresh(clerk).is_superuser
+    change_confirm(change=change, user=operator)
+    assert fresh(clerk).is_superuser
+
+
+def test_shutting_somebody_out_takes_one_person_and_ends_the_sessions(operator: User) -> None:
+    clerk = make_staff("finance", username="clerk")
+    theirs = signed_in(clerk)
+    assert theirs.get("/admin/").status_code == 200
+    signed_in(operator).post(page_of(clerk), {"role": "finance"})
+    assert not fresh(clerk).is_active
+    assert theirs.get("/admin/").status_code == 302
+    signed_in(operator).post(page_of(clerk), {"role": "finance", "is_active": "on", "reason": "back"})
+    assert not fresh(clerk).is_active
+    assert ChangeRequest.objects.get().after == {"is_active": True}
+
+
+def test_a_lost_phone_is_forgotten_by_two_people(operator: User) -> None:
+    person = make_staff("finance", username="lost")
+    device = TOTPDevice.objects.create(user=person, name="app", confirmed=True)
+    theirs = signed_in(person, device=device)
+    assert theirs.get("/admin/").status_code == 200
+    signed_in(operator).post(page_of(person, "reset-factor"), {"reason": "phone lost"})
+    assert TOTPDevice.objects.exists()
+    change = ChangeRequest.objects.get()
+    with pytest.raises(TransitionRefused):
+        change_confirm(change=change, user=person)
+    change_confirm(change=change, user=make_staff("finance"))
+    assert not TOTPDevice.objects.exists()
+    assert theirs.get("/admin/").status_code == 302
+    assert Event.objects.get(type="user.second_factor_reset").actor == "staff:finance"
+
+
+def test_a_new_password_of_who_moves_money_needs_a_second_person_each_time(operator: User) -> None:
+    person = make_staff("finance", username="li.na")
+    client = signed_in(operator)
+    client.post(page_of(person, "link"))
+    assert not Invitation.objects.exists()
+    client.post(page_of(person, "ask-link"), {"reason": "forgotten"})
+    change_confirm(change=ChangeRequest.objects.get(), user=make_staff("finance"))
+    page = client.post(page_of(person, "link"), follow=True).content.decode()
+    link = re.search(r"/admin/merchants/user/join/[\w-]+/", page)
+    assert link
+    assert choose(link[0]).status_code == 302
+    assert not signs_in("li.na", PASSWORD)
+    assert signs_in("li.na", NEW_PASSWORD)
+    client.post(page_of(person, "link"))
+    assert Invitation.objects.count() == 1
+
+
+def test_both_sides_of_a_change_are_told(operator: User, settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    User.objects.filter(pk=operator.pk).update(email="asks@example.com")
+    second = make_staff("finance", email="decides@example.com")
+    make_staff("auditor", email="looks@example.com")
+    invited(signed_in(operator), "finance")
+    assert list(Letter.objects.values_list("address", flat=True)) == ["decides@example.com"]
+    change = ChangeRequest.objects.get()
+    change_confirm(change=change, user=second)
+    assert Letter.objects.latest("pk").address == "asks@example.com"
+    assert str(change.pk) in signed_in(operator).get("/admin/").content.decode()

@@ -1,0 +1,124 @@
+"""What happens in one history: a few steps, chosen by its seed, and which of them die where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+AMOUNTS = (300, 700, 1000)
+# (name, weight, arguments). A step is done by a process of its own unless `history` does it at once.
+_CHOICES: tuple[tuple[str, int, Callable[[Random], tuple[Any, ...]]], ...] = (
+    ("gopay", 5, lambda r: (r.choice(("fake_qr", "fake_qr", "fake_page")), r.choice((1000, 1000, 1000, 700)))),
+    ("payer_pays", 4, lambda r: (r.randrange(3), r.choice((0, 0, 0, 0, 1)))),
+    ("notify", 6, lambda r: (r.randrange(3), r.choice(("true", "true", "true", "hint", "wrong_amount", "forged")))),
+    ("come_back", 1, lambda r: (r.randrange(3),)),
+    ("close", 2, lambda r: ()),
+    ("ask", 7, lambda r: (r.choice(AMOUNTS), r.random() < 0.25)),
+    ("ask_for_stray", 2, lambda r: (r.choice(AMOUNTS),)),
+    ("decide", 5, lambda r: (r.choice(("approve", "approve", "hold", "release", "reject")), r.randrange(4),
+                             r.randrange(3))),
+    ("change_amount", 1, lambda r: (r.randrange(4), r.choice(AMOUNTS))),
+    ("cancel", 1, lambda r: (r.randrange(4),)),
+    ("again", 2, lambda r: (r.randrange(4), r.random() < 0.3)),
+    ("sweep", 12, lambda r: (r.choice(SWEEPS),)),
+    ("console", 1, lambda r: (r.randrange(2), r.choice(AMOUNTS))),
+    ("tell_refund", 2, lambda r: (r.randrange(4),)),
+    ("fault", 4, lambda r: (r.choice(("pay", "query", "close", "refund", "query_refund")),
+                            r.choice(("lost", "silent", "refused")))),
+    ("slow_refunds", 1, lambda r: (r.random() < 0.6,)),
+    ("end_refund", 2, lambda r: (r.randrange(4), r.random() < 0.7)),
+    ("receiver", 1, lambda r: (r.random() < 0.5,)),
+    ("time", 6, lambda r: (r.choice((1, 3, 16, 40, 70, 700)),)),
+)  # fmt: skip
+SWEEPS = (
+    "query", "query", "close", "superseded", "send_refunds", "send_refunds", "query_refunds", "query_refunds",
+    "policies", "deliver", "deliver", "sequence", "probe",
+)  # fmt: skip
+MORTAL = frozenset({
+    "gopay", "notify", "come_back", "close", "ask", "ask_for_stray", "decide", "change_amount", "cancel", "again",
+    "sweep", "tell_refund",
+})  # fmt: skip
+_NAMES, _WEIGHTS = [c[0] for c in _CHOICES], [c[1] for c in _CHOICES]
+_ARGUMENTS = {name: arguments for name, _weight, arguments in _CHOICES}
+
+
+@dataclass(frozen=True)
+class Step:
+    """`dies_at`: at which of its points its process is killed, or loses its connection (`how`)."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    dies_at: int | None = None
+    how: str = ""
+
+    def __str__(self) -> str:
+        end = f"  -- {self.how} at its point {self.dies_at}" if self.dies_at else ""
+        return f"{self.name}{self.arguments}{end}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`turns` seeds the scheduler: who goes on when. `eagerness` is how often another one does."""
+
+    seed: str
+    turns: str
+    eagerness: float
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        lines = "".join(f"\n  {step}" for step in self.steps)
+        return f"seed {self.seed}, turns {self.turns}, eagerness {self.eagerness}{lines}"
+
+
+def make(seed: str) -> Plan:
+    """The plan of a seed: it opens with an order and mostly with its money, for without it nothing happens."""
+    random = Random(f"history:{seed}")
+    steps = [Step("gopay", ("fake_qr", 1000))]
+    if random.random() < 0.75:
+        steps += [Step("payer_pays", (0, 0)), Step("notify", (0, "true"))]
+    for _ in range(random.randint(4, 16)):
+        name = random.choices(_NAMES, _WEIGHTS)[0]
+        steps.append(Step(name, _ARGUMENTS[name](random)))
+    steps = [_mortal(step, random) for step in steps]
+    return Plan(seed, seed, random.choice((0.02, 0.1, 0.3)), tuple(steps))
+
+
+def _mortal(step: Step, random: Random) -> Step:
+    if step.name not in MORTAL or random.random() > 0.25:
+        return step
+    # Mostly early points: a short piece of work is over soon.
+    at = int(random.triangular(1, 60, 8))
+    return replace(step, dies_at=at, how=random.choice(("killed", "killed", "lost")))
+
+
+def smaller(plan: Plan, fails: Callable[[Plan], bool], *, tries: int = 12) -> Plan:
+    """The plan without the steps, deaths and switches that its failure does not need."""
+    changed = True
+    while changed:
+        changed = False
+        for candidate in _candidates(plan):
+            # Fewer steps mean other turns: several are tried.
+            found = next((p for p in _other_turns(candidate, tries) if fails(p)), None)
+            if found is not None:
+                plan, changed = found, True
+                break
+    return plan
+
+
+def _candidates(plan: Plan) -> list[Plan]:
+    steps = plan.steps
+    without = [replace(plan, steps=steps[:i] + steps[i + 1 :]) for i in reversed(range(len(steps)))]
+    alive = [
+        replace(plan, steps=steps[:i] + (replace(step, dies_at=None),) + steps[i + 1 :])
+        for i, step in enumerate(steps) if step.dies_at
+    ]  # fmt: skip
+    calm = [replace(plan, eagerness=0.0)] if plan.eagerness else []
+    return [*calm, *without, *alive]
+
+
+def _other_turns(plan: Plan, tries: int) -> list[Plan]:
+    if plan.eagerness == 0:
+        return [plan]
+    return [plan, *(replace(plan, turns=f"{plan.turns.partition('/')[0]}/{n}") for n in range(tries))]
