@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +21,11 @@ from channels.base.discovery import methods_of, provider_code_of, provider_for
 from channels.base.fields import Label
 from channels.base.results import CheckResult
 from merchants.channels import provider_of
+from merchants.guards import why_merchant_not
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
 from merchants.states import MerchantState
+from paycenter import trail
 from paycenter.errors import ChannelConfigInvalid, ChannelError, TransitionRefused
 from paycenter.exchange import record_channel_calls
 from paycenter.http import recording
@@ -71,22 +73,6 @@ def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str
         save_changed(locked, changed)
         record_event(locked, "merchant.updated", actor=actor, detail={"changed": changed})
     return locked
-
-
-MerchantGuard = Callable[[Merchant, str], str]
-_merchant_guards: list[MerchantGuard] = []
-
-
-def guards_merchant(guard: MerchantGuard) -> MerchantGuard:
-    """Register what says in words why a transition is not possible by itself, empty where it is: another part of
-    the center decides about this merchant as a whole (its application)."""
-    _merchant_guards.append(guard)
-    return guard
-
-
-def why_merchant_not(merchant: Merchant, transition: str) -> str:
-    """Why this merchant cannot take the transition by itself; empty where it can."""
-    return next((words for guard in _merchant_guards if (words := guard(merchant, transition))), "")
 
 
 @transaction.atomic
@@ -315,6 +301,7 @@ def account_methods_set(*, account: PaymentAccount, methods: Iterable[str], acto
         AccountMethod.objects.update_or_create(account=account, method=code, defaults={"is_active": True})
     if before != wanted:
         detail = {"payment_no": account.payment_no, "methods": sorted(wanted)}
+        detail |= trail.change("methods", sorted(before), sorted(wanted))
         record_event(account, "paymentaccount.methods", actor=actor, detail=detail)
 
 
@@ -402,13 +389,16 @@ def cashier_methods_set(
     ]  # fmt: skip
     if wrong:
         raise _methods_refused("不能这样配置", "cannot be configured", sorted(set(wrong)))
-    CashierMethod.objects.filter(app=app, merchant=merchant).exclude(method__in=codes).delete()
+    present = CashierMethod.objects.filter(app=app, merchant=merchant)
+    before = list(present.filter(is_active=True).order_by("position").values_list("method", flat=True))
+    present.exclude(method__in=codes).delete()
     for position, (account, code) in enumerate(methods):
         CashierMethod.objects.update_or_create(
             app=app, merchant=merchant, method=code,
             defaults={"account": account, "position": position, "is_active": True},
         )  # fmt: skip
-    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail={"methods": codes})
+    detail = {"methods": codes, **trail.change("methods", before, codes)}
+    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail=detail)
 
 
 def _owner(method: str) -> str:

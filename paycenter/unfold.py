@@ -46,6 +46,7 @@ UNFOLD: dict[str, Any] = {
     "LANGUAGES": {"action": reverse_lazy("admin:set_language"), "navigation": []},
     "ACCOUNT": {
         "navigation": [
+            {"title": _("My exports"), "link": reverse_lazy("admin:paycenter_listexport_changelist")},
             {"title": _("Two-step verification"), "link": reverse_lazy("admin:security")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]
@@ -132,6 +133,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item(_("Exchanges"), "swap_horiz", "paycenter.exchange"),
                     _item(_("Events"), "history", "paycenter.event"),
+                    _item(_("Audit"), "verified_user", "paycenter.auditverification"),
                 ],
             },
             {
@@ -139,7 +141,9 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Retry schedules"), "schedule", "paycenter.retryschedule"),
-                    _item(_("Alert routes"), "campaign", "notifications.alertroute"),
+                    _item(_("Alert rules"), "tune", "notifications.alertrule"),
+                    _item(_("Alert receivers"), "campaign", "notifications.alertroute"),
+                    _item(_("Backlog limits"), "hourglass_top", "notifications.backloglimit"),
                     _item(_("Staff"), "group", "merchants.user"),
                 ],
             },

@@ -238,6 +238,9 @@ class Refund(RefundStates, models.Model):
                 name="refund_work",
             ),
             models.Index(fields=["merchant", "-id"], name="refund_merchant"),
+            models.Index(fields=["state", "-id"], name="refund_state"),
+            models.Index(fields=["kind", "-id"], condition=~Q(kind="business"), name="refund_kind"),
+            models.Index(fields=["route", "-id"], condition=~Q(route="original"), name="refund_route"),
             models.Index(fields=["app", "-id"], name="refund_app"),
             models.Index(fields=["channel_request_no"], name="refund_channel_number"),
             models.Index(

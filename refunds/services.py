@@ -195,11 +195,11 @@ def refund_clear(refund: Refund, policy: RefundPolicy, *, actor: str, fields: tu
 def tell_approvers(refund: Refund) -> None:
     """A notice to whoever may approve."""
     alert(
-        kind="refund", key=f"refund-approval:{refund.refund_no}:{refund.round}",
+        kind="approval", key=f"refund-approval:{refund.refund_no}:{refund.round}",
         title=gettext_noop("A refund waits for approval"),
         text=gettext_noop("%(money)s for trade %(trade_no)s: %(reason)s"),
         context={"money": refund.money, "trade_no": refund.trade.trade_no, "reason": refund.reason},
-        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no,
+        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no, record=refund,
     )  # fmt: skip
 
 

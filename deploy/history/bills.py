@@ -257,7 +257,7 @@ class _Day:
         if received is not None:
             book.receipts.add(
                 book.receipts.next_id(), book._profile.pk, self.account.pk, number, date, received, currency,
-                f"DEMO{number:016d}", "渠道结算款", "0" * 64, number,
+                f"DEMO{self.account.payment_no}{number:010d}", "渠道结算款", "0" * 64, number,
             )  # fmt: skip
         if state == "settled":
             detail = f'{{"batch_no":"S{utc(self.imported)[:10].replace("-", "")}{number:019d}","date":"{date}"}}'

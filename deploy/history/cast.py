@@ -90,7 +90,7 @@ class Cast:
 
 @transaction.atomic
 def cast(random: Random, first_day: date) -> Cast:
-    """The same people and companies at every call, made where they are missing; accounts are older than `first_day`."""
+    """The same people and companies at every call, made where they are missing, with new accounts."""
     merchants = [_merchant(name, short) for name, short, _share, _channels in MERCHANTS]
     accounts = {
         merchant.pk: [_account(merchant, channel, random, first_day) for channel in channels]
@@ -116,20 +116,20 @@ def _merchant(name: str, short: str) -> Merchant:
 
 
 def _account(merchant: Merchant, channel: str, random: Random, first_day: date) -> PaymentAccount:
-    found = PaymentAccount.objects.filter(merchant=merchant, channel=channel).order_by("id").first()
-    if found is None:
-        name = f"{provider_for(channel).name.zh}（{merchant.short_name}）"
-        found = services.account_create(
-            merchant=merchant, channel=channel, name=name, config=CONFIGS[channel](random), actor=ACTOR
-        )
-        # Nobody can be asked whether it works.
-        begun = timezone.make_aware(datetime.combine(first_day, time.min))
-        PaymentAccount.objects.filter(pk=found.pk).update(check_ok=True, checked_at=begun, created_at=begun)
-        for step in ("submit", "activate"):
-            found = services.account_advance(account=found, transition=step, actor=ACTOR, reason="demo data")
-    FeeRate.objects.get_or_create(account=found, method="", from_day=first_day, defaults={"ppm": PPM[channel]})
-    SettlementTerms.objects.get_or_create(account=found, defaults={"days_after": 1, "working_days": False})
-    return found
+    """A new one each time, so that its days have no bills yet."""
+    before = PaymentAccount.objects.filter(merchant=merchant, channel=channel).count()
+    name = f"{provider_for(channel).name.zh}（{merchant.short_name}{before + 1 if before else ''}）"
+    account = services.account_create(
+        merchant=merchant, channel=channel, name=name, config=CONFIGS[channel](random), actor=ACTOR
+    )
+    # Nobody can be asked whether it works.
+    begun = timezone.make_aware(datetime.combine(first_day, time.min))
+    PaymentAccount.objects.filter(pk=account.pk).update(check_ok=True, checked_at=begun, created_at=begun)
+    for step in ("submit", "activate"):
+        account = services.account_advance(account=account, transition=step, actor=ACTOR, reason="demo data")
+    FeeRate.objects.create(account=account, method="", from_day=first_day, ppm=PPM[channel])
+    SettlementTerms.objects.create(account=account, days_after=1, working_days=False)
+    return account
 
 
 def _lines(spec: Any, merchants: list[Merchant], accounts: dict[int, list[PaymentAccount]]) -> list[Line]:

@@ -18,6 +18,7 @@ from trades.models import Attempt, Trade
 LIFE = 30 * MINUTE
 _ORDER_PREFIX = {"fee": "WY", "parking": "TC", "utility": "SD", "overseas": "HW"}
 _CLOSED, _REFUSED = "closed at the channel", "balance not enough"
+_ADDRESSES = [f"10.{n % 13}.{n % 251}.{n % 239}" for n in range(997)]
 _PAY_WORDS = {"wechat": "weixin://wxpay/bizpayurl?pr=", "alipay": "https://qr.alipay.invalid/", "unionpay":
               "https://qr.95516.invalid/", "mpgs": "https://pay.mpgs.invalid/checkout/"}  # fmt: skip
 
@@ -79,13 +80,13 @@ class Story:
 
     def _open(self, at: int) -> Order:
         random, words = self.random, self.words
-        line = random.choice(self.lines)
+        line = words.one_of(self.lines)
         o = Order(self.trades.next_id(), f"P{digits(at)}{words.tail()}", line, at)
-        o.currency, o.amount = words.currency(line.kind), random.choice(words.amounts[line.kind])
-        o.subject, o.expire_at = random.choice(words.subjects[line.kind]), at + LIFE
+        o.currency, o.amount = words.currency(line.kind), words.one_of(words.amounts[line.kind])
+        o.subject, o.expire_at = words.one_of(words.subjects[line.kind]), at + LIFE
         o.app_order_no = f"{_ORDER_PREFIX[line.kind]}{o.no[1:9]}{o.id:010d}"
-        o.business_no = random.choice(words.rooms) if line.kind != "parking" else ""
-        o.payer, o.tail = random.choice(words.payers) if line.kind != "parking" else (None, "")
+        o.business_no = words.one_of(words.rooms) if line.kind != "parking" else ""
+        o.payer, o.tail = words.one_of(words.payers) if line.kind != "parking" else (None, "")
         o.cashier, o.logged = random.random() < 0.3, at >= self.telling.log_from
         self.telling.of_trade(o, at, "trade.created", f"app:{line.app_id}")
         if o.cashier:
@@ -107,7 +108,7 @@ class Story:
         if at + SECOND > self.now:
             return None
         actor = "payer" if o.cashier else f"app:{o.line.app_id}"
-        a = Try(self.attempts.next_id(), f"A{digits(at)}{self.words.tail()}", self.random.choice(o.line.ways), at)
+        a = Try(self.attempts.next_id(), f"A{digits(at)}{self.words.tail()}", self.words.one_of(o.line.ways), at)
         o.tries.append(a)
         if supersedes is not None:
             supersedes.superseded_at = at
@@ -219,7 +220,7 @@ class Story:
         is_open = o.state in ("waiting", "paying")
         self.trades.add(
             o.id, o.no, line.app_pk, line.merchant_pk, o.app_order_no, o.business_no, o.amount, o.currency, o.subject,
-            f"10.{o.id % 200}.{o.id // 200 % 250}.{o.id % 250}", o.payer, o.tail, o.state, o.paid, o.refunded,
+            _ADDRESSES[o.id % 997], o.payer, o.tail, o.state, o.paid, o.refunded,
             o.refunding, last, o.settled.id if o.settled else None, utc(o.at), utc(o.expire_at),
             o.paid_at and utc(o.paid_at), o.closed_at and utc(o.closed_at), utc(o.expire_at) if is_open else None,
             o.version,
@@ -231,7 +232,7 @@ class Story:
         paid, created = a.paid_at is not None, utc(a.at)
         self.attempts.add(
             a.id, a.no, o.id, a.account_id, a.channel, a.method, a.no, o.amount, o.currency, a.state, created, created,
-            utc(a.at + 300_000), utc(o.expire_at),
+            created, utc(o.expire_at),
             f'{{"type": "qrcode", "content": "{_PAY_WORDS[a.channel]}{a.no[-12:]}"}}', a.channel_trade_no,
             o.amount if paid else None, o.currency if paid else "", utc(a.paid_at) if a.paid_at is not None else None,
             "SUCCESS" if paid else "", a.error, _REFUSED if a.error else "",

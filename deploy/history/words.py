@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from random import Random
+from typing import TypeVar
 
 from paycenter.crypto import encrypt
 
+T = TypeVar("T")
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TRIPLES = [a + b + c for a in _ALPHABET for b in _ALPHABET for c in _ALPHABET]
 _ESTATES = ("安居苑", "锦绣园", "观澜府", "翠湖湾", "云栖里", "滨江一号", "紫荆园", "和悦庭")
@@ -23,6 +26,7 @@ class Words:
 
     def __init__(self, random: Random) -> None:
         self.random = random
+        self._chance = random.random
         self.amounts = {
             kind: [int(random.triangular(*bounds)) // 10 * 10 + random.choice((0, 0, 0, 5, 8)) for _ in range(4096)]
             for kind, bounds in _RANGES.items()
@@ -43,13 +47,17 @@ class Words:
         phone = f"1000000{self.random.randrange(10_000):04d}"
         return encrypt(json.dumps({"phone": phone})), phone[-4:]
 
+    def one_of(self, things: Sequence[T]) -> T:
+        """`random.choice`, in a third of its time."""
+        return things[int(self._chance() * len(things))]
+
     def tail(self) -> str:
         """The random end of one of our numbers."""
         bits = self.random.getrandbits(35)
         return _TRIPLES[bits & 32767] + _TRIPLES[bits >> 15 & 32767] + _ALPHABET[bits >> 30]
 
     def currency(self, kind: str) -> str:
-        return self.random.choice(CURRENCIES[kind]) if kind in CURRENCIES else "CNY"
+        return self.one_of(CURRENCIES[kind]) if kind in CURRENCIES else "CNY"
 
     def hex(self, count: int) -> str:
         return f"{self.random.getrandbits(count * 4):0{count}x}"

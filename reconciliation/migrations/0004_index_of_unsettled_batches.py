@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('merchants', '0005_rates_and_terms_with_two_people'),
-        ('reconciliation', '0002_given_back_too_much'),
+        ('reconciliation', '0003_cases_found_by_number'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
