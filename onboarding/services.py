@@ -49,7 +49,10 @@ def company_open(*, name: str, owner: Mapping[str, str], user: User) -> tuple[Ap
     """Open a company as a draft, with its application and its first owner, who signs in with a link made on the
     person's page. `owner` has the keys `username`, `last_name`, `email`. Raises TransitionRefused."""
     merchant = merchant_create(name=name, actor=actor_of(user))
-    person, _change = staff_invite(by=user, role=Role.OWNER, reason="", merchant=merchant, **owner)
+    person, _change = staff_invite(
+        by=user, role=Role.OWNER, reason="", merchant=merchant, username=owner["username"],
+        last_name=owner["last_name"], email=owner["email"],
+    )  # fmt: skip
     return application_open(merchant=merchant, user=user), person
 
 
