@@ -21,8 +21,8 @@ from notifications.services import notification_resend
 from paycenter.admin.records import trade_numbers
 from paycenter.errors import EgressRefused
 from paycenter.outbound import client
-from paycenter.staff.exports import columns, moment
 from paycenter.staff.display import TONES, chip, copyable, state_chip
+from paycenter.staff.exports import columns, moment
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from merchants.models import User
+from merchants.models import AppMerchant, User
 from paycenter.models import Event, ListExport, SavedView
 from paycenter.staff import exports
 from paycenter.staff.sheets import csv_line
@@ -103,7 +103,8 @@ def test_a_killed_worker_loses_and_doubles_nothing(
         out.write(b"half a li")
     assert exports.exports_write() == 1
     found = content(desk, export)
-    text = found.decode() if kind == "csv" else zipfile.ZipFile(io.BytesIO(found)).read("xl/worksheets/sheet1.xml").decode()
+    sheet = "xl/worksheets/sheet1.xml"
+    text = (found if kind == "csv" else zipfile.ZipFile(io.BytesIO(found)).read(sheet)).decode()
     assert [text.count(number) for number in orders] == [1] * 5
     assert "half a li" not in text
 
@@ -122,7 +123,9 @@ def test_limits_are_kept_and_said(desk: Client, orders: list[str], settings: Any
     assert ListExport.objects.count() == before
 
 
-def test_cancelling_stops_it_and_removes_the_file(desk: Client, orders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelling_stops_it_and_removes_the_file(
+    desk: Client, orders: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     export, plain = start(desk), exports._store
 
     def cancelled(row: ListExport, *args: Any, **more: Any) -> None:
@@ -155,8 +158,6 @@ def test_only_the_owner_gets_it_and_only_while_allowed(desk: Client, orders: lis
 def test_a_tenants_export_holds_their_rows_only(world: World, orders: list[str]) -> None:
     foreign = factories.make_merchant()
     factories.make_account(foreign)
-    from merchants.models import AppMerchant
-
     AppMerchant.objects.create(app=world.app, merchant=foreign)
     theirs = factories.trade_open(app=world.app, order=factories.make_order(foreign))
     clerk = signed_in(make_staff("merchant", merchant=foreign))

@@ -171,7 +171,8 @@ def test_a_long_line_of_time_comes_in_pages_of_equal_cost(service: Client, attem
 def test_one_kind_alone_and_amounts_at_each_step(service: Client, world: World, attempt: Attempt) -> None:
     data = {"amount": 1234, "currency": "CNY", "paid_amount": 1234, "refunded_amount": 200, "refunding_amount": 0}
     record(attempt, 1, "trade.refunds_changed", object_type="trade", object_id=attempt.trade_id, data=data).save()
-    record(attempt, 2, "refund.rejected", object_type="refund", object_id=1, actor="staff:ann", reason="too late").save()
+    said = {"object_type": "refund", "object_id": 1, "actor": "staff:ann", "reason": "too late"}
+    record(attempt, 2, "refund.rejected", **said).save()
     url = f"{LIST}{attempt.trade_id}/change/"
     page = service.get(url).content.decode()
     for text in ("¥2.00", "Record after this step", "too late", "Sent to the channel"):
