@@ -119,9 +119,11 @@ def _last_page(entries: list[Entry]) -> tuple[list[Entry], str]:
     return kept, first.isoformat() if len(kept) < len(entries) else ""
 
 
-def _newest(rows: QuerySet[Any], column: str, moment: datetime | None) -> QuerySet[Any]:
+def _newest(rows: QuerySet[Any], column: str, moment: datetime | None) -> list[Any]:
+    """The newest LIMIT before the moment, oldest first: what has one and the same time stays in the order it was
+    written in."""
     earlier = rows.filter(**{f"{column}__lt": moment}) if moment is not None else rows
-    return earlier.order_by("-id")[:LIMIT]
+    return list(earlier.order_by("-id")[:LIMIT])[::-1]
 
 
 def _events(trade: Trade, with_staff: bool, moment: datetime | None, wanted: Q) -> list[Entry]:

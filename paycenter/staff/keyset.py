@@ -175,6 +175,6 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             before=link({PAGE_VAR: f"{_BEFORE}.{token(keys, rows[0])}"}) if has_before and rows else "",
             after=link({PAGE_VAR: f"{_NEXT}.{token(keys, rows[-1])}"}) if has_after and rows else "",
         )  # fmt: skip
-        self.result_list, self.result_count, self.full_result_count = rows, count, None
+        self.result_list, self.result_count, self.full_result_count = rows, count, count
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = True
