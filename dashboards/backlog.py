@@ -50,7 +50,7 @@ class Waiting:
 def questions(now: datetime) -> dict[str, HowMany | First]:
     """What `bounded.ask` is asked, with others."""
     found: dict[str, HowMany | First] = {
-        "unnumbered": First(Event.objects.filter(seq__isnull=True), "created_at"),
+        "unnumbered": First(Event.objects.filter(seq__isnull=True), "created_at", order="pk"),
         "unnumbered_count": HowMany(Event.objects.filter(seq__isnull=True)),
         "head": First(EventHead.objects.all(), "seq"), "folded": First(FoldedUpTo.objects.all(), "seq"),
     }  # fmt: skip

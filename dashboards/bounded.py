@@ -24,10 +24,11 @@ class HowMany:
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """The smallest value of a column; None where there is no row."""
+    """A column of the first row by `order`, the column itself unless given; None where there is no row."""
 
     rows: QuerySet[Any]
     column: str
+    order: str = ""
 
 
 def ask(**questions: HowMany | First) -> dict[str, Any]:
@@ -46,13 +47,20 @@ def ask(**questions: HowMany | First) -> dict[str, Any]:
 
 def _part(question: HowMany | First, alias: str) -> tuple[str, list[Any]]:
     rows = question.rows.using(alias).order_by()
-    counts = isinstance(question, HowMany)
-    rows = rows.values("pk")[:COUNT_LIMIT] if counts else rows.order_by(question.column).values(question.column)[:1]  # type: ignore[union-attr]
+    if isinstance(question, HowMany):
+        sql, given = _sql(rows.values("pk")[:COUNT_LIMIT], alias)
+        return (f"(SELECT COUNT(*) FROM ({sql}) found)" if sql else "0"), given  # noqa: S608
+    ordered = rows.order_by(question.order or question.column)
+    sql, given = _sql(ordered.values(question.column)[:1], alias)
+    return (f"({sql})" if sql else "NULL"), given
+
+
+def _sql(rows: QuerySet[Any], alias: str) -> tuple[str, list[Any]]:
     try:
         sql, given = rows.query.get_compiler(alias).as_sql()
     except EmptyResultSet:
-        return ("0" if counts else "NULL"), []
-    return (f"(SELECT COUNT(*) FROM ({sql}) found)" if counts else f"({sql})"), list(given)  # noqa: S608
+        return "", []
+    return sql, list(given)
 
 
 def moment(value: Any) -> datetime | None:

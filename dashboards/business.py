@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts_chart, counts_chart, paid_figures, payments
+from dashboards.look import Look, amounts_chart, counts_chart, notice, paid_figures, payments, refunded_figures
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number, share
 from dashboards.reading import Sums, add_up, merchants_of_app, tenant_sums
 from merchants.forms import method_label
@@ -44,7 +44,7 @@ def business(look: Look, tenant: Tenant, name: str) -> Dashboard:
     panels.append(_refunds_table(look, refunds))
     return Dashboard(
         name or _("Figures"), [*paid_figures(look, sums), *_rates(look, sums)], panels,
-        _now_figures(look, sums, answers), sums.currencies, currency,
+        _now_figures(look, sums, answers), sums.currencies, currency, notice(sums),
     )  # fmt: skip
 
 
@@ -100,14 +100,7 @@ def _rates(look: Look, sums: Sums) -> list[Figure]:
     rate = share(now["paid_count"], now["created_count"])
     note = _("%(part)s of %(whole)s") % {"part": f"{now['paid_count']:,}", "whole": f"{now['created_count']:,}"}
     found = [Figure(_("Orders that were paid"), rate.text, note, look.trades(), icon="check_circle")]
-    for currency in sums.currencies[:2]:
-        total = sums.total(currency)
-        found.append(
-            Figure(
-                _("Refunded"), money(total["refund_amount"], currency), f"{total['refund_count']:,}",
-                look.link("refunds.refund", state="succeeded"), icon="undo",
-            )
-        )  # fmt: skip
+    found += refunded_figures(look, sums)
     found.append(
         Figure(_("Payments"), f"{now['paid_count']:,}", "", look.trades(state__exact="paid"), icon="receipt_long",
                change=change(now["paid_count"], before["paid_count"]))
@@ -150,7 +143,8 @@ def _methods_table(look: Look, sums: Sums, currency: str) -> Table:
     ]  # fmt: skip
     heads = [_("Pay method"), _("Payments"), _("Paid"), _("Share"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
-    return Table("by-method", _("By pay method, %(currency)s") % {"currency": currency}, heads, rows, empty)
+    return Table("by-method", _("By pay method, %(currency)s") % {"currency": currency}, heads, rows, empty,
+                 wide=True)  # fmt: skip
 
 
 def _settlement_table(look: Look, batches: list[SettlementBatch]) -> Table:
@@ -175,7 +169,7 @@ def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
     ]  # fmt: skip
     heads = [_("Merchant"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
-    return Table("merchants", _("Busiest merchants"), heads, rows, empty)
+    return Table("merchants", _("Busiest merchants"), heads, rows, empty, wide=True)
 
 
 def _refunds_table(look: Look, refunds: list[Refund]) -> Table:

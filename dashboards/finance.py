@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from dashboards.backlog import spell
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, day_links, labels, paid_figures
+from dashboards.look import Look, day_links, labels, notice, paid_figures, refunded_figures
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, number
 from dashboards.reading import Sums, center_sums
 from paycenter.staff.display import TONES, money
@@ -47,8 +47,8 @@ def finance(look: Look) -> Dashboard:
         _totals_table(sums),
     ]  # fmt: skip
     return Dashboard(
-        _("Finance"), [*paid_figures(look, sums), *_refund_figures(look, sums)], panels,
-        _now_figures(look, answers, approvals, now), sums.currencies, currency,
+        _("Finance"), [*paid_figures(look, sums), *refunded_figures(look, sums)], panels,
+        _now_figures(look, answers, approvals, now), sums.currencies, currency, notice(sums),
     )  # fmt: skip
 
 
@@ -99,16 +99,6 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
         count = answers[name]
         tone = "calm" if not count else "bad" if name in bad else "warn"
         found.append(Figure(title, at_most(count), note, look.link(model, **query), tone, icon))
-    return found
-
-
-def _refund_figures(look: Look, sums: Sums) -> list[Figure]:
-    found = []
-    for currency in sums.currencies[:3]:
-        total = sums.total(currency)
-        if total["refund_count"]:
-            found.append(Figure(_("Refunded"), money(total["refund_amount"], currency), f"{total['refund_count']:,}",
-                                look.link("refunds.refund", state="succeeded"), icon="undo"))  # fmt: skip
     return found
 
 
@@ -218,6 +208,6 @@ def _totals_table(sums: Sums) -> Table:
             number(total["refund_count"]), amount(total["refund_amount"], currency), amount(total["fee"], currency),
             amount(net, currency),
         ])  # fmt: skip
-    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Left")]
+    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net")]
     empty = _("No money moved on these days. Choose more days above.")
     return Table("totals", _("By currency"), heads, rows, empty, wide=True)

@@ -7,14 +7,14 @@ never with what is stored.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db import connection, models, transaction
 
 from dashboards.counting import fees_of
 from dashboards.folding import Change, Deltas, Key, changes_of, fold
-from dashboards.models import SUMS, ChannelDay, FoldedUpTo, PaymentDay
+from dashboards.models import SUMS, AppDay, ChannelDay, FoldedUpTo, PaymentDay
 from merchants.models import PaymentAccount
 from paycenter.models import Event
 from reconciliation.models import ReconciliationDay
@@ -80,7 +80,7 @@ def _add_fees(deltas: Deltas, changes: list[Change]) -> None:
 
 
 def add(deltas: Deltas) -> None:
-    """Add to the stored sums, of the merchants and of the channels. The caller holds the mark."""
+    """Add to the stored sums: of merchants, of channels, of apps. The caller holds the mark."""
     changed = {key: sums for key, sums in deltas.items() if any(sums.values())}
     if not changed:
         return
@@ -91,16 +91,24 @@ def add(deltas: Deltas) -> None:
     _upsert(PaymentDay, ("merchant_id", "day", "app_id", "account_id", "method", "currency"), merchants)
     channels = [(day_of(key[0]), *key[1:], *_columns(sums)) for key, sums in sorted(_by_channel(changed).items())]
     _upsert(ChannelDay, ("day", "channel", "method", "currency"), channels)
+    apps = _together(changed, lambda key: (key.app_id, day_of(key.day), key.method, key.currency))
+    _upsert(AppDay, ("app_id", "day", "method", "currency"), [
+        (*key, *_columns(sums)) for key, sums in sorted(apps.items()) if key[0]
+    ])  # fmt: skip
 
 
 def _by_channel(deltas: Deltas) -> dict[tuple[Any, ...], Counter[str]]:
     ids = {key.account_id for key in deltas} - {0}
     channels = dict(PaymentAccount.objects.filter(pk__in=ids).values_list("pk", "channel"))
+    return _together(deltas, lambda key: (key.day, channels.get(key.account_id, ""), key.method, key.currency))
+
+
+def _together(deltas: Deltas, whose: Callable[[Key], tuple[Any, ...]]) -> dict[tuple[Any, ...], Counter[str]]:
     found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
     for key, sums in deltas.items():
-        whose = found[key.day, channels.get(key.account_id, ""), key.method, key.currency]
+        row = found[whose(key)]
         for name, number in sums.items():
-            whose[name] += number
+            row[name] += number
     return found
 
 

@@ -78,6 +78,30 @@ def paid_figures(look: Look, sums: Sums) -> list[Figure]:
     return found
 
 
+def refunded_figures(look: Look, sums: Sums) -> list[Figure]:
+    """What went back in the period, one figure for each currency in which something did."""
+    link, found = look.link("refunds.refund", state="succeeded"), []
+    for currency in sums.currencies[:_SHOWN_CURRENCIES]:
+        now, before = sums.total(currency), sums.total_before(currency)
+        if now["refund_count"]:
+            count = ngettext("%(count)s refund", "%(count)s refunds", now["refund_count"])
+            note = count % {"count": f"{now['refund_count']:,}"}
+            moved = change(now["refund_amount"], before["refund_amount"])
+            value = money(now["refund_amount"], currency)
+            found.append(Figure(_("Refunded"), value, note, link, icon="undo", change=moved))
+    return found
+
+
+def notice(sums: Sums) -> str:
+    """What to do where there is nothing to show at all."""
+    if sums.now or sums.before:
+        return ""
+    return _(
+        "Nothing happened on these days. Figures appear seconds after the first order; those of payments from before"
+        " this page was introduced are counted once by the command dashboards_rebuild."
+    )
+
+
 def payments(count: int) -> str:
     return ngettext("%(count)s payment", "%(count)s payments", count) % {"count": f"{count:,}"}
 

@@ -52,7 +52,7 @@ class Sums(models.Model):
 
 
 class PaymentDay(Sums):
-    """One merchant's day by app, account and method: what merchant and app staff see."""
+    """One merchant's day by app, account and method."""
 
     pk = models.CompositePrimaryKey("merchant_id", "day", "app_id", "account_id", "method", "currency")
     merchant = models.ForeignKey(Merchant, models.PROTECT, db_index=False)
@@ -83,6 +83,22 @@ class ChannelDay(Sums):
 
     def __str__(self) -> str:
         return f"{self.day} {self.channel} {self.method} {self.currency}"
+
+
+class AppDay(Sums):
+    """The same sums of one app at all its merchants together."""
+
+    pk = models.CompositePrimaryKey("app_id", "day", "method", "currency")
+    app_id = models.BigIntegerField()
+    day = models.DateField()
+    method = models.CharField(max_length=32, default="")
+    currency = models.CharField(max_length=3)
+
+    class Meta:
+        indexes = [models.Index(fields=["day"], name="appday_day")]
+
+    def __str__(self) -> str:
+        return f"{self.app_id} {self.day} {self.method} {self.currency}"
 
 
 class FoldedUpTo(models.Model):

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from dashboards.backlog import Waiting, not_in_the_sums, questions, spell, waiting
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts_chart, channel_name, counts_chart, lines_chart, paid_figures
-from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, duration, number, seconds, share
+from dashboards.look import Look, amounts_chart, channel_name, counts_chart, lines_chart, notice, paid_figures
+from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, duration, number, seconds, share, signed
 from dashboards.reading import Sums, Totals, answered_within, center_sums
 from dashboards.recent import recent_calls
 from merchants.forms import method_label
@@ -47,7 +47,7 @@ def operations(look: Look) -> Dashboard:
     ]  # fmt: skip
     return Dashboard(
         _("Operations"), [*paid_figures(look, sums), *_rates(sums)], panels,
-        _now_figures(look, answers, backlog, len(shed), len(ending)), sums.currencies, currency,
+        _now_figures(look, answers, backlog, len(shed), len(ending)), sums.currencies, currency, notice(sums),
     )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def _points(now: Totals, before: Totals, name: str) -> str:
     if not (now["asked_count"] and before["asked_count"]):
         return ""
     moved = now[name] * 100 / now["asked_count"] - before[name] * 100 / before["asked_count"]
-    return _("%(points)s points") % {"points": f"{moved:+.1f}"}
+    return _("%(points)s points") % {"points": signed(moved)}
 
 
 def _now_figures(

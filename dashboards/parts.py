@@ -40,6 +40,11 @@ class Figure:
     icon: str = "monitoring"
     change: str = ""
 
+    @property
+    def size(self) -> str:
+        """`long` and `longer` values are set smaller, so that no amount breaks."""
+        return "" if len(self.value) <= 9 else "long" if len(self.value) <= 13 else "longer"
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -53,6 +58,11 @@ class Table:
     more: str = ""
     note: str = ""
     wide: bool = False
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,8 @@ class Chart:
     links: Sequence[str] = ()  # where a label leads
 
     @property
-    def has_values(self) -> bool:
+    def is_filled(self) -> bool:
+        """Whether there is anything to draw."""
         return any(float(value or 0) for one in self.series for value in one.values)
 
     @property
@@ -128,7 +139,6 @@ class Dashboard:
     currencies: list[str] = field(default_factory=list)
     currency: str = ""
     notice: str = ""
-    who: str = ""
 
 
 def amount(minor: int, currency: str, link: str = "", tone: str = "") -> Cell:
@@ -163,4 +173,9 @@ def duration(ms: int) -> str:
 
 def change(now: int, before: int) -> str:
     """`+12.3 %` against the period before; "" where that had nothing."""
-    return f"{(now - before) * 100 / before:+.1f} %" if before > 0 else ""
+    return f"{signed((now - before) * 100 / before)} %" if before > 0 else ""
+
+
+def signed(value: float) -> str:
+    """With its sign, one decimal; never a negative nought."""
+    return f"{round(value, 1) + 0.0:+.1f}"

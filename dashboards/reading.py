@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Sum
 
-from dashboards.models import ANSWER_BOUNDS, SUMS, ChannelDay, PaymentDay
+from dashboards.models import ANSWER_BOUNDS, SUMS, AppDay, ChannelDay, PaymentDay
 from dashboards.periods import Period
 from paycenter.staff.tenancy import Tenant
 
@@ -78,9 +78,15 @@ def center_sums(period: Period) -> Sums:
 
 
 def tenant_sums(tenant: Tenant, period: Period) -> Sums:
-    """Of one merchant or one app, by account and method."""
-    rows = _tenant_rows(tenant).filter(day__range=(period.previous.first, period.last))
-    return Sums(_added(rows, "day", "account_id", "method", "currency"), period)
+    """Of one merchant or one app, by method. Of a tenant that is nobody (an account without its merchant): nothing."""
+    days = (period.previous.first, period.last)
+    if tenant.pk is None or tenant.kind not in ("merchant", "app"):
+        return Sums([], period)
+    if tenant.kind == "app":
+        own = AppDay.objects.filter(app_id=tenant.pk, day__range=days)
+        return Sums(own.values("day", "method", "currency", *SUMS), period)
+    rows = PaymentDay.objects.filter(merchant_id=tenant.pk, day__range=days)
+    return Sums(_added(rows, "day", "method", "currency"), period)
 
 
 def merchants_of_app(app_id: int, period: Period, limit: int) -> list[Row]:
@@ -88,13 +94,6 @@ def merchants_of_app(app_id: int, period: Period, limit: int) -> list[Row]:
     rows = PaymentDay.objects.filter(app_id=app_id, day__range=(period.first, period.last))
     added = _added(rows, "merchant_id", "merchant__name", "currency")
     return list(added.order_by("-paid_count", "merchant_id")[:limit])
-
-
-def _tenant_rows(tenant: Tenant) -> Any:
-    """Nothing for a tenant that is nobody: an account without its merchant sees no figure."""
-    if tenant.pk is None or tenant.kind not in ("merchant", "app"):
-        return PaymentDay.objects.none()
-    return PaymentDay.objects.filter(**{f"{tenant.kind}_id": tenant.pk})
 
 
 def _added(rows: Any, *keys: str) -> Any:

@@ -28,6 +28,7 @@ from merchants.people.mail import tell_deciders, tell_requester
 from merchants.services import account_update_config, new_hmac_secret, new_webhook_secret, refuse_identity_change
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import advance, lock, record_event
 
 
@@ -58,10 +59,6 @@ ADDRESS_FIELDS = ("notify_url", "return_url", "allowed_ips")
 Kind = ChangeRequest.Kind
 Target = App | PaymentAccount | User
 _FIELD_OF: Mapping[type, str] = {PaymentAccount: "account", App: "app", User: "person"}
-
-
-def _actor(user: User) -> str:
-    return f"staff:{user.get_username()}"
 
 
 @transaction.atomic
@@ -165,7 +162,7 @@ def _request(
     )  # fmt: skip
     request.payload = payload
     request.save()
-    record_event(request, "changerequest.requested", actor=_actor(user), reason=reason, to_state=request.state)
+    record_event(request, "changerequest.requested", actor=actor_of(user), reason=reason, to_state=request.state)
     tell_deciders(request)
     return request
 
@@ -223,7 +220,7 @@ def change_confirm(*, change: ChangeRequest, user: User, comment: str = "") -> C
     if _version_of(locked.kind, target, locked.scope) != locked.base_version:
         raise TransitionRefused(_("The record changed after this request was made; reject it and ask again."))
     apply = _kinds[locked.kind].apply if locked.kind in _kinds else _APPLY[locked.kind]
-    apply(target, locked.payload, _actor(user))
+    apply(target, locked.payload, actor_of(user))
     return _decide(locked, "confirm", user, comment)
 
 
@@ -259,7 +256,7 @@ def _decide(change: ChangeRequest, transition: str, user: User, comment: str) ->
     change.decided_by, change.decided_at, change.comment = user, timezone.now(), comment
     change.payload = {}  # nothing needs the secrets any more
     fields = ("decided_by", "decided_at", "comment", "payload")
-    advance(change, transition, actor=_actor(user), reason=comment, fields=fields)
+    advance(change, transition, actor=actor_of(user), reason=comment, fields=fields)
     if transition != "withdraw":
         tell_requester(change)
     return change

@@ -34,6 +34,7 @@ _FILLS_IN = frozenset({
     "onboarding.view_applicationdocument",
 })  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
+_ALERTING = ("notifications.alertroute", "notifications.alertrule", "notifications.backloglimit")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
 
@@ -51,7 +52,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         _perms("view add change", _CONFIGURATION)
         | _perms("view", (*_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view change", ("trades.channelhealth",))
-        | _perms("view add change", ("notifications.alertroute", "paycenter.retryschedule"))
+        | _perms("view add change", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("resend", ("notifications.notification",))
         | _perms("ask close", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
@@ -88,9 +89,9 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
     ),
     Role.AUDITOR: frozenset(
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
-        | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
+        | _perms("view", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
-        | _perms("view", ("refunds.refundpolicy", *_APPLICATION))
+        | _perms("view", ("refunds.refundpolicy", "paycenter.auditverification", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
     Role.OWNER: frozenset(_OWN_MERCHANT | _FILLS_IN | _perms("view add change", ("merchants.user",))),

@@ -24,6 +24,7 @@ from merchants.channels import provider_of
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
 from merchants.states import MerchantState
+from paycenter import trail
 from paycenter.errors import ChannelConfigInvalid, ChannelError, TransitionRefused
 from paycenter.exchange import record_channel_calls
 from paycenter.http import recording
@@ -315,6 +316,7 @@ def account_methods_set(*, account: PaymentAccount, methods: Iterable[str], acto
         AccountMethod.objects.update_or_create(account=account, method=code, defaults={"is_active": True})
     if before != wanted:
         detail = {"payment_no": account.payment_no, "methods": sorted(wanted)}
+        detail |= trail.change("methods", sorted(before), sorted(wanted))
         record_event(account, "paymentaccount.methods", actor=actor, detail=detail)
 
 
@@ -402,13 +404,16 @@ def cashier_methods_set(
     ]  # fmt: skip
     if wrong:
         raise _methods_refused("不能这样配置", "cannot be configured", sorted(set(wrong)))
-    CashierMethod.objects.filter(app=app, merchant=merchant).exclude(method__in=codes).delete()
+    present = CashierMethod.objects.filter(app=app, merchant=merchant)
+    before = list(present.filter(is_active=True).order_by("position").values_list("method", flat=True))
+    present.exclude(method__in=codes).delete()
     for position, (account, code) in enumerate(methods):
         CashierMethod.objects.update_or_create(
             app=app, merchant=merchant, method=code,
             defaults={"account": account, "position": position, "is_active": True},
         )  # fmt: skip
-    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail={"methods": codes})
+    detail = {"methods": codes, **trail.change("methods", before, codes)}
+    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail=detail)
 
 
 def _owner(method: str) -> str:

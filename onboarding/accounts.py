@@ -73,7 +73,7 @@ def draft_begin(*, application: Application, channel: str, user: User) -> Accoun
         methods=[method.code for method in methods_of(channel)],
     )  # fmt: skip
     note_edit(locked, place_of(draft), user)
-    detail = {"channel": channel, "draft": draft.pk}
+    detail = {"channel": channel, "draft": draft.pk, "message": draft.name}
     record_event(locked, "application.account_begun", actor=actor_of(user), detail=detail)
     return draft
 
@@ -130,11 +130,8 @@ def _kept_or_typed(field: Field, stored: Mapping[str, Any], typed: Mapping[str, 
     value = typed.get(field.name)
     if value in (None, "", b"") and keeps_when_blank(field.kind):
         return stored.get(field.name)
-    return _as_text(field, value) if isinstance(value, bytes) else value[:MAX_FILE_BYTES] if _is_text(value) else value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    text = _as_text(field, value) if isinstance(value, bytes) else value
+    return text[:MAX_FILE_BYTES] if isinstance(text, str) else text
 
 
 def _as_text(field: Field, content: bytes) -> str:
@@ -184,7 +181,7 @@ def _store_account(
 def _told(application: Application, target: AccountDraft | PaymentAccount, user: User, event: str) -> None:
     note_edit(application, place_of(target), user)
     number = target.payment_no if isinstance(target, PaymentAccount) else ""
-    detail = {"channel": target.channel, "payment_no": number}
+    detail = {"channel": target.channel, "payment_no": number, "message": target.name}
     record_event(application, event, actor=actor_of(user), detail=detail)
 
 
@@ -203,5 +200,6 @@ def account_take_away(*, application: Application, target: AccountDraft | Paymen
         reason = _("Taken out of the application.")
         account_advance(account=account, transition="close", actor=actor_of(user), reason=reason)
     note_edit(locked, place, user)
-    detail = {"channel": target.channel, "payment_no": account.payment_no if account is not None else ""}
+    number = account.payment_no if account is not None else ""
+    detail = {"channel": target.channel, "payment_no": number, "message": target.name}
     record_event(locked, "application.account_removed", actor=actor_of(user), detail=detail)

@@ -42,7 +42,7 @@ class Section:
 
     @property
     def changes(self) -> int:
-        return sum(row.changed for row in (*self.rows, *self.documents))
+        return sum(row.changed for row in self.rows) + sum(document.changed for document in self.documents)
 
 
 Snapshot = Mapping[str, Mapping[str, Any]]

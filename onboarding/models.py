@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from merchants.models import Merchant, PaymentAccount, User
+from onboarding.steps import KINDS, STEPS
 from paycenter.crypto import EncryptedJSONField
 
 
@@ -38,6 +39,12 @@ class Application(models.Model):
 
     def event_fields(self) -> dict[str, Any]:
         return self.merchant.event_fields()
+
+    def field_label(self, name: str) -> str:
+        """What a fact or document is called on the page, for the history; a code that no step has stays itself."""
+        if name in KINDS:
+            return str(KINDS[name].label)
+        return next((str(fact.label) for step in STEPS for fact in step.facts if fact.name == name), name)
 
 
 class ApplicationDocument(models.Model):

@@ -94,7 +94,7 @@ def step_save(
     require_seen(locked, step.code, present, mark)
     columns = {fact.name: clean[fact.name] for fact in step.facts if fact.column}
     if columns:
-        merchant_update(merchant=merchant, values=columns, actor=actor_of(user))
+        locked.merchant = merchant_update(merchant=merchant, values=columns, actor=actor_of(user))
     rest = {fact.name: clean[fact.name] for fact in step.facts if not fact.column}
     locked.facts = {**locked.facts, step.code: rest}
     note_edit(locked, step.code, user, also=["facts"])
@@ -173,7 +173,7 @@ def _document_record(
         uploaded_by=user, uploaded_at=timezone.now(),
     )  # fmt: skip
     note_edit(locked, f"doc-{kind}", user)
-    detail = {"document": kind, "sha256": stored.sha256}
+    detail = {"document": kind, "changed": [kind], "sha256": stored.sha256}
     record_event(locked, "application.document_added", actor=actor_of(user), detail=detail)
     return document
 
@@ -184,7 +184,8 @@ def document_take_away(*, application: Application, kind: str, mark: str, user: 
     _merchant, locked = locked_for_edit(application)
     if _end_document(locked, kind, mark):
         note_edit(locked, f"doc-{kind}", user)
-        record_event(locked, "application.document_removed", actor=actor_of(user), detail={"document": kind})
+        record_event(locked, "application.document_removed", actor=actor_of(user),
+                     detail={"document": kind, "changed": [kind]})  # fmt: skip
 
 
 def _end_document(application: Application, kind: str, mark: str) -> bool:
@@ -200,7 +201,7 @@ def _end_document(application: Application, kind: str, mark: str) -> bool:
 
 def document_seen(*, document: ApplicationDocument, user: User) -> None:
     """Write down that somebody looked at a document."""
-    detail = {"document": document.kind, "sha256": document.sha256, "id": document.pk}
+    detail = {"document": document.kind, "changed": [document.kind], "sha256": document.sha256, "id": document.pk}
     record_event(document.application, "application.document_seen", actor=actor_of(user), detail=detail)
 
 

@@ -137,7 +137,7 @@ def _always(_facts: Mapping[str, Values]) -> bool:
 
 
 def _has_card(facts: Mapping[str, Values]) -> bool:
-    return facts["people"].get("legal_id_kind", RESIDENT_ID) == RESIDENT_ID
+    return str(facts["people"].get("legal_id_kind") or RESIDENT_ID) == RESIDENT_ID
 
 
 def _is_represented(facts: Mapping[str, Values]) -> bool:

@@ -76,7 +76,7 @@ def application_submit(*, application: Application, mark: str, user: User) -> Ap
     `mark` is what the person looked over (`submit_mark`). Raises TransitionRefused: something is missing or was
     changed meanwhile, it is in review already, or the role may not.
     """
-    if is_foreign(user, application) or not user.has_perm(SUBMIT):
+    if not user.has_perm(SUBMIT) or is_foreign(user, application):
         raise TransitionRefused(_("Your role may not do this."))
     merchant, locked = locked_for_edit(application)
     missing = facts.application_missing(locked, merchant)
@@ -86,10 +86,12 @@ def application_submit(*, application: Application, mark: str, user: User) -> Ap
     if facts.seen(snapshot) != mark:
         raise TransitionRefused(_("Something was changed while you looked it over. Please look again, then submit."))
     last = locked.versions.first()
-    version = ApplicationVersion.objects.create(
-        application=locked, number=last.number + 1 if last else 1, snapshot=snapshot, editors=locked.editors,
-        submitted_by=user, submitted_at=timezone.now(),
+    version = ApplicationVersion(
+        application=locked, number=last.number + 1 if last else 1, editors=locked.editors, submitted_by=user,
+        submitted_at=timezone.now(),
     )  # fmt: skip
+    version.snapshot = snapshot
+    version.save()
     _move(merchant, "submit", MerchantState.DRAFT, user)
     _told(locked, "application.submitted", version, user)
     telling.tell_operators(merchant, version)
@@ -152,7 +154,7 @@ def application_return(
 def _decidable(
     application: Application, number: int, user: User
 ) -> tuple[Merchant, Application, ApplicationVersion]:
-    if is_foreign(user, application) or not user.has_perm(REVIEW):
+    if not user.has_perm(REVIEW) or is_foreign(user, application):
         raise TransitionRefused(_("Your role may not do this."))
     merchant = lock(Merchant, pk=application.merchant_id)
     locked = lock(Application, pk=application.pk)

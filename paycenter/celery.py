@@ -64,6 +64,7 @@ app.conf.update(
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
         "keep the dashboards' sums": every("dashboards.tasks.keep_sums", 2),
+        "verify the audit chain": every("paycenter.tasks.verify_audit", 3600),
         "write exports": every("paycenter.tasks.write_exports", 3),
         "delete old exports": every("paycenter.tasks.forget_exports", 3600),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
@@ -71,6 +72,7 @@ app.conf.update(
         "send mail to staff": every("merchants.tasks.send_letters", 5),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
+        "watch backlogs": every("notifications.tasks.watch_backlogs", 60),
         "plan bills": every("reconciliation.tasks.plan_bills", 600),
         "fetch due bills": every("reconciliation.tasks.fetch_bills", 30),
         "read due bills": every("reconciliation.tasks.import_bills", 5),
@@ -84,7 +86,7 @@ app.conf.update(
 )
 app.autodiscover_tasks(
     ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
-     "dashboards"]  # fmt: skip
+     "dashboards"]
 )
 
 

@@ -130,6 +130,22 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
         record.pk, record._state.adding, record._state.db = key, False, db.alias
 
 
+def insert_many(records: Sequence[models.Model]) -> None:
+    """Insert any number of new rows of one model; they get no key. Where PostgreSQL is used, by COPY."""
+    if not records:
+        return
+    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    if db.vendor != "postgresql" or _is_listened_to(model):
+        model._default_manager.bulk_create(records)
+        return
+    fields = _inserted_fields(model, ())
+    columns = ", ".join(_quoted(field) for field in fields)
+    statement = f"COPY {connection.ops.quote_name(model._meta.db_table)} ({columns}) FROM STDIN"
+    with db.cursor() as cursor, db.wrap_database_errors, cursor.copy(statement) as copy:
+        for record in records:
+            copy.write_row([_value(field, record, True, db) for field in fields])
+
+
 def update(record: models.Model, names: Iterable[str]) -> None:
     """Write these fields of an existing row. As `save(update_fields=names)`.
 

@@ -27,6 +27,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Where payers and channels reach the public entrance; no trailing slash.
 PUBLIC_BASE_URL = env.str("PAYCENTER_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+# Where staff reach the admin, for links in alerts.
+STAFF_BASE_URL = env.str("PAYCENTER_STAFF_URL", default=PUBLIC_BASE_URL).rstrip("/")
 # Addresses of our own reverse proxies; the client is the right-most forwarded hop not among them.
 TRUSTED_PROXIES = env.list("PAYCENTER_TRUSTED_PROXIES", default=[])
 # Source networks that may use the internal entrance (empty: any, for the embedded demo).
@@ -79,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
+    "paycenter.staff.trail.StaffTrailMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "paycenter.staff.sessions.StaffSessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -198,6 +201,7 @@ EMAIL_HOST_USER = env.str("PAYCENTER_SMTP_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("PAYCENTER_SMTP_PASSWORD", default="")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("PAYCENTER_MAIL_FROM", default="payment-center@localhost")
+ALERT_MAIL_PREFIX = env.str("PAYCENTER_MAIL_PREFIX", default="Payment Center")
 
 # ---- language, time, static ----------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"

@@ -133,6 +133,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item(_("Exchanges"), "swap_horiz", "paycenter.exchange"),
                     _item(_("Events"), "history", "paycenter.event"),
+                    _item(_("Audit"), "verified_user", "paycenter.auditverification"),
                 ],
             },
             {
@@ -140,7 +141,9 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Retry schedules"), "schedule", "paycenter.retryschedule"),
-                    _item(_("Alert routes"), "campaign", "notifications.alertroute"),
+                    _item(_("Alert rules"), "tune", "notifications.alertrule"),
+                    _item(_("Alert receivers"), "campaign", "notifications.alertroute"),
+                    _item(_("Backlog limits"), "hourglass_top", "notifications.backloglimit"),
                     _item(_("Staff"), "group", "merchants.user"),
                 ],
             },

@@ -252,6 +252,10 @@ class Refund(RefundStates, models.Model):
             ),
             models.Index(fields=["requested_at"], condition=Q(needs_attention=True), name="refund_stuck"),
             models.Index(
+                fields=["merchant", "-id"], name="refund_under_way",
+                condition=Q(state__in=["pending_approval", "on_hold", "approved", "processing"]),
+            ),
+            models.Index(
                 fields=["app_refund_no"], condition=Q(app_refund_no__isnull=False), name="refund_app_number"
             ),
             models.Index(

@@ -28,7 +28,7 @@ def used_up_alert(account: PaymentAccount) -> None:
         title=gettext_noop("A channel's order numbers for today are used up"),
         text=gettext_noop("%(channel)s account %(payment_no)s takes no more payments until tomorrow."),
         context={"channel": account.channel, "payment_no": account.payment_no},
-        merchant_no=account.merchant.merchant_no,
+        merchant_no=account.merchant.merchant_no, record=account,
     )  # fmt: skip
 
 

@@ -90,8 +90,9 @@ class Server:
 
 
 @contextmanager
-def postgres_server() -> Iterator[tuple[Server, str]]:
-    """A fresh cluster, running, and its DATABASE_URL. Raises Unavailable."""
+def postgres_server(**settings: str) -> Iterator[tuple[Server, str]]:
+    """A fresh cluster, running, and its DATABASE_URL. `settings` replace or add server settings, which by default give
+    up durability for speed. Raises Unavailable."""
     programs = find_postgres()
     if programs is None:
         raise Unavailable("PostgreSQL is not installed (sudo apt-get install postgresql)")
@@ -104,6 +105,7 @@ def postgres_server() -> Iterator[tuple[Server, str]]:
         options = {
             "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
             "max_connections": "200", "fsync": "off", "full_page_writes": "off", "timezone": "UTC",
+            **settings,
         }  # fmt: skip
         command = [str(programs / "postgres"), "-D", str(data)]
         for name, value in options.items():
@@ -111,7 +113,7 @@ def postgres_server() -> Iterator[tuple[Server, str]]:
         # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
         # It accepts connections before it answers: while it starts up, or recovers, it turns them away.
         asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        ready = (lambda: subprocess.run(asked, check=False).returncode == 0) if Path(asked[0]).exists() else _accepts(port)
+        ready = _succeeds(asked) if Path(asked[0]).exists() else _accepts(port)
         with _serving(Server(command, user, folder / "postgres.log", ready, signal.SIGINT)) as server:
             yield server, f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
 
@@ -132,9 +134,9 @@ def redis_server() -> Iterator[tuple[Server, str]]:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A fresh cluster; yields its DATABASE_URL. Raises Unavailable."""
-    with postgres_server() as (_server, url):
+def postgres(**settings: str) -> Iterator[str]:
+    """As `postgres_server`, only the DATABASE_URL."""
+    with postgres_server(**settings) as (_server, url):
         yield url
 
 
@@ -178,6 +180,10 @@ def _as(user: pwd.struct_passwd | None, command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **_identity(user))  # type: ignore[call-overload]
     if done.returncode != 0:
         raise Unavailable(f"{Path(command[0]).name} failed: {done.stderr.strip()[-400:]}")
+
+
+def _succeeds(command: Sequence[str]) -> Callable[[], bool]:
+    return lambda: subprocess.run(command, check=False).returncode == 0
 
 
 def _accepts(port: int) -> Callable[[], bool]:

@@ -71,15 +71,16 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
             how = receiver.how()
             if how == "slow":
                 time.sleep(1.5)
             if how == "reset":
                 self.close_connection = True
-                receiver.take(self.path.strip("/"), self.headers, body, how)
+                receiver.take(self.path.strip("/"), headers, body, how)
                 return
             # Taken down before it is acknowledged: a receipt is never missing here.
-            receiver.take(self.path.strip("/"), self.headers, body, "success" if how == "slow" else how)
+            receiver.take(self.path.strip("/"), headers, body, "success" if how == "slow" else how)
             answer = b"try later" if how == "not_success" else b"success"
             self.send_response(500 if how == "500" else 200)
             self.send_header("content-length", str(len(answer)))

@@ -30,7 +30,7 @@ class Books:
     chain: str = ""  # what is wrong with the chain of events; "" when it holds
     channel_payments: list[Row] = field(default_factory=list)
     channel_refunds: list[Row] = field(default_factory=list)
-    channel_notices: list[Row] = field(default_factory=list)  # genuine ones of payments, and when they were acknowledged
+    channel_notices: list[Row] = field(default_factory=list)  # genuine, of payments, with when they were acknowledged
     answers: list[Row] = field(default_factory=list)
     receipts: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
@@ -75,7 +75,7 @@ def center_rows(books: Books) -> None:
 
 
 def due_rows() -> dict[str, int]:
-    """How many rows wait for something to be done by itself, by what it is; what waits for people is not among them."""
+    """How many rows wait for something, by what it is."""
     from django.db.models import Q
 
     from notifications.models import Notification
@@ -144,7 +144,8 @@ def sandbox_rows(books: Books, state: Path) -> None:
         )
         books.channel_notices = _all(
             connection,
-            "SELECT n.id, p.attempt_no, p.channel, n.acknowledged_at FROM notice n JOIN payment p ON p.id = n.payment_id"
+            "SELECT n.id, p.attempt_no, p.channel, n.acknowledged_at FROM notice n"
+            " JOIN payment p ON p.id = n.payment_id"
             " WHERE n.refund_id IS NULL AND n.claim = '{}' AND p.state = 'paid' AND n.acknowledged_at IS NOT NULL",
         )
 

@@ -46,8 +46,8 @@ def money_that_arrived(books: Books) -> Iterator[Difference]:
         attempt = ours.get(number)
         if attempt is None or attempt["state"] != "succeeded":
             state = attempt["state"] if attempt else "unknown"
-            yield Difference(rule, f"the channel has {theirs['paid_amount']} for attempt {number}, which is {state} here",
-                             (number,))  # fmt: skip
+            words = f"the channel has {theirs['paid_amount']} for attempt {number}, which is {state} here"
+            yield Difference(rule, words, (number,))
             continue
         said = (theirs["paid_amount"], theirs["currency"])
         if (attempt["paid_amount"], attempt["paid_currency"]) != said:
@@ -111,8 +111,8 @@ def _sums(rule: str, name: str, source: Row, paid: int, rows: list[Row]) -> Iter
         if source[column] != amount:
             yield Difference(rule, f"{name}: {column} is {source[column]}, its refunds make {amount}", numbers)
     if wanted["refunded_amount"] + in_flight > paid:
-        yield Difference(rule, f"{name}: {wanted['refunded_amount']} given back and {in_flight} under way, of {paid} paid",
-                         numbers)  # fmt: skip
+        words = f"{name}: {wanted['refunded_amount']} given back and {in_flight} under way, of {paid} paid"
+        yield Difference(rule, words, numbers)
 
 
 def money_given_back(books: Books) -> Iterator[Difference]:
@@ -126,8 +126,8 @@ def money_given_back(books: Books) -> Iterator[Difference]:
     for theirs in moved:
         refund = ours.get(theirs["refund_no"])
         if refund is None:
-            yield Difference(rule, f"the channel gave {theirs['amount']} back under {theirs['refund_no']}, unknown here",
-                             (theirs["refund_no"], theirs["attempt_no"]))  # fmt: skip
+            words = f"the channel gave {theirs['amount']} back under {theirs['refund_no']}, unknown here"
+            yield Difference(rule, words, (theirs["refund_no"], theirs["attempt_no"]))
         elif (refund["state"], refund["amount"]) != ("succeeded", theirs["amount"]):
             yield Difference(rule, f"refund {refund['refund_no']}: the channel gave back {theirs['amount']}, here it is"
                              f" {refund['state']} over {refund['amount']}", (refund["refund_no"],))  # fmt: skip
@@ -184,8 +184,8 @@ def apps_were_told(books: Books) -> Iterator[Difference]:
         type_ = TOLD_OF_TRADE.get(trade["state"])
         if type_ and written[(type_, trade["trade_no"])] != 1:
             count = written[(type_, trade["trade_no"])]
-            yield Difference(rule, f"trade {trade['trade_no']} is {trade['state']}, {count} messages {type_} were written",
-                             (trade["trade_no"],))  # fmt: skip
+            words = f"trade {trade['trade_no']} is {trade['state']}, {count} messages {type_} were written"
+            yield Difference(rule, words, (trade["trade_no"],))
     for refund in books.refunds:
         type_ = f"refund.{refund['state']}"
         if refund["state"] in TOLD_OF_REFUND and written[(type_, refund["refund_no"])] < 1:
@@ -237,9 +237,10 @@ def events_tell_the_same(books: Books) -> Iterator[Difference]:
     count = Counter((row["type"], row["refund_no"] or row["trade_no"]) for row in books.events)
     for trade in books.trades:
         for state, type_ in TOLD_OF_TRADE.items():
-            if state != "closed" and count[(type_, trade["trade_no"])] != (trade["state"] == state):
-                yield Difference(rule, f"trade {trade['trade_no']} is {trade['state']} and has"
-                                 f" {count[(type_, trade['trade_no'])]} events {type_}", (trade["trade_no"],))  # fmt: skip
+            events = count[(type_, trade["trade_no"])]
+            if state != "closed" and events != (trade["state"] == state):
+                words = f"trade {trade['trade_no']} is {trade['state']} and has {events} events {type_}"
+                yield Difference(rule, words, (trade["trade_no"],))
     for refund in books.refunds:
         if count[("refund.succeeded", refund["refund_no"])] != (refund["state"] == "succeeded"):
             yield Difference(rule, f"refund {refund['refund_no']} is {refund['state']} and has"
@@ -253,11 +254,10 @@ def answers_were_committed(books: Books) -> Iterator[Difference]:
     for answer in books.answers:
         lost = ledger.lost(answer)
         if lost:
-            yield Difference(
-                "acknowledged after commit",
-                f"{answer['path']} answered {json.dumps(answer['data'], ensure_ascii=False)[:160]}: {lost}",
-                tuple(str(v) for n, v in (answer["data"] or {}).items() if n in ("trade_no", "refund_no", "attempt_no")),
-            )
+            data = answer["data"] or {}
+            words = f"{answer['path']} answered {json.dumps(data, ensure_ascii=False)[:160]}: {lost}"
+            numbers = tuple(str(data[name]) for name in ("trade_no", "refund_no", "attempt_no") if data.get(name))
+            yield Difference("acknowledged after commit", words, numbers)
     for decision in books.decisions:
         if not ledger.decided(decision):
             yield Difference("acknowledged after commit", f"the decision {decision} is not in the book",
@@ -274,11 +274,9 @@ def notices_were_committed(books: Books) -> Iterator[Difference]:
         at = min((times[number] for times in (booked, claimed) if number in times), default=None)
         # An unsigned webhook is a hint: it is acknowledged, and the channel is asked.
         if notice["channel"] != "mpgs" and (at is None or at > notice["acknowledged_at"] + TOLERANCE):
-            yield Difference(
-                "acknowledged after commit",
-                f"the channel's notification of {notice['attempt_no']} was acknowledged at {notice['acknowledged_at']:.3f},"
-                f" its money booked {'never' if at is None else f'at {at:.3f}'}", (notice["attempt_no"],),
-            )  # fmt: skip
+            acknowledged = _when(notice["acknowledged_at"])
+            words = f"the notification of {number} was acknowledged {acknowledged}, its money booked {_when(at)}"
+            yield Difference("acknowledged after commit", words, (number,))
 
 
 def _first(books: Books, type_: str, name: str) -> dict[str, float]:

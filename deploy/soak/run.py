@@ -76,7 +76,7 @@ class Run:
     def _soak(self, house: House, receiver: Receiver, record: Record) -> tuple[list[Difference], Books]:
         desk, watch = Desk(self.seed, record), _Every(PROGRESS, lambda: self._progress(record))
         tending = _Every(0.5, lambda: house.tend(record))
-        self._say(f"everything answers after {time.monotonic() - self.begun:.0f} s; {self.seconds / 60:g} minutes of load")
+        self._say(f"everything answers; {self.seconds / 60:g} minutes of load")
         desk.start()
         try:
             self._follow(house, record)
@@ -153,7 +153,7 @@ class Run:
         kills = {name.removeprefix("kill "): n for name, n in sorted(record.counts.items()) if name.startswith("kill ")}
         self._say(f"{self.followed} items of the plan, {record.counts['act']} acts, {len(books.answers)} answers,"
                   f" {len(books.receipts)} notifications received, {record.counts['fault']} faults")  # fmt: skip
-        self._say(f"{len(books.trades)} trades, {len(books.attempts)} attempts, {len(books.abnormal)} abnormal payments,"
+        self._say(f"{len(books.trades)} trades, {len(books.attempts)} attempts, {len(books.abnormal)} abnormal,"
                   f" {len(books.refunds)} refunds, {len(books.events)} events")  # fmt: skip
         self._say("killed: " + (", ".join(f"{name} {count}" for name, count in kills.items()) or "nothing"))
         if found:

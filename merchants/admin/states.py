@@ -18,6 +18,7 @@ from merchants.forms import ReasonForm, field_errors, method_label, say
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
+from paycenter.staff.acts import written_reason
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import TenantAdmin, actor_of, tenant_of
 from paycenter.staff.words import actor_word, event_word, names_states
@@ -80,7 +81,10 @@ def _detail(event: Event, record: Any) -> str:
 
 
 def _label(record: Any, name: str) -> str:
-    """A parameter's or a column's name; the code where neither the provider nor the model knows it."""
+    """A parameter's or a column's name; the code where neither the record, the provider
+    nor the model knows it."""
+    if (known := getattr(record, "field_label", None)) is not None:
+        return str(known(name))
     provider = providers().get(getattr(record, "channel", ""))
     for field in provider.fields if provider else ():
         if field.name == name:
@@ -128,7 +132,7 @@ class StateButtonsAdmin(TenantAdmin):
         if button.needs_reason and not form.is_valid():
             messages.error(request, gettext("Please give a reason.") + " " + " ".join(field_errors(form)))
         else:
-            reason = request.POST.get("reason", "").strip()[:300]
+            reason = written_reason(request)
             self._run(request, record, transition, reason)
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[record.pk]))
 

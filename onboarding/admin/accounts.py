@@ -127,6 +127,10 @@ def _guided(form: AccountForm, problems: Mapping[str, list[str]]) -> tuple[list[
             rest = rows
         else:
             steps.append(_step(len(steps) + 1, step, rows, ours))
+    if not steps:  # a provider that guides nobody: its fields' own help has to do
+        asked = [row for row in rest if row.declared.required and row.declared.default is None]
+        steps = [Guided(1, _("Fill in the parameters"), "", "", [], asked)]
+        rest = [row for row in rest if row not in asked]
     return steps, rest
 
 

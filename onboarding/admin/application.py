@@ -67,7 +67,8 @@ class ApplicationAdmin(ReviewingAdmin):
         self.require(request, "onboarding.add_application")
         form = OpenForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            _application, person = company_open(name=form.cleaned_data["name"], owner=form.owner, user=request.user)
+            user: Any = request.user
+            _application, person = company_open(name=form.cleaned_data["name"], owner=form.owner, user=user)
             return HttpResponseRedirect(reverse("admin:merchants_user_change", args=[person.pk]))
         context = self.page_context(
             request, title=gettext("Open a company"), forms=[form], submit=gettext("Open"), cancel="../",

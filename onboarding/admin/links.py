@@ -28,7 +28,7 @@ def own_application(request: HttpRequest) -> str:
     tenant = tenant_of(user)
     if tenant is None or tenant.kind != "merchant" or not user.has_perm("onboarding.view_application"):
         return ""
-    merchant = Merchant.objects.filter(pk=tenant.pk, state__in=_BEFORE_ACTIVE).first()
+    merchant = Merchant.objects.filter(user=user, state__in=_BEFORE_ACTIVE).first()  # type: ignore[misc]
     if merchant is None:
         return ""
     application = Application.objects.filter(merchant=merchant).first()

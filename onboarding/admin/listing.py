@@ -36,12 +36,14 @@ class ApplicationListing(TenantAdmin):
     search_help_text = _("Name or merchant number")
 
     def get_queryset(self, request: HttpRequest) -> Any:
+        rows = super().get_queryset(request).select_related("merchant")
+        return rows.annotate(last=Max("versions__number"), submitted=Max("versions__submitted_at"))
+
+    def get_ordering(self, request: HttpRequest) -> list[Any]:
+        """What waits for a reviewer comes first."""
         waiting = Case(When(merchant__state=MerchantState.REVIEW, then=Value(0)), default=Value(1),
                        output_field=IntegerField())  # fmt: skip
-        rows = super().get_queryset(request).select_related("merchant")
-        return rows.annotate(
-            waiting=waiting, last=Max("versions__number"), submitted=Max("versions__submitted_at")
-        ).order_by("waiting", "-id")
+        return [waiting.asc(), "-id"]
 
     @display(description=_("company"))
     def company(self, obj: Application) -> str:

@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from paycenter.admin.event_page import event_page
 from paycenter.models import Event, Exchange
 from paycenter.staff.display import chip, copyable
 from paycenter.staff.exports import columns, moment
@@ -53,10 +54,9 @@ class EventAdmin(ReadOnlyAdmin):
         (_("actor"), lambda e: party(e.actor)), (_("reason"), lambda e: reason_word(e.reason)),
         (_("sequence"), lambda e: e.seq), (_("hash"), lambda e: e.hash),
     )  # fmt: skip
-    fields = [
-        "created_at", "type", "object_type", "object_id", "app_id", "merchant_no", "trade_no", "attempt_no",
-        "refund_no", "from_state", "to_state", "actor", "reason", "detail", "data", "public", "seq", "hash",
-    ]  # fmt: skip
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        return event_page(self, request, self.fetch(request, object_id))
 
     @display(description=_("what happened"))
     def word(self, obj: Event) -> str:

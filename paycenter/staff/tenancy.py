@@ -20,12 +20,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
 from paycenter.staff.exports import Column
 from paycenter.staff.keyset import KeysetChangeList
 from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
 from paycenter.staff.lists import BoundedPaginator
+from paycenter.transitions import record_event
 
 # Role → whose rows.
 TENANT_ROLES = {"merchant": "merchant", "owner": "merchant", "app": "app"}
@@ -97,6 +99,8 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     can_add = False
     can_change = False
+    # What an empty list says to do next.
+    empty_text: Any = _("Records appear here by themselves.")
     # What an export of the list holds; lists without columns cannot be exported.
     export_columns: ClassVar[Sequence[Column]] = ()
 
@@ -201,6 +205,44 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
             return super().history_view(request, object_id, extra_context)
         obj = self.fetch(request, object_id)
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Remembered as it is now, for the event that tells what became of it."""
+        found = super().get_object(request, object_id, from_field)
+        trail.remember(found, many=request.method == "POST")
+        return found
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Django asks for it once all of a form is saved, many-to-many fields and inlines too."""
+        self.record_saved(request, form.instance, form, add=add)
+        return super().construct_change_message(request, form, formsets, add)
+
+    def record_saved(self, request: HttpRequest, obj: Model, form: Any, *, add: bool) -> None:
+        """The event of a record that a form of this page added or changed; none where the page wrote one itself."""
+        opened = trail.current()
+        if opened is None or not opened.has_event_about(obj):
+            word = "added" if add else "changed"
+            detail = {"changed": sorted(form.changed_data)}
+            record_event(obj, f"{obj._meta.model_name}.{word}", actor=actor_of(request.user), detail=detail)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Where a page saves without a form of its own (passwords), this is all that is told of it."""
+        opened = trail.current()
+        if opened is None or not opened.has_event_about(obj):
+            record_event(obj, f"{obj._meta.model_name}.changed", actor=actor_of(request.user))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            trail.remember(obj)
+            detail = {"name": str(obj)[:200], "was": trail.shown(obj)}
+            record_event(obj, f"{obj._meta.model_name}.deleted", actor=actor_of(request.user), detail=detail)
+        return super().log_deletions(request, queryset)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            trail.remember(obj, new=True)
+        super().save_model(request, obj, form, change)
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         raise Http404

@@ -145,6 +145,7 @@ def _sees_changes(request: HttpRequest) -> bool:
 @admin.register(FeeRate)
 class FeeRateAdmin(_ByTwoPeople):
     kind, asked = changing.FEE_RATE.code, RateForm
+    empty_text = _("Set what each channel charges: without a rate no fee in a bill can be checked.")
     list_display = ["account_label", "method_label", "from_day", "standing", "ratio", "rounding", "fixed_label",
                     "limits"]  # fmt: skip
     change_list_template = "admin/pc/reconciliation/terms_list.html"
@@ -205,6 +206,7 @@ class FeeRateAdmin(_ByTwoPeople):
 @admin.register(SettlementTerms)
 class SettlementTermsAdmin(_ByTwoPeople):
     kind, asked = changing.SETTLEMENT_TERMS.code, TermsForm
+    empty_text = _("Say when each account's money arrives: without terms no settlement batch is made.")
     list_display = ["account_label", "days_label", "calendar"]
     change_list_template = "admin/pc/reconciliation/terms_list.html"
 
@@ -249,6 +251,7 @@ class CalendarForm(ModelForm):  # type: ignore[type-arg]
 class SettlementCalendarAdmin(_Settings):
     form = CalendarForm
     list_display = ["name", "holidays_label"]
+    empty_text = _("List the days on which banks do not settle, and settlement terms can count in working days.")
 
     @display(description=_("holidays"))
     def holidays_label(self, obj: SettlementCalendar) -> str:
@@ -257,4 +260,5 @@ class SettlementCalendarAdmin(_Settings):
 
 @admin.register(BankProfile)
 class BankProfileAdmin(_Settings):
+    empty_text = _("Say once per bank which column of its statement is what; then statements can be imported.")
     list_display = ["name", "currency", "date_column", "amount_column", "reference_column"]

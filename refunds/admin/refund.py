@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants.api.errors import NotPossible
 from paycenter.errors import TransitionRefused
-from paycenter.staff.acts import Answer
+from paycenter.staff.acts import Answer, written_reason
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
 from paycenter.staff.stepup import sensitive
@@ -74,7 +74,7 @@ class RefundAdmin(RefundListing):
         refund = self._whole(request, object_id)
         if act not in ACTS:
             raise Http404
-        comment = _comment(request)
+        comment = written_reason(request)
         seen = bulk.amount_seen(request.POST.get("amount", ""))
         if ACTS[act].sees_amount and seen is None:
             messages.error(request, gettext("Please look at the refund again."))
@@ -142,7 +142,7 @@ class RefundAdmin(RefundListing):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         decision = request.POST.get("decision", "")
-        comment = _comment(request)
+        comment = written_reason(request)
         chosen = request.POST.getlist("refund")
         problem = bulk.problem_of(decision, comment, chosen)
         if problem:
@@ -192,11 +192,6 @@ class RefundAdmin(RefundListing):
         if voucher is not None and not entered:
             VOUCHERS.drop(voucher.path)
         return entered
-
-
-def _comment(request: HttpRequest) -> str:
-    """What the person wrote; NUL, which no form field takes and PostgreSQL does not store, is left out."""
-    return request.POST.get("reason", "").replace("\x00", "").strip()[:300]
 
 
 def _say(request: HttpRequest, run: Callable[[], Any], done: str) -> bool:

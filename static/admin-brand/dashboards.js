@@ -32,7 +32,7 @@
       data: one.values.map(function (value) { return value === null ? null : Number(value); }),
       order: one.dashed ? 0 : 1, stack: drawing.kind === "stack" ? "all" : undefined,
       borderColor: colour, backgroundColor: colour, borderWidth: line ? 2 : 0, borderDash: one.dashed ? [5, 4] : [],
-      pointRadius: one.values.length > 31 ? 0 : 2, pointHitRadius: 8, tension: 0.25, spanGaps: true,
+      pointStyle: one.dashed ? "line" : "rectRounded", pointRadius: one.dashed || one.values.length > 31 ? 0 : 2, pointHitRadius: 8, tension: 0.25, spanGaps: true,
       borderRadius: drawing.kind === "stack" ? 0 : 3, maxBarThickness: 34
     };
   }
@@ -44,7 +44,7 @@
     var values = {
       beginAtZero: true, stacked: stacked, grid: { color: paint.line }, border: { display: false },
       suggestedMax: drawing.unit === "%" ? 100 : undefined,
-      ticks: Object.assign({ maxTicksLimit: 6, callback: function (value) { return shortNumber(value) + (drawing.unit === "%" ? " %" : ""); } }, words)
+      ticks: Object.assign({ maxTicksLimit: 6, callback: function (value) { return shortNumber(value) + (drawing.unit ? " " + drawing.unit : ""); } }, words)
     };
     var names = {
       stacked: stacked, grid: { display: false }, border: { color: paint.line },
@@ -55,7 +55,7 @@
       interaction: { mode: "index", intersect: false, axis: across ? "y" : "x" },
       scales: across ? { x: values, y: names } : { x: names, y: values },
       plugins: {
-        legend: { display: drawing.series.length > 1, position: "top", align: "end", labels: Object.assign({ boxWidth: 10, boxHeight: 10 }, words) },
+        legend: { display: drawing.series.length > 1, position: "top", align: "end", labels: Object.assign({ usePointStyle: true, boxHeight: 8, sort: function (a, b) { return a.datasetIndex - b.datasetIndex; } }, words) },
         tooltip: {
           callbacks: {
             label: function (item) { return item.dataset.label + ": " + item.dataset.texts[item.dataIndex]; }

@@ -14,10 +14,16 @@
     });
   }
 
+  // The frame's own script looks for a text box beside each file box; there is none here.
+  function keepFrameOff(part) {
+    part.querySelectorAll("input[type=file]").forEach(function (box) { box.hasChangeListener = true; });
+  }
+
   function put(fresh, id) {
     var present = document.getElementById(id), wanted = fresh.getElementById(id);
     if (!present || !wanted) { return null; }
     var placed = document.importNode(wanted, true);
+    keepFrameOff(placed);
     present.replaceWith(placed);
     placed.dispatchEvent(new CustomEvent("pc:drawn", { bubbles: true }));
     return placed;
@@ -37,13 +43,15 @@
     var typing = dirtyForms(step).filter(function (form) { return form !== sent; }).map(function (form) {
       return form.closest(".ob-account, .ob-document");
     });
-    var opened = Array.prototype.map.call(step.querySelectorAll(".ob-account[open]"), function (a) { return a.id; });
+    var opened = Array.prototype.map.call(step.querySelectorAll(".ob-params[open]"), function (part) {
+      return part.closest(".ob-account").id;
+    });
     var placed = put(fresh, step.id);
     if (!placed) { return; }
     if (sent) { giveBack(sent, placed); } else { placed.open = step.open; }
     opened.forEach(function (id) {
       var account = document.getElementById(id);
-      if (account && !sent) { account.open = true; }
+      if (account && !sent) { account.querySelector(".ob-params").open = true; }
     });
     typing.filter(Boolean).forEach(function (kept) {
       var twin = document.getElementById(kept.id);
@@ -69,6 +77,10 @@
     note.setAttribute("data-complaint", "");
     note.textContent = root.dataset[key];
     form.prepend(note);
+    wakeButtons(form);
+  }
+
+  function wakeButtons(form) {
     form.querySelectorAll("[data-busy]").forEach(function (button) {
       button.disabled = false;
       button.removeAttribute("aria-busy");
@@ -108,6 +120,8 @@
     var form = event.target.closest("form[data-part]");
     if (!form) { return; }
     event.preventDefault();
+    var sure = event.submitter && event.submitter.getAttribute("data-sure");
+    if (sure && !window.confirm(sure)) { window.setTimeout(wakeButtons, 0, form); return; }
     send(form, event.submitter);
   });
 
@@ -123,7 +137,8 @@
     if (!step) { return; }
     event.preventDefault();
     step.open = true;
-    if (target && target.tagName === "DETAILS") { target.open = true; }
+    var inside = target && target.querySelector(".ob-params");
+    if (inside) { inside.open = true; }
     (target || step).scrollIntoView({ block: "start", behavior: "smooth" });
     if (target && target.matches("input, select, textarea")) { target.focus({ preventScroll: true }); }
   });
@@ -164,6 +179,7 @@
     if (step) { step.open = true; target.scrollIntoView({ block: "start" }); }
   }
 
+  keepFrameOff(root);
   follow();
   poll();
 })();

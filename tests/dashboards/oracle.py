@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dashboards.models import SUMS, ChannelDay, PaymentDay
+from dashboards.models import SUMS, AppDay, ChannelDay, PaymentDay
 from paycenter.models import Event
 from paycenter.sequencer import sequence_events
 from refunds.models import Refund
@@ -20,6 +20,19 @@ def kept() -> Sums:
     """What stands in the sums of merchants, without what is zero."""
     keys = ("day", "merchant_id", "app_id", "account_id", "method", "currency")
     return _clean({tuple(row[k] for k in keys): {s: row[s] for s in SUMS} for row in PaymentDay.objects.values()})
+
+
+def kept_by_app() -> Sums:
+    keys = ("app_id", "day", "method", "currency")
+    return _clean({tuple(row[k] for k in keys): {s: row[s] for s in SUMS} for row in AppDay.objects.values()})
+
+
+def by_app(sums: Sums) -> Sums:
+    found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for (day, _merchant, app, _account, method, currency), values in sums.items():
+        if app:
+            found[app, day, method, currency].update(values)
+    return _clean(found)
 
 
 def kept_by_channel() -> Sums:

@@ -24,7 +24,7 @@ from refunds.confirm import refund_confirm
 from refunds.models import Refund
 from tests import factories
 from tests.conftest import World
-from tests.dashboards.oracle import by_channel, counted, kept, kept_by_channel, numbered
+from tests.dashboards.oracle import by_app, by_channel, counted, kept, kept_by_app, kept_by_channel, numbered
 from tests.refunds.paying import confirm, paid_trade
 from tests.refunds.test_histories import STEPS, History
 from trades.confirm import MoneyArrived, payment_confirm
@@ -35,6 +35,7 @@ from trades.services import trade_pay
 def assert_kept() -> None:
     expected = counted()
     assert kept() == expected
+    assert kept_by_app() == by_app(expected)
     assert kept_by_channel() == by_channel(expected, dict(PaymentAccount.objects.values_list("pk", "channel")))
 
 
@@ -198,6 +199,17 @@ def test_keeping_costs_the_same_however_much_is_stored(world: World, django_asse
         keeping.fold_events()
     assert_kept()
     assert Attempt.objects.count() == 4
+
+
+def test_everything_is_counted_without_folding_the_past(world: World) -> None:
+    now = timezone.now()
+    for days in (0, 2):
+        refunded_at(paid_days_ago(world, 1000 + days, now - timedelta(days=days)), 300, now)
+    numbered()
+    paid_trade(world, 55)
+    call_command("dashboards_rebuild", "--all", verbosity=0)
+    keep()
+    assert_kept()
 
 
 def test_events_before_the_mark_are_left_to_the_command(world: World) -> None:

@@ -11,7 +11,10 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver
 
 # What arguments of addresses may be that are no key of a record.
-WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades", "act": "approve"}
+WORDS = {
+    "step": "company", "place": "account-1", "number": "1", "transition": "suspend", "decision": "confirm",
+    "kind": "app_hmac", "app_label": "trades", "act": "approve",
+}  # fmt: skip
 
 
 def patterns(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

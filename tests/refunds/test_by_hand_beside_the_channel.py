@@ -101,7 +101,7 @@ def test_money_the_channel_gives_back_as_well_is_alerted(
         payout_accept(refund=paid_out, user=staff("bob"), comment="seen")
     word = RefundResult(state=RefundState.SUCCEEDED, refund_no=paid_out.refund_no, amount=paid_out.money)
     refund_confirm(refund_id=paid_out.pk, word=word, actor="channel:fakepay")
-    assert Alert.objects.filter(kind="security", key=f"refund-contradiction:{paid_out.refund_no}").exists()
+    assert Alert.objects.filter(kind="anomaly", key=f"refund-contradiction:{paid_out.refund_no}").exists()
     assert (fresh(paid_out).state, fresh(trade).refunded_amount) == ("succeeded", 900)
 
 

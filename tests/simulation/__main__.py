@@ -9,6 +9,8 @@ import argparse
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def main() -> int:
@@ -16,9 +18,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", default=None)
     parser.add_argument("--history", default=None, help="play this one only")
+    parser.add_argument("--keepdb", action="store_true", help="use the test database of an earlier run (PAYCENTER_VAR)")
     options = parser.parse_args()
     seed = options.seed or str(secrets.randbelow(1_000_000))
-    with _test_database():
+    with _test_database(options.keepdb):
         from tests.simulation.plan import make
         from tests.simulation.run import play, play_for, report
         from tests.simulation.stage import opened
@@ -34,24 +37,19 @@ def main() -> int:
             return int(score.failure is not None)
 
 
-def _test_database():
-    from contextlib import contextmanager
-
+@contextmanager
+def _test_database(keep: bool) -> Iterator[None]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     import django
 
     django.setup()
     from django.test.utils import setup_databases, teardown_databases
 
-    @contextmanager
-    def made():
-        databases = setup_databases(verbosity=0, interactive=False)
-        try:
-            yield
-        finally:
-            teardown_databases(databases, verbosity=0)
-
-    return made()
+    databases = setup_databases(verbosity=0, interactive=False, keepdb=keep)
+    try:
+        yield
+    finally:
+        teardown_databases(databases, verbosity=0, keepdb=keep)
 
 
 if __name__ == "__main__":

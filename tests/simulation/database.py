@@ -83,6 +83,7 @@ class Points:
             self.commits += 1
             self._after(process)
             self._committed(process, wrapper)
+            return None
 
         return committing
 

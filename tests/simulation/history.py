@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -102,10 +103,8 @@ class History:
 
     def _abandon(self) -> None:
         """After a finding: let everybody run out without looking."""
-        try:
+        with contextlib.suppress(Stuck):
             self.stage.scheduler.drain()
-        except Stuck:
-            pass
 
     def _judge(self) -> None:
         """What ended in a way that no process may end."""
@@ -138,7 +137,8 @@ class History:
         if payment is None or (payment.state != PaymentState.PAID and kind in ("true", "hint")):
             return
         changed: dict[str, Any] = {
-            "wrong_amount": {"amount": payment.amount.minor + 1}, "forged": {"secret": "guessed"}, "hint": {"hint": True},
+            "wrong_amount": {"amount": payment.amount.minor + 1}, "forged": {"secret": "guessed"},
+            "hint": {"hint": True},
         }.get(kind, {})  # fmt: skip
         self._tell(payment.order_no, self.book.notification(payment.order_no, **changed), books=kind == "true")
 
@@ -236,6 +236,15 @@ class History:
             amount = Money(payment.amount.minor + too_much, payment.amount.currency)
             self.book.pay(payment.order_no, amount=amount)
 
+    def now_payer_pays_during(self, operation: str, index: int) -> None:
+        """They pay at the very moment the center next asks the channel for something."""
+
+        def pay(_about: object) -> None:
+            self.book.hooks.pop(operation, None)
+            self.now_payer_pays(index, 0)
+
+        self.book.hooks[operation] = pay
+
     def now_console(self, index: int, amount: int) -> None:
         """Somebody gives money back in the channel's own console: told by the payment's sum only."""
         payment = self._payment(index)
@@ -277,19 +286,21 @@ class History:
     # -- to the end
 
     def _settle(self) -> None:
-        """No more faults and deaths: refunds end, people decide, the clock runs from one due time to the next."""
-        self.book.faults.clear()
+        """No more deaths, and no more faults than are waiting: refunds end, people decide, the clock runs from one due
+        time to the next."""
         self.book.refunds_wait = False
         self.stage.receiver.well = True
         for _ in range(_SETTLING_STEPS):
-            self._finish_outside()
-            self._start("everything due", self._all_sweeps)
-            self._drain()
-            due = self.rules.next_due()
-            if due is None and not self._finish_outside():
+            waited = self._finish_outside()
+            due = self.rules.due_at()
+            if not due and not waited:
                 return
-            if due is not None:
-                self.stage.clock.pass_(max((due - self.stage.clock.now()).total_seconds(), 0) + 0.01)
+            if due:
+                now, first = self.stage.clock.now(), min(due.values())
+                self.stage.clock.pass_(max((first - now).total_seconds(), 0) + 0.01)
+                names = sorted(name for name, at in due.items() if at <= self.stage.clock.now())
+                self._start(f"sweeps {names}", lambda names=names: self._sweep_all(names))  # type: ignore[misc]
+                self._drain()
         raise Broken(f"still due after {_SETTLING_STEPS} rounds: {self.rules.due()}")
 
     def _finish_outside(self) -> bool:
@@ -314,17 +325,15 @@ class History:
         if refund.state == "on_hold":
             refund_release(refund=refund, user=self.stage.clerks[0], comment="x")
         for clerk in self.stage.clerks:
-            try:
+            with contextlib.suppress(TransitionRefused):
                 refund_approve(refund=refund, user=clerk, comment="x")
-            except TransitionRefused:
-                pass
         again = Refund.objects.get(pk=refund.pk)
         if again.state == "pending_approval":  # it does not fit any more
             refund_hold(refund=again, user=self.stage.clerks[0], comment="x")
 
-    def _all_sweeps(self) -> None:
-        for sweep in _SWEEPS.values():
-            sweep(self)
+    def _sweep_all(self, names: list[str]) -> None:
+        for name in names:
+            _SWEEPS[name](self)
 
 
 _SWEEPS: dict[str, Callable[[History], object]] = {

@@ -12,6 +12,7 @@ AMOUNTS = (300, 700, 1000)
 _CHOICES: tuple[tuple[str, int, Callable[[Random], tuple[Any, ...]]], ...] = (
     ("gopay", 5, lambda r: (r.choice(("fake_qr", "fake_qr", "fake_page")), r.choice((1000, 1000, 1000, 700)))),
     ("payer_pays", 4, lambda r: (r.randrange(3), r.choice((0, 0, 0, 0, 1)))),
+    ("payer_pays_during", 2, lambda r: (r.choice(("query", "close", "close", "pay")), r.randrange(3))),
     ("notify", 6, lambda r: (r.randrange(3), r.choice(("true", "true", "true", "hint", "wrong_amount", "forged")))),
     ("come_back", 1, lambda r: (r.randrange(3),)),
     ("close", 2, lambda r: ()),
@@ -25,8 +26,8 @@ _CHOICES: tuple[tuple[str, int, Callable[[Random], tuple[Any, ...]]], ...] = (
     ("sweep", 12, lambda r: (r.choice(SWEEPS),)),
     ("console", 1, lambda r: (r.randrange(2), r.choice(AMOUNTS))),
     ("tell_refund", 2, lambda r: (r.randrange(4),)),
-    ("fault", 4, lambda r: (r.choice(("pay", "query", "close", "refund", "query_refund")),
-                            r.choice(("lost", "silent", "refused")))),
+    ("fault", 8, lambda r: (r.choice(("pay", "query", "query", "close", "refund", "refund", "query_refund")),
+                            r.choice(("lost", "lost", "silent", "refused")))),
     ("slow_refunds", 1, lambda r: (r.random() < 0.6,)),
     ("end_refund", 2, lambda r: (r.randrange(4), r.random() < 0.7)),
     ("receiver", 1, lambda r: (r.random() < 0.5,)),
@@ -40,7 +41,7 @@ MORTAL = frozenset({
     "gopay", "notify", "come_back", "close", "ask", "ask_for_stray", "decide", "change_amount", "cancel", "again",
     "sweep", "tell_refund",
 })  # fmt: skip
-_NAMES, _WEIGHTS = [c[0] for c in _CHOICES], [c[1] for c in _CHOICES]
+_NAMES = [c[0] for c in _CHOICES]
 _ARGUMENTS = {name: arguments for name, _weight, arguments in _CHOICES}
 
 
@@ -78,8 +79,10 @@ def make(seed: str) -> Plan:
     steps = [Step("gopay", ("fake_qr", 1000))]
     if random.random() < 0.75:
         steps += [Step("payer_pays", (0, 0)), Step("notify", (0, "true"))]
+    # Each history leaves some things out, so that the others meet more often.
+    weights = [c[1] if c[0] == "sweep" or random.random() < 0.6 else 0 for c in _CHOICES]
     for _ in range(random.randint(4, 16)):
-        name = random.choices(_NAMES, _WEIGHTS)[0]
+        name = random.choices(_NAMES, weights)[0]
         steps.append(Step(name, _ARGUMENTS[name](random)))
     steps = [_mortal(step, random) for step in steps]
     return Plan(seed, seed, random.choice((0.02, 0.1, 0.3)), tuple(steps))
@@ -111,7 +114,7 @@ def _candidates(plan: Plan) -> list[Plan]:
     steps = plan.steps
     without = [replace(plan, steps=steps[:i] + steps[i + 1 :]) for i in reversed(range(len(steps)))]
     alive = [
-        replace(plan, steps=steps[:i] + (replace(step, dies_at=None),) + steps[i + 1 :])
+        replace(plan, steps=(*steps[:i], replace(step, dies_at=None), *steps[i + 1:]))
         for i, step in enumerate(steps) if step.dies_at
     ]  # fmt: skip
     calm = [replace(plan, eagerness=0.0)] if plan.eagerness else []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
-from django.db.models import Min
 
 from channels.base import PaymentState
 from channels.base import RefundState as Word
@@ -16,7 +15,7 @@ from paycenter.models import Event
 from paycenter.sequencer import chain_hash
 from refunds.models import Refund
 from tests.simulation.scheduler import current
-from trades.models import AbnormalPayment, Attempt, ChannelHealth, Trade
+from trades.models import AbnormalPayment, Attempt, Trade
 
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
@@ -36,6 +35,24 @@ _READ = {
     "told": "SELECT type, trade_no, refund_no, count(*) FROM notifications_notification GROUP BY 1, 2, 3",
     "events": "SELECT type, trade_no, refund_no, count(*) FROM paycenter_event GROUP BY 1, 2, 3",
 }  # fmt: skip
+
+
+# The sweeps by name, and the column that says when they have something to do.
+_DUE = (
+    ("query", "next_query_at", "trades_attempt"), ("superseded", "next_close_at", "trades_attempt"),
+    ("close", "next_close_at", "trades_trade"), ("send_refunds", "next_send_at", "refunds_refund"),
+    ("query_refunds", "next_query_at", "refunds_refund"), ("policies", "next_policy_at", "trades_abnormalpayment"),
+    ("deliver", "next_delivery_at", "notifications_notification"), ("probe", "next_probe_at", "trades_channelhealth"),
+)  # fmt: skip
+_DUE_AT = " UNION ALL ".join(
+    [f"SELECT '{name}', min({column}) FROM {table}" for name, column, table in _DUE]
+    + ["SELECT 'sequence', min(created_at) FROM paycenter_event WHERE seq IS NULL"]
+)
+
+
+def _moment(value: datetime | str) -> datetime:
+    """SQLite answers times as text."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 class Broken(Exception):
@@ -122,8 +139,9 @@ class Rules:
         for trade in rows["trade"]:
             type_ = TOLD.get(trade["state"])
             for name, counts in (("message", told), ("event", events)):
-                if type_ and counts.get((type_, trade["trade_no"]), 0) != 1:
-                    raise Broken(f"the trade is {trade['state']} with {counts.get((type_, trade['trade_no']), 0)} {name}s")
+                count = counts.get((type_, trade["trade_no"]), 0)
+                if type_ and count != 1:
+                    raise Broken(f"the trade is {trade['state']} with {count} {name}s")
         for refund in rows["refund"]:
             type_ = f"refund.{refund['state']}"
             for name, counts in (("message", told), ("event", events)):
@@ -189,15 +207,11 @@ class Rules:
         }
         return {name: rows.count() for name, rows in counts.items() if rows.exists()}
 
-    def next_due(self) -> datetime | None:
-        """The earliest time at which anything is due."""
-        columns = (
-            (Trade, "next_close_at"), (Attempt, "next_close_at"), (Attempt, "next_query_at"), (Refund, "next_send_at"),
-            (Refund, "next_query_at"), (Notification, "next_delivery_at"), (AbnormalPayment, "next_policy_at"),
-            (ChannelHealth, "next_probe_at"),
-        )  # fmt: skip
-        times = [model.objects.aggregate(first=Min(column))["first"] for model, column in columns]  # type: ignore[attr-defined]
-        return min((t for t in times if t is not None), default=None)
+    def due_at(self) -> dict[str, datetime]:
+        """When each sweep next has something to do."""
+        with connection.cursor() as cursor:
+            cursor.execute(_DUE_AT)
+            return {name: _moment(at) for name, at in cursor.fetchall() if at is not None}
 
     def at_the_end(self) -> None:
         """Everything is settled: both books agree to the cent, and the app knows."""

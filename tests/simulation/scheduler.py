@@ -171,7 +171,7 @@ class Scheduler:
             process._turn.acquire()
             try:
                 process.result = process.work()
-            except BaseException as exc:  # noqa: BLE001 -- whatever it is, the history judges it
+            except BaseException as exc:
                 process.error = exc
             _here.process = None
             clean()

@@ -24,8 +24,8 @@ from tests.conftest import World
 from tests.fakes import fakepay
 from tests.simulation.database import InMemory, Points, Server
 from tests.simulation.scheduler import Clock, Scheduler
-from trades import services as trade_services
 from trades import sending, shedding, switching
+from trades import services as trade_services
 
 PROCESSES = 3  # at work at the same time
 URL = "http://127.0.0.1:9/told"
@@ -129,10 +129,10 @@ def _patches(clock: Clock, scheduler: Scheduler, trouble: list[str]) -> list[Any
     log = Trouble(trouble)
     patches = [
         mock.patch.object(timezone, "now", clock.now),
-        mock.patch.object(wakeup._waker, "ask", lambda _task: None),
+        mock.patch.object(wakeup._waker, "ask"),
         # Each piece of work is a process of its own: nothing of one process holds up another.
-        mock.patch.object(refund_services, "turn_for", lambda _name: nullcontext()),
-        mock.patch.object(lanes, "_enter", lambda _lane: True),
+        mock.patch.object(refund_services, "turn_for", return_value=nullcontext()),
+        mock.patch.object(lanes, "_enter", return_value=True),
         mock.patch.object(lanes, "log", log),
     ]
     patches += [mock.patch.object(module, "time", time)

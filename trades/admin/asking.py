@@ -12,6 +12,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from channels.base import PaymentState, QueryResult
+from paycenter import trail
 from paycenter.staff.acts import Act, Answer, adds_to_page, adds_view
 from paycenter.staff.display import money
 from paycenter.staff.tenancy import actor_of, tenant_of
@@ -61,6 +62,7 @@ def _ask(attempt_id: int, actor: str) -> Answer:
     before = load_attempt(attempt_id)
     word = attempt_query(attempt_id=attempt_id, actor=actor)
     after = load_attempt(attempt_id)
+    trail.compare(before, after)
     state = word.state.value if word is not None else "no_answer"
     record_event(after, "attempt.asked", actor=actor, detail={"word": state})
     return answer_of(before, word, after)

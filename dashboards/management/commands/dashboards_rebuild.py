@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from dashboards.rebuilding import rebuild
+from dashboards.rebuilding import rebuild, rebuild_everything
 from reconciliation.management.arguments import day_argument
 
 
@@ -24,15 +24,23 @@ class Command(BaseCommand):
         parser.add_argument("--to", dest="last", type=day_argument, help="last day; today unless given")
         parser.add_argument("--days", type=int, help="instead of --from: so many days up to the last")
 
+        parser.add_argument("--all", action="store_true", help="every day there is, also what was never added up")
+
     def handle(self, *args: Any, **options: Any) -> None:
+        days = rebuild_everything(progress=self._tell) if options["all"] else self._range(options)
+        self.stdout.write(f"{days} days counted")
+
+    def _tell(self, day: date) -> None:
+        self.stdout.write(f"{day}")
+
+    def _range(self, options: dict[str, Any]) -> int:
         last: date = options["last"] or timezone.localdate()
         first: date | None = options["first"]
         if first is None and options["days"]:
             first = last - timedelta(days=options["days"] - 1)
         if first is None:
-            raise CommandError("give --from or --days")
+            raise CommandError("give --from, --days or --all")
         try:
-            days = rebuild(first, last, progress=lambda day: self.stdout.write(f"{day}"))
+            return rebuild(first, last, progress=self._tell)
         except ValueError as exc:
             raise CommandError(str(exc)) from exc
-        self.stdout.write(f"{days} days counted")

@@ -19,8 +19,9 @@ from cashier.models import PrintedCode
 from merchants import services
 from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, ChangeRequest, Merchant, PaymentAccount, User
-from notifications.models import Alert, AlertRoute, Delivery, Notification
-from paycenter.models import Event, Exchange, RetrySchedule
+from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
+from onboarding.models import Application, ApplicationDocument
+from paycenter.models import AuditVerification, Event, Exchange, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
 from reconciliation.models import (
     BankProfile,
@@ -116,15 +117,30 @@ def tenants(world: World) -> Tenants:
     refund = make_refund(attempt, world)
     policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        *make_reconciled(world, attempt), route, health, contract, refund, policy,
+        *make_reconciled(world, attempt), make_application(world), route, health, contract, refund, policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
+        AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
+        AlertRule.objects.get_or_create(kind="security")[0],
+        BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],
     ]  # fmt: skip
     return Tenants(
         {type(r): r for r in found if r is not None},
         make_staff("merchant", merchant=other), make_staff("app", app=other_app),
     )  # fmt: skip
+
+
+def make_application(world: World) -> Application:
+    """A's application, with a document that lies there to be fetched."""
+    application = Application.objects.create(merchant=world.merchant, saves={"company": {"by": MARK, "at": ""}})
+    application.facts = {"company": {"registered_address": MARK}}
+    application.save()
+    ApplicationDocument.objects.create(
+        application=application, kind="licence", path="aa/none.png", name=MARK, sha256=MARK, size=1,
+        uploaded_by=make_staff("operator", username="uploader"), uploaded_at=timezone.now(),
+    )  # fmt: skip
+    return application
 
 
 def make_refund(attempt: Attempt, world: World) -> Refund:
@@ -148,7 +164,8 @@ POLICY = {"automatic_up_to": "1.00", "one_approval_up_to": "2.00", "daily_ceilin
 def urls_of(tenants: Tenants) -> list[str]:
     """Every address of the admin with A's objects in it."""
     words = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
-             "payout_id": Payout.objects.values_list("pk", flat=True)[0]}  # fmt: skip
+             "payout_id": Payout.objects.values_list("pk", flat=True)[0],
+             "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0]}  # fmt: skip
     records = {model: [record] for model, record in tenants.records.items()}
     return sorted(set(addresses(records, words, without=OWN_PAGES)))
 
@@ -204,7 +221,7 @@ def snapshot() -> dict[str, Any]:
     models = (Merchant, App, PaymentAccount, Trade, Attempt, AbnormalPayment, Notification, ChangeRequest,
               CashierMethod, PrintedCode, RetrySchedule, Alert, Refund, Approval, Payout, RefundPolicy, Bill,
               ReconciliationDay, Case, SettlementBatch, SettlementTerms, FeeRate, SettlementCalendar,
-              BankProfile)  # fmt: skip
+              BankProfile, Application, ApplicationDocument)  # fmt: skip
     return {m.__name__: list(m.objects.order_by("pk").values()) for m in models}
 
 

@@ -16,6 +16,7 @@ from reconciliation.settlement.changing import rate_change_request, terms_change
 from reconciliation.settlement.models import FeeRate, SettlementCalendar, SettlementTerms
 from reconciliation.settlement.rates import rates_of
 from tests.conftest import World
+from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
 
 RATES, TERMS = "/admin/reconciliation/feerate/", "/admin/reconciliation/settlementterms/"
@@ -69,6 +70,12 @@ def test_a_rejected_rate_leaves_everything_as_it_was(world: World, ann: User, bo
     ask(world, ann)
     decide(bob, "reject")
     assert not FeeRate.objects.exists()
+
+
+def test_a_comment_keeps_no_byte_that_the_database_refuses(world: World, ann: User, bob: User) -> None:
+    change = ask(world, ann)
+    signed_in(bob).post(f"{CHANGES}{change.pk}/decide/reject/", {"reason": "no\x00thing new"})
+    assert fresh(change).comment == "nothing new"
 
 
 def test_a_rate_that_changed_meanwhile_is_not_confirmed(world: World, ann: User, bob: User) -> None:

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('merchants', '0005_rates_and_terms_with_two_people'),
-        ('refunds', '0001_refunds'),
+        ('refunds', '0002_index_of_what_is_under_way'),
         ('trades', '0009_lists_by_index'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

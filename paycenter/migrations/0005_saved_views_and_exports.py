@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('paycenter', '0003_staff_sign_in'),
+        ('paycenter', '0004_audit_pages'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
