@@ -279,4 +279,16 @@ def exports_forget() -> int:
         export_path(export).unlink(missing_ok=True)
         ListExport.objects.filter(pk=export.pk).update(state=ExportState.GONE)
         record_event(export, "listexport.forgotten", actor="system", to_state=str(ExportState.GONE))
+    _forget_strays()
     return len(old)
+
+
+def _forget_strays() -> None:
+    """Files of exports that are finished without one, or of people who were deleted; a day old at least."""
+    before = timezone.now().timestamp() - 86_400
+    files = [f for f in exports_root().glob("*.*") if f.stat().st_mtime < before] if exports_root().is_dir() else []
+    kept = ListExport.objects.filter(file__in=[f.name for f in files], state__in=(*UNFINISHED, ExportState.DONE))
+    known = set(kept.values_list("file", flat=True))
+    for stray in files:
+        if stray.name not in known:
+            stray.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -181,7 +182,11 @@ def test_files_go_when_their_time_is_over(desk: Client, orders: list[str]) -> No
     assert exports.exports_forget() == 0
     ListExport.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert desk.get(f"{MINE}{export.pk}/file/").status_code == 404
+    stray = exports.exports_root() / f"{'a' * 32}.csv"
+    stray.write_text("left behind")
+    os.utime(stray, (1, 1))
     assert exports.exports_forget() == 1
+    assert not stray.exists()
     assert (fresh(export).state, exports.export_path(export).exists()) == ("gone", False)
 
 

@@ -122,6 +122,10 @@ def test_every_question_is_answered_through_an_index(desk: Client, world: World,
         with CaptureQueriesContext(connection) as queries:
             assert desk.get(url + address).status_code in (200, 302), address
         asked.update({q["sql"]: address for q in queries if q["sql"].startswith("SELECT")})
+    for tenant in (make_staff("app", app=world.app), make_staff("merchant", merchant=world.merchant)):
+        with CaptureQueriesContext(connection) as queries:
+            signed_in(tenant).get(f"{url}?state=all")
+        asked.update({q["sql"]: tenant.role for q in queries if q["sql"].startswith("SELECT")})
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         for sql, address in asked.items():
