@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,7 +34,7 @@ class _Place(Generic[T, R]):
         self.woken = threading.Event()
         self.leads = self.alone = False
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
 
 
 class Combiner(Generic[T, R]):
@@ -86,8 +86,10 @@ class Combiner(Generic[T, R]):
                 return self._alone(own.item)
             self._write_group(group)
         except BaseException as exc:
-            for place in group:  # nobody is left waiting for somebody who is gone
-                place.error = exc
+            # Nobody is left waiting for somebody who is gone; whether it was committed is not known.
+            error = exc if isinstance(exc, Exception) else OperationalError(f"whoever wrote it ended: {exc!r}")
+            for place in group[1:]:
+                place.error = error
             raise
         finally:
             self._hand_over()
