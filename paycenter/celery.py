@@ -57,6 +57,7 @@ app.conf.update(
         "query due contracts": every("trades.tasks.query_contracts", 2),
         "send due refunds": every("refunds.tasks.send_due", 1),
         "query due refunds": every("refunds.tasks.query_due", 1),
+        "book refunds told of early": every("refunds.tasks.book_early", 5),
         "void old approvals": every("refunds.tasks.expire_approvals", 30),
         "apply policies to stray money": every("refunds.tasks.apply_policies", 2),
         "probe shed channels": every("trades.tasks.probe_channels", 2),
@@ -80,7 +81,6 @@ app.conf.update(
         "refresh settlement batches": every("reconciliation.tasks.refresh_batches", 300),
         "ask about differences": every("reconciliation.tasks.ask_cases", 10),
         "check connections": every("onboarding.tasks.check_connections", 2),
-        "tell companies": every("onboarding.tasks.send_notices", 30),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )

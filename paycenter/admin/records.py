@@ -49,7 +49,8 @@ class EventAdmin(ReadOnlyAdmin):
         (_("type"), lambda e: e.type), (_("record"), lambda e: f"{e.object_type} {e.object_id or ''}"),
         (_("merchant"), lambda e: e.merchant_no), (_("app"), lambda e: e.app_id),
         (_("trade number"), lambda e: e.trade_no), (_("attempt number"), lambda e: e.attempt_no),
-        (_("refund number"), lambda e: e.refund_no), (_("from"), lambda e: e.from_state), (_("to"), lambda e: e.to_state),
+        (_("refund number"), lambda e: e.refund_no), (_("from"), lambda e: e.from_state),
+        (_("to"), lambda e: e.to_state),
         (_("actor"), lambda e: party(e.actor)), (_("reason"), lambda e: reason_word(e.reason)),
         (_("sequence"), lambda e: e.seq), (_("hash"), lambda e: e.hash),
     )  # fmt: skip

@@ -11,8 +11,11 @@ from cashier.models import PrintedCode
 from channels.base.bills import BillKind
 from merchants.changes import account_change_request
 from merchants.models import App, Merchant, PaymentAccount, User
-from notifications.models import Alert, AlertRoute, Delivery, Notification
-from paycenter.models import RetrySchedule
+from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
+from onboarding.models import Application, ApplicationDocument, ApplicationVersion
+from onboarding.services import DOCUMENTS
+from onboarding.versions import snapshot_of
+from paycenter.models import AuditVerification, RetrySchedule
 from reconciliation import cases, files
 from reconciliation.bills import bill_import, bill_upload
 from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay
@@ -27,6 +30,7 @@ from tests import factories
 from tests.conftest import World
 from tests.fakes import bills
 from tests.fakes.staff import make_staff
+from tests.onboarding.company import FACTS, PNG
 from tests.refunds.paying import paid_twice
 from tests.refunds.test_abnormal import late_money
 from trades.contracts.models import Contract
@@ -43,6 +47,7 @@ def furnish(world: World) -> User:
                 for name, first in (("wang.li", "王丽"), ("chen.jing", "陈静")))  # fmt: skip
     _name(world)
     _configuration(world, ann)
+    _applications(world)
     for days in (4, 3, 2):
         _day(world, timezone.localdate() - timedelta(days=days), planted=days == 3)
     _other_bills(world)
@@ -83,6 +88,28 @@ def _configuration(world: World, ann: User) -> None:
                             created_at=timezone.now())  # fmt: skip
     other = factories.make_merchant(name="万和物业管理有限公司", short_name="万和物业", state="review")
     factories.make_account(other, channel="alipay", config={}, state="draft", name="万和 · 支付宝")
+
+
+def _applications(world: World) -> None:
+    """One that was approved long ago, and one that waits."""
+    reviewer = make_staff("operator", username="liu.yang")
+    for merchant in (world.merchant, Merchant.objects.get(name="万和物业管理有限公司")):
+        owner = make_staff("owner", merchant=merchant, username=f"owner.{merchant.pk}")
+        application = Application(merchant=merchant)
+        application.facts = {code: dict(values) for code, values in FACTS.items()}
+        application.save()
+        file = DOCUMENTS.store(name="营业执照.png", chunks=[PNG])
+        ApplicationDocument.objects.create(
+            application=application, kind="licence", path=file.path, name=file.name, sha256=file.sha256,
+            size=file.size, uploaded_by=owner, uploaded_at=timezone.now(),
+        )  # fmt: skip
+        version = ApplicationVersion(
+            application=application, number=1, submitted_by=owner, submitted_at=timezone.now()
+        )
+        version.snapshot = snapshot_of(application, merchant)
+        if merchant == world.merchant:
+            version.outcome, version.decided_by, version.decided_at = "approved", reviewer, timezone.now()
+        version.save()
 
 
 def _pay(world: World, subject: str, amount: int, at: datetime) -> Attempt:
@@ -175,6 +202,9 @@ def _messages(world: World) -> None:
     for notification in Notification.objects.order_by("pk")[:3]:
         Delivery.objects.create(notification=notification, number=1, started_at=now, elapsed_ms=84, status=502,
                                 response="Bad Gateway", error="HTTP 502")  # fmt: skip
+    AlertRule.objects.get_or_create(kind="give_up")
+    BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})
+    AuditVerification.objects.create(started_at=now, finished_at=now, by="staff:wang.li", ok=True, events=120)
     Alert.objects.get_or_create(kind="give_up", key="give_up:1", defaults={
         "title": "An app does not acknowledge", "text": "Twelve tries to https://app.example/notify.",
         "merchant_no": world.merchant.merchant_no, "created_at": now, "last_at": now})  # fmt: skip
