@@ -21,11 +21,11 @@ from django.utils.translation import gettext as _
 from channels.base.config import MASK, clean_config, masked_config
 from channels.base.discovery import provider_for
 from channels.base.keys import parse_public_key, public_key_pem
-from merchants.keys import app_key_rotate, webhook_secret_rotate
+from merchants.keys import app_key_rotate, new_hmac_secret, new_webhook_secret, webhook_secret_rotate
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from merchants.onboarding import merged_config
 from merchants.people.mail import tell_deciders, tell_requester
-from merchants.services import account_update_config, new_hmac_secret, new_webhook_secret, refuse_identity_change
+from merchants.services import account_update_config, refuse_identity_change
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of
@@ -86,9 +86,10 @@ def account_change_request(
 @transaction.atomic
 def app_open_request(*, app: App, user: User, reason: str) -> ChangeRequest:
     """Ask to take an app into use that is switched off."""
+    locked = lock(App, pk=app.pk)
     return _request(
-        Kind.APP_OPENED, lock(App, pk=app.pk), user=user, reason=reason, payload={"is_active": True},
-        before={"is_active": False}, after={} if app.is_active else {"is_active": True},
+        Kind.APP_OPENED, locked, user=user, reason=reason, payload={"is_active": True},
+        before={"is_active": False}, after={} if locked.is_active else {"is_active": True},
     )  # fmt: skip
 
 

@@ -30,8 +30,7 @@ _SETTLEMENT_TERMS = (
 # Filling in the company's own application; its documents show people's identity cards.
 _APPLICATION = ("onboarding.application",)
 _FILLS_IN = frozenset({
-    "onboarding.view_application", "onboarding.change_application", "onboarding.submit_application",
-    "onboarding.view_applicationdocument",
+    "onboarding.view_application", "onboarding.change_application", "onboarding.view_applicationdocument",
 })  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
 _ALERTING = ("notifications.alertroute", "notifications.alertrule", "notifications.backloglimit")
@@ -54,10 +53,10 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view change", ("trades.channelhealth",))
         | _perms("view add change", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("resend", ("notifications.notification",))
-        | _perms("ask", ("trades.trade",))
+        | _perms("ask close", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
         | _FILLS_IN
-        | _perms("add review", _APPLICATION)
+        | _perms("add submit review", _APPLICATION)
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
         | _perms("view change", ("refunds.refundpolicy",))
@@ -84,7 +83,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("add", ("refunds.refund",))
-        | _perms("ask", ("trades.trade",))
+        | _perms("ask close", ("trades.trade",))
         | _perms("view", ("reconciliation.case",))
     ),
     Role.AUDITOR: frozenset(
@@ -94,7 +93,9 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view", ("refunds.refundpolicy", "paycenter.auditverification", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.OWNER: frozenset(_OWN_MERCHANT | _FILLS_IN | _perms("view add change", ("merchants.user",))),
+    Role.OWNER: frozenset(
+        _OWN_MERCHANT | _FILLS_IN | _perms("submit", _APPLICATION) | _perms("view add change", ("merchants.user",))
+    ),
     Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))

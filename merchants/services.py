@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +19,8 @@ from channels.base.discovery import methods_of, provider_code_of, provider_for
 from channels.base.fields import Label
 from channels.base.results import CheckResult
 from merchants.channels import provider_of
+from merchants.guards import why_merchant_not
+from merchants.keys import new_hmac_secret, new_webhook_secret
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
 from merchants.states import MerchantState
@@ -72,22 +72,6 @@ def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str
         save_changed(locked, changed)
         record_event(locked, "merchant.updated", actor=actor, detail={"changed": changed})
     return locked
-
-
-MerchantGuard = Callable[[Merchant, str], str]
-_merchant_guards: list[MerchantGuard] = []
-
-
-def guards_merchant(guard: MerchantGuard) -> MerchantGuard:
-    """Register what says in words why a transition is not possible by itself, empty where it is: another part of
-    the center decides about this merchant as a whole (its application)."""
-    _merchant_guards.append(guard)
-    return guard
-
-
-def why_merchant_not(merchant: Merchant, transition: str) -> str:
-    """Why this merchant cannot take the transition by itself; empty where it can."""
-    return next((words for guard in _merchant_guards if (words := guard(merchant, transition))), "")
 
 
 @transaction.atomic
@@ -153,16 +137,6 @@ def app_update(*, app: App, values: Mapping[str, Any], actor: str) -> App:
         save_changed(locked, changed)
         record_event(locked, "app.updated", actor=actor, detail={"changed": changed})
     return locked
-
-
-def new_hmac_secret() -> str:
-    """256 random bits as text; the text itself is the key."""
-    return secrets.token_urlsafe(32)
-
-
-def new_webhook_secret() -> str:
-    """`whsec_` and 256 random bits in base64, as Standard Webhooks writes it."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
 @transaction.atomic

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from merchants.guards import guards_merchant
 from merchants.models import Merchant
-from merchants.services import guards_merchant
 from onboarding.models import Application
 
 _WITH_APPLICATION = ("submit", "send_back", "activate")

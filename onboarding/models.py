@@ -158,22 +158,3 @@ class ApplicationVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.application_id} v{self.number}"
-
-
-class OwnerNotice(models.Model):
-    """A mail to the company about a decision; due while `next_send_at` is set."""
-
-    version = models.OneToOneField(ApplicationVersion, models.CASCADE, related_name="notice")
-    addresses = models.JSONField(default=list)
-    next_send_at = models.DateTimeField(null=True)
-    sent_at = models.DateTimeField(null=True)
-    tries = models.PositiveIntegerField(default=0)
-    error = models.CharField(max_length=200, blank=True, default="")
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["next_send_at"], condition=Q(next_send_at__isnull=False), name="ownernotice_due")
-        ]
-
-    def __str__(self) -> str:
-        return ", ".join(self.addresses)

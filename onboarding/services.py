@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from merchants.models import Merchant, Role, User
+from merchants.people.services import staff_invite
 from merchants.services import merchant_create, merchant_update
 from merchants.states import MerchantState
 from onboarding import facts
@@ -28,7 +29,6 @@ from paycenter.transitions import lock, record_event, save_changed
 from paycenter.uploads import StoredFile, UploadFolder
 
 DOCUMENTS = UploadFolder("application-documents")
-OWNER = "owner" if "owner" in Role.values else Role.MERCHANT
 
 
 @transaction.atomic
@@ -46,14 +46,13 @@ def application_open(*, merchant: Merchant, user: User) -> Application:
 
 @transaction.atomic
 def company_open(*, name: str, owner: Mapping[str, str], user: User) -> tuple[Application, User]:
-    """Open a company as a draft, with its application and its first owner, who cannot sign in before a password is
-    set. `owner` has the keys `username`, `last_name`, `email`."""
+    """Open a company as a draft, with its application and its first owner, who signs in with a link made on the
+    person's page. `owner` has the keys `username`, `last_name`, `email`. Raises TransitionRefused."""
     merchant = merchant_create(name=name, actor=actor_of(user))
-    person = User(role=OWNER, merchant=merchant, is_staff=True, **owner)
-    person.set_unusable_password()
-    person.save()
-    detail = {"username": person.username, "role": str(person.role)}
-    record_event(person, "user.created", actor=actor_of(user), merchant_no=merchant.merchant_no, detail=detail)
+    person, _change = staff_invite(
+        by=user, role=Role.OWNER, reason="", merchant=merchant, username=owner["username"],
+        last_name=owner["last_name"], email=owner["email"],
+    )  # fmt: skip
     return application_open(merchant=merchant, user=user), person
 
 

@@ -92,7 +92,7 @@ PEOPLE = Step(
         Fact("contact_phone", _("Contact phone"), column=True, check=_plain(checks.phone), max_length=32,
              input_type="tel", autocomplete="tel"),
         Fact("contact_email", _("Contact e-mail"), column=True, check=_plain(checks.email), input_type="email",
-             help=_("Decisions about the application are sent here."), autocomplete="email"),
+             autocomplete="email"),
     ),
 )  # fmt: skip
 BANK = Step(

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from onboarding import connections, telling
+from onboarding import connections
 
 
 @shared_task
 def check_connections() -> int:
     """Ask channels whose accounts are to be checked; how many were asked."""
     return connections.run_due_checks()
-
-
-@shared_task
-def send_notices() -> int:
-    """Mail companies about decisions; how many mails left."""
-    return telling.send_due_notices()

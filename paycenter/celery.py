@@ -81,7 +81,6 @@ app.conf.update(
         "refresh settlement batches": every("reconciliation.tasks.refresh_batches", 300),
         "ask about differences": every("reconciliation.tasks.ask_cases", 10),
         "check connections": every("onboarding.tasks.check_connections", 2),
-        "tell companies": every("onboarding.tasks.send_notices", 30),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )

@@ -14,8 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from merchants.admin.states import StateButtonsAdmin
+from merchants.guards import why_merchant_not
 from merchants.models import AppMerchant, Merchant, PaymentAccount
-from merchants.services import merchant_advance, merchant_create, merchant_update, why_merchant_not
+from merchants.services import merchant_advance, merchant_create, merchant_update
 from paycenter.staff.acts import page_additions
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.tenancy import actor_of

@@ -37,6 +37,7 @@ from onboarding.steps import FACT_STEPS, KINDS
 from onboarding.versions import application_submit
 from paycenter.errors import TransitionRefused
 from paycenter.staff.files import private_file
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import registered, tenant_of
 from paycenter.uploads import UploadRefused
 
@@ -62,13 +63,17 @@ class ApplicationAdmin(ReviewingAdmin):
         return [*own, *super().get_urls()]
 
     # ---- opening ----------------------------------------------------------------------------
+    @sensitive
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Open a company as a draft with its first owner."""
         self.require(request, "onboarding.add_application")
         form = OpenForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             user: Any = request.user
-            _application, person = company_open(name=form.cleaned_data["name"], owner=form.owner, user=user)
+            try:
+                _application, person = company_open(name=form.cleaned_data["name"], owner=form.owner, user=user)
+            except TransitionRefused as exc:
+                raise PermissionDenied(str(exc)) from exc
             return HttpResponseRedirect(reverse("admin:merchants_user_change", args=[person.pk]))
         context = self.page_context(
             request, title=gettext("Open a company"), forms=[form], submit=gettext("Open"), cancel="../",

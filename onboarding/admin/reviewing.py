@@ -19,6 +19,7 @@ from onboarding.models import Application, ApplicationVersion, Outcome
 from onboarding.steps import SECTIONS
 from onboarding.versions import REVIEW, application_approve, application_return
 from paycenter.errors import TransitionRefused
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of, tenant_of
 from paycenter.transitions import record_event
 
@@ -41,6 +42,7 @@ class ReviewingAdmin(ApplicationListing):
         application = self._reviewed(request, object_id)
         return self._review(request, application, self._version(application, request.GET.get("version", "")))
 
+    @sensitive
     def numbers_view(self, request: HttpRequest, object_id: str, number: int) -> HttpResponse:
         """The same with identity and account numbers in full, to compare with the documents. POST only; noted."""
         if request.method != "POST":
@@ -52,6 +54,7 @@ class ReviewingAdmin(ApplicationListing):
         record_event(application, "application.numbers_shown", actor=actor_of(request.user), detail=detail)
         return self._review(request, application, version, whole=True)
 
+    @sensitive(when=lambda _page, request, **_more: request.POST.get("decision") == "approve")
     def decide_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Approve or return the version that was looked at. POST only."""
         if request.method != "POST":

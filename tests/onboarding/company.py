@@ -9,11 +9,11 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from merchants.models import Merchant, User
+from merchants.models import Merchant, Role, User
 from merchants.services import merchant_create
 from onboarding.connections import run_due_checks
 from onboarding.models import Application
-from onboarding.services import OWNER, application_open
+from onboarding.services import application_open
 from tests.fakes.staff import make_staff, signed_in
 
 # The example of GB 32100-2015 and that of GB 11643-1999; the account number is nobody's.
@@ -101,5 +101,5 @@ class Company:
 def make_company(name: str = "Draft Property", username: str = "owner") -> Company:
     """A company in draft with an owner who has just signed in."""
     merchant = merchant_create(name=name, actor="system")
-    owner = make_staff(OWNER, merchant=merchant, username=username, email=f"{username}@anju.example")
+    owner = make_staff(Role.OWNER, merchant=merchant, username=username, email=f"{username}@anju.example")
     return Company(merchant, application_open(merchant=merchant, user=owner), owner, signed_in(owner))

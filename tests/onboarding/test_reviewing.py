@@ -6,15 +6,15 @@ import re
 from typing import Any
 
 import pytest
-from django.core import mail
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from merchants.models import AppMerchant, PaymentAccount, User
+from merchants.people.models import Letter
 from merchants.services import account_update_config, merchant_advance, merchant_update
 from notifications.models import Alert
-from onboarding import telling
-from onboarding.models import ApplicationVersion, OwnerNotice
+from onboarding.models import ApplicationVersion
 from onboarding.versions import application_approve
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
@@ -229,31 +229,32 @@ def test_the_buttons_of_the_merchants_page_lead_to_the_application(submitted: Co
         merchant_advance(merchant=submitted.merchant, transition="activate", actor="staff:reviewer")
 
 
-def test_the_company_is_told_by_mail(submitted: Company, reviewer: Client, settings: Any) -> None:
+def test_approving_and_whole_numbers_ask_for_the_code_again(submitted: Company) -> None:
+    user = make_staff("operator", username="bob")
+    client = signed_in(user, device=TOTPDevice.objects.create(user=user, name="app", confirmed=True))
+    assert "Confirm it is you" in decide(client, submitted, "approve").content.decode()
+    assert BANK_ACCOUNT not in client.post(f"{submitted.base}numbers/1/").content.decode()
+    assert fresh(submitted.merchant).state == "review"
+    assert decide(client, submitted, "return", comment="once more").status_code == 302
+
+
+def test_the_owners_are_told_by_mail(submitted: Company, reviewer: Client, settings: Any) -> None:
     settings.EMAIL_HOST = "mail.example"
+    make_staff("merchant", merchant=submitted.merchant, username="clerk", email="clerk@anju.example")
     decide(reviewer, submitted, "return", comment="See below.", **{"comment-company": "Another licence, please."})
-    assert telling.send_due_notices() == 1
-    assert telling.send_due_notices() == 0
-    message = mail.outbox[0]
-    assert sorted(message.to) == ["owner@anju.example", "wang@anju.example"]
-    assert "Another licence, please." in message.body
-    assert "See below." in message.body
+    letter = Letter.objects.get()
+    assert letter.address == "owner@anju.example"
+    assert "Another licence, please." in letter.text
+    assert "See below." in letter.text
 
 
-def test_a_mail_that_cannot_be_sent_is_tried_again(
-    submitted: Company, reviewer: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings.EMAIL_HOST = "mail.example"
-    decide(reviewer, submitted, "return", comment="once more")
-
-    def down(_self: Any) -> None:
-        raise ConnectionRefusedError("no server")
-
-    monkeypatch.setattr("onboarding.telling.EmailMessage.send", down)
-    assert telling.send_due_notices() == 0
-    notice = OwnerNotice.objects.get()
-    assert (notice.tries, notice.sent_at, notice.next_send_at is not None) == (1, None, True)
-    assert "ConnectionRefusedError" in notice.error
+def test_a_clerk_fills_in_but_does_not_submit(ready: Company) -> None:
+    clerk = signed_in(make_staff("merchant", merchant=ready.merchant, username="clerk"))
+    theirs = Company(ready.merchant, ready.application, ready.owner, clerk)
+    assert theirs.save("business", wishes="by the clerk").status_code == 302
+    assert "The owner submits the application." in theirs.page()
+    assert theirs.submit().status_code == 403
+    assert fresh(ready.merchant).state == "draft"
 
 
 def test_the_list_puts_what_waits_first(submitted: Company, reviewer: Client) -> None:

@@ -12,7 +12,9 @@ from channels.base.bills import BillKind
 from merchants.changes import account_change_request
 from merchants.models import App, Merchant, PaymentAccount, User
 from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
-from onboarding.models import Application
+from onboarding.models import Application, ApplicationDocument, ApplicationVersion
+from onboarding.services import DOCUMENTS
+from onboarding.versions import snapshot_of
 from paycenter.models import AuditVerification, RetrySchedule
 from reconciliation import cases, files
 from reconciliation.bills import bill_import, bill_upload
@@ -28,7 +30,7 @@ from tests import factories
 from tests.conftest import World
 from tests.fakes import bills
 from tests.fakes.staff import make_staff
-from tests.onboarding.company import FACTS
+from tests.onboarding.company import FACTS, PNG
 from tests.refunds.paying import paid_twice
 from tests.refunds.test_abnormal import late_money
 from trades.contracts.models import Contract
@@ -45,6 +47,7 @@ def furnish(world: World) -> User:
                 for name, first in (("wang.li", "王丽"), ("chen.jing", "陈静")))  # fmt: skip
     _name(world)
     _configuration(world, ann)
+    _applications(world)
     for days in (4, 3, 2):
         _day(world, timezone.localdate() - timedelta(days=days), planted=days == 3)
     _other_bills(world)
@@ -63,9 +66,6 @@ def _name(world: World) -> None:
     )
     App.objects.filter(pk=world.app.pk).update(name="业主之家 App")
     PaymentAccount.objects.filter(pk=world.account.pk).update(name="阳光物业 · 基本户")
-    application = Application(merchant=world.merchant, saves={"company": {"by": "wang.li", "at": ""}})
-    application.facts = FACTS
-    application.save()
 
 
 def _configuration(world: World, ann: User) -> None:
@@ -88,6 +88,28 @@ def _configuration(world: World, ann: User) -> None:
                             created_at=timezone.now())  # fmt: skip
     other = factories.make_merchant(name="万和物业管理有限公司", short_name="万和物业", state="review")
     factories.make_account(other, channel="alipay", config={}, state="draft", name="万和 · 支付宝")
+
+
+def _applications(world: World) -> None:
+    """One that was approved long ago, and one that waits."""
+    reviewer = make_staff("operator", username="liu.yang")
+    for merchant in (world.merchant, Merchant.objects.get(name="万和物业管理有限公司")):
+        owner = make_staff("owner", merchant=merchant, username=f"owner.{merchant.pk}")
+        application = Application(merchant=merchant)
+        application.facts = {code: dict(values) for code, values in FACTS.items()}
+        application.save()
+        file = DOCUMENTS.store(name="营业执照.png", chunks=[PNG])
+        ApplicationDocument.objects.create(
+            application=application, kind="licence", path=file.path, name=file.name, sha256=file.sha256,
+            size=file.size, uploaded_by=owner, uploaded_at=timezone.now(),
+        )  # fmt: skip
+        version = ApplicationVersion(
+            application=application, number=1, submitted_by=owner, submitted_at=timezone.now()
+        )
+        version.snapshot = snapshot_of(application, merchant)
+        if merchant == world.merchant:
+            version.outcome, version.decided_by, version.decided_at = "approved", reviewer, timezone.now()
+        version.save()
 
 
 def _pay(world: World, subject: str, amount: int, at: datetime) -> Attempt:

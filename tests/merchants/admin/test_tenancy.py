@@ -167,7 +167,8 @@ def urls_of(tenants: Tenants) -> list[str]:
     """Every address of the admin with A's objects in it."""
     words = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
              "payout_id": Payout.objects.values_list("pk", flat=True)[0],
-             "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0]}  # fmt: skip
+             "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0], "step": "company",
+             "place": "account-1", "number": 1}  # fmt: skip
     records = {model: [record] for model, record in tenants.records.items()}
     return sorted(set(addresses(records, words, without=OWN_PAGES)))
 
