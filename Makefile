@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint bench-limping bench-gopay figures messages requirements screenshots diagrams clean
+.PHONY: help demo test lint soak simulate bench bench-limping bench-gopay figures messages requirements screenshots \
+	diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
 
@@ -8,6 +9,9 @@ help:
 	@echo "make demo          start web, worker, beat and sandbox, take one payment; Ctrl-C ends it"
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
+	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
+	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
+	@echo "make bench         every figure beside the machine's own limit; FULL=1 and LARGE=1 for large sizes"
 	@echo "make bench-limping does a channel that hangs slow the others? four minutes, see bench/README.md"
 	@echo "make bench-gopay   processor time of one payment, two minutes"
 	@echo "make messages      compile the translations (needs gettext)"
@@ -25,6 +29,17 @@ test:
 
 lint:
 	@$(RUN) dev deploy.checks lint
+
+# A failing run leaves what explains it in var/soak/SEED.
+soak:
+	@$(RUN) runtime deploy.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+simulate:
+	@$(RUN) dev tests.simulation $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+# FULL=1: 1 and 10 million stored trades (LARGE=1: 50). Options go into BENCH, for example BENCH='--only gopay_cpu'.
+bench:
+	@$(RUN) runtime bench $(if $(FULL),--full) $(if $(LARGE),--large) $(BENCH)
 
 # Options go into LIMPING, for example LIMPING='--arrivals 12 --sound 8'.
 bench-limping:

@@ -1,5 +1,5 @@
-"""A channel that answers every payment with the same QR code after one small HTTP call: what is left is the center's
-own work. Part of the measurements only; `install` puts it beside the real ones.
+"""A channel that answers every payment with the same QR code, at once or after one small HTTP call: what is left is
+the center's own work. Part of the measurements only; `install` puts it beside the real ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from channels.base import (
 )
 from paycenter.errors import BadSignature
 
-CHANNEL, SCENE = "constant", "constant_qr"
+CHANNEL, SCENE, SCENE_AT_ONCE = "constant", "constant_qr", "constant_at_once"
 
 
 class ConstantProvider(Provider):
@@ -69,12 +69,21 @@ class ConstantQr(Method):
         return Initiated(instruction=QrCode("constant://pay"))
 
 
+class ConstantAtOnce(Method):
+    code = SCENE_AT_ONCE
+    name = Label("测量用即时", "At once, for measuring")
+    instruction = "qrcode"
+
+    def pay(self, provider: Any, order: PayOrder) -> PayResult:
+        return Initiated(instruction=QrCode("constant://pay"))
+
+
 def install() -> None:
     """Make the channel discoverable beside the real ones, in this process."""
     providers, methods, owners = discovery._registry()
     registry = (
         MappingProxyType({**providers, CHANNEL: ConstantProvider}),
-        MappingProxyType({**methods, SCENE: ConstantQr()}),
-        MappingProxyType({**owners, SCENE: CHANNEL}),
+        MappingProxyType({**methods, SCENE: ConstantQr(), SCENE_AT_ONCE: ConstantAtOnce()}),
+        MappingProxyType({**owners, SCENE: CHANNEL, SCENE_AT_ONCE: CHANNEL}),
     )
     discovery._registry = lambda: registry  # type: ignore[assignment]

@@ -11,28 +11,23 @@ import json
 import os
 import secrets
 import signal
-import socket
-import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psycopg
 from aiohttp import web
 
 from bench.constant import CHANNEL, SCENE, install
 from bench.load import Caller
 from bench.private_demo import NotStarted, private_servers
 from bench.processor import seconds_of_tree
+from bench.served import postmaster, serving
 from deploy.checks.services import free_port
 
-START_LIMIT = 60.0  # seconds
 SERVED, REFUSED = 0, 50301
 WARM_UP = 30
 
@@ -93,42 +88,6 @@ def prepare(base_url: str) -> dict[str, Any]:
     document = seed(base_url)
     connection.close()
     return document
-
-
-@contextmanager
-def serving(environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """One web process, served as in the demo. Raises NotStarted."""
-    port = int(environment["PAYCENTER_PORT"])
-    command = [
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", "1", "--blocking-threads", "64", "--no-ws", "bench.constant_wsgi:application",
-    ]  # fmt: skip
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own server
-            command, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        limit = time.monotonic() + START_LIMIT
-        while not _answers(port):
-            if process.poll() is not None or time.monotonic() > limit:
-                raise NotStarted(f"the web process did not start:\n{log.read_text(errors='replace')[-2000:]}")
-            time.sleep(0.1)
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def postmaster(url: str) -> int:
-    """The process id of PostgreSQL's first process: the parent of every backend."""
-    with psycopg.connect(url) as connection:
-        backend = connection.info.backend_pid
-        return int(Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 async def measure(name: str, caller: Caller, pids: Sequence[int], calls: int, side_by_side: int) -> Cost:
@@ -196,8 +155,12 @@ def bench(given: argparse.Namespace) -> None:
         os.environ.update(environment)
         document = prepare(f"http://127.0.0.1:{channel_port}/")
         document["base_url"] = f"http://127.0.0.1:{environment['PAYCENTER_PORT']}"
-        with serving(environment, servers.var / "web.log") as process:
-            pids = (process.pid, postmaster(servers.database_url))
+        port, log = int(environment["PAYCENTER_PORT"]), servers.var / "web.log"
+        with serving("bench.constant_wsgi:application", port, environment, log) as process:
+            database = postmaster(servers.database_url)
+            if database is None:
+                raise NotStarted("PostgreSQL's processes cannot be seen")
+            pids = (process.pid, database)
             costs = asyncio.run(run(document, pids, channel_port, given))
     if given.json:
         given.json.write_text(json.dumps([{"name": c.name, "web": c.web, "postgres": c.postgres} for c in costs]))

@@ -50,10 +50,10 @@ class PrivateServers:
 
 
 @contextmanager
-def private_servers() -> Iterator[PrivateServers]:
-    """A PostgreSQL, a Redis and a data directory. Raises NotStarted."""
+def private_servers(**settings: str) -> Iterator[PrivateServers]:
+    """A PostgreSQL with these settings, a Redis and a data directory. Raises NotStarted."""
     try:
-        with services.postgres() as database, services.redis() as redis, _folder() as var:
+        with services.postgres(**settings) as database, services.redis() as redis, _folder() as var:
             yield PrivateServers(var, database, _environment(var, database, redis))
     except services.Unavailable as exc:
         raise NotStarted(str(exc)) from exc

@@ -21,23 +21,24 @@ from django.utils.translation import gettext as _
 from channels.base.config import MASK, clean_config, masked_config
 from channels.base.discovery import provider_for
 from channels.base.keys import parse_public_key, public_key_pem
-from merchants.keys import app_key_rotate, webhook_secret_rotate
+from merchants.keys import app_key_rotate, new_hmac_secret, new_webhook_secret, webhook_secret_rotate
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from merchants.onboarding import merged_config
 from merchants.people.mail import tell_deciders, tell_requester
-from merchants.services import account_update_config, new_hmac_secret, new_webhook_secret, refuse_identity_change
+from merchants.services import account_update_config, refuse_identity_change
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
+from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import advance, lock, record_event
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeKind:
-    """A change of a record that this part of the center does not know (a refund policy).
+    """A change of a record that this part of the center does not know (a refund policy, a fee rate).
 
-    `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible
-    any more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does.
-    The target is the app or the person the change is about, locked.
+    `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
+    more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does. The
+    target is the app, the payment account or the person that the request names, locked.
     """
 
     code: str
@@ -58,10 +59,6 @@ ADDRESS_FIELDS = ("notify_url", "return_url", "allowed_ips")
 Kind = ChangeRequest.Kind
 Target = App | PaymentAccount | User
 _FIELD_OF: Mapping[type, str] = {PaymentAccount: "account", App: "app", User: "person"}
-
-
-def _actor(user: User) -> str:
-    return f"staff:{user.get_username()}"
 
 
 @transaction.atomic
@@ -135,7 +132,7 @@ def app_rsa_request(*, app: App, public_key: str | bytes, user: User, reason: st
 
 
 def change_request(
-    *, kind: str, target: App | User, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
+    *, kind: str, target: Target, user: User, reason: str, payload: dict[str, Any], before: dict[str, Any],
     after: dict[str, Any], scope: str = "",
 ) -> ChangeRequest:  # fmt: skip
     """Ask for a change of a registered kind (see ChangeKind). Must run inside `atomic`; raises TransitionRefused
@@ -166,7 +163,7 @@ def _request(
     )  # fmt: skip
     request.payload = payload
     request.save()
-    record_event(request, "changerequest.requested", actor=_actor(user), reason=reason, to_state=request.state)
+    record_event(request, "changerequest.requested", actor=actor_of(user), reason=reason, to_state=request.state)
     tell_deciders(request)
     return request
 
@@ -224,7 +221,7 @@ def change_confirm(*, change: ChangeRequest, user: User, comment: str = "") -> C
     if _version_of(locked.kind, target, locked.scope) != locked.base_version:
         raise TransitionRefused(_("The record changed after this request was made; reject it and ask again."))
     apply = _kinds[locked.kind].apply if locked.kind in _kinds else _APPLY[locked.kind]
-    apply(target, locked.payload, _actor(user))
+    apply(target, locked.payload, actor_of(user))
     return _decide(locked, "confirm", user, comment)
 
 
@@ -260,7 +257,7 @@ def _decide(change: ChangeRequest, transition: str, user: User, comment: str) ->
     change.decided_by, change.decided_at, change.comment = user, timezone.now(), comment
     change.payload = {}  # nothing needs the secrets any more
     fields = ("decided_by", "decided_at", "comment", "payload")
-    advance(change, transition, actor=_actor(user), reason=comment, fields=fields)
+    advance(change, transition, actor=actor_of(user), reason=comment, fields=fields)
     if transition != "withdraw":
         tell_requester(change)
     return change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from channels.base.discovery import methods, methods_of
 from channels.base.fields import Field, FieldKind, Label
+from channels.base.guides import GuideStep, steps_with_rest
 from channels.base.keys import KeyProblem, parse_public_key
 from channels.base.provider import Provider
 from merchants.models import Merchant
@@ -124,10 +125,17 @@ class AccountForm(forms.Form):
             if (rows := [self._row(f) for f in fields])
         ]
 
-    def _row(self, declared: Field) -> Row:
+    def guided(self, problems: Mapping[str, list[str]]) -> list[tuple[GuideStep | None, list[Row]]]:
+        """The rows by the steps of the provider's guide, what no step names last; `problems` by parameter."""
+        return [
+            (step, [self._row(f, problems.get(f.name, ())) for f in fields])
+            for step, fields in steps_with_rest(self.provider.guide, self.provider.fields)
+        ]
+
+    def _row(self, declared: Field, problems: Sequence[str] = ()) -> Row:
         name = declared.name
         file = self[FILE_PREFIX + name] if FILE_PREFIX + name in self.fields else None
-        errors = [*self[PREFIX + name].errors, *(file.errors if file else [])]
+        errors = [*self[PREFIX + name].errors, *(file.errors if file else []), *problems]
         when = json.dumps({k: list(v) for k, v in (declared.when or {}).items()})
         kept = keeps_when_blank(declared.kind) and name in self.stored
         return Row(declared, self[PREFIX + name], file, when if declared.when else "", kept, errors)

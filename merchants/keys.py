@@ -5,6 +5,9 @@ Of each type there is a current and, while the app changes over, a previous one;
 
 from __future__ import annotations
 
+import base64
+import secrets
+
 from django.db import transaction
 
 from channels.base import keys
@@ -13,6 +16,16 @@ from merchants.models import App, AppKey
 from paycenter.transitions import lock, record_event
 
 _SAME = Label("这就是当前的密钥", "this is the present key already")
+
+
+def new_hmac_secret() -> str:
+    """256 random bits as text; the text itself is the key."""
+    return secrets.token_urlsafe(32)
+
+
+def new_webhook_secret() -> str:
+    """`whsec_` and 256 random bits in base64, as Standard Webhooks writes it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
 def app_key_rotate(*, app: App, kind: str, value: str | bytes, actor: str, reason: str = "") -> None:

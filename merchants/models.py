@@ -254,7 +254,7 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # django_otp'
 
 class ChangeRequest(ChangeStates, models.Model):
     """A change that opens doors or moves money, waiting for a second person. Exactly one of `account`, `app`
-    and `person` is set; `scope` tells which of an app's records it is about, where an app has several of the kind.
+    and `person` is set; `scope` tells which of its records it is about, where it has several of the kind.
 
     `payload` is what to store once it is confirmed, encrypted; `before` and `after` are what people
     compare, with secrets masked. `base_version` tells whether the record changed in the meantime.
@@ -272,6 +272,8 @@ class ChangeRequest(ChangeStates, models.Model):
         STAFF_ROLE = "staff_role", _("role of a staff member")
         STAFF_PASSWORD = "staff_password", _("new password link")
         STAFF_FACTOR = "staff_factor", _("reset of two-step verification")
+        FEE_RATE = "fee_rate", _("fee rate")
+        SETTLEMENT_TERMS = "settlement_terms", _("settlement terms")
 
     kind = models.CharField(_("change"), max_length=16, choices=Kind)
     account = models.ForeignKey(
@@ -315,7 +317,7 @@ class ChangeRequest(ChangeStates, models.Model):
                 | (Q(decided_by__isnull=False) & ~Q(decided_by=models.F("requested_by"))),
             ),
             models.UniqueConstraint(
-                fields=["account", "kind"], condition=Q(state="pending", account__isnull=False),
+                fields=["account", "kind", "scope"], condition=Q(state="pending", account__isnull=False),
                 name="changerequest_account_pending",
             ),
             models.UniqueConstraint(

@@ -27,7 +27,13 @@ _SETTLEMENT_TERMS = (
     "reconciliation.feerate", "reconciliation.settlementterms", "reconciliation.settlementcalendar",
     "reconciliation.bankprofile",
 )  # fmt: skip
+# Filling in the company's own application; its documents show people's identity cards.
+_APPLICATION = ("onboarding.application",)
+_FILLS_IN = frozenset({
+    "onboarding.view_application", "onboarding.change_application", "onboarding.view_applicationdocument",
+})  # fmt: skip
 _NOTICES = ("notifications.notification", "notifications.delivery", "notifications.alert")
+_ALERTING = ("notifications.alertroute", "notifications.alertrule", "notifications.backloglimit")
 _RECORDS = ("paycenter.event", "paycenter.exchange")
 
 
@@ -45,10 +51,12 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         _perms("view add change", _CONFIGURATION)
         | _perms("view", (*_MONEY, *_NOTICES, *_RECORDS))
         | _perms("view change", ("trades.channelhealth",))
-        | _perms("view add change", ("notifications.alertroute", "paycenter.retryschedule"))
+        | _perms("view add change", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("resend", ("notifications.notification",))
-        | _perms("ask", ("trades.trade",))
+        | _perms("ask close", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
+        | _FILLS_IN
+        | _perms("add submit review", _APPLICATION)
         | _perms("view confirm", ("merchants.changerequest",))
         | _perms("view add change", ("merchants.user",))
         | _perms("view change", ("refunds.refundpolicy",))
@@ -75,18 +83,20 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("add", ("refunds.refund",))
-        | _perms("ask", ("trades.trade",))
+        | _perms("ask close", ("trades.trade",))
         | _perms("view", ("reconciliation.case",))
     ),
     Role.AUDITOR: frozenset(
         _perms("view", (*_CONFIGURATION, *_MONEY, *_NOTICES, *_RECORDS))
-        | _perms("view", ("notifications.alertroute", "paycenter.retryschedule"))
+        | _perms("view", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("view", ("merchants.changerequest", "merchants.user", "trades.channelhealth"))
-        | _perms("view", ("refunds.refundpolicy",))
+        | _perms("view", ("refunds.refundpolicy", "paycenter.auditverification", *_APPLICATION))
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
-    Role.OWNER: frozenset(_OWN_MERCHANT | _perms("view add change", ("merchants.user",))),
-    Role.MERCHANT: _OWN_MERCHANT,
+    Role.OWNER: frozenset(
+        _OWN_MERCHANT | _FILLS_IN | _perms("submit", _APPLICATION) | _perms("view add change", ("merchants.user",))
+    ),
+    Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
         _perms("view", ("merchants.app", *_MONEY))
         | _perms("view", ("notifications.notification", "notifications.delivery"))

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +19,12 @@ from channels.base.discovery import methods_of, provider_code_of, provider_for
 from channels.base.fields import Label
 from channels.base.results import CheckResult
 from merchants.channels import provider_of
+from merchants.guards import why_merchant_not
+from merchants.keys import new_hmac_secret, new_webhook_secret
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
 from merchants.states import MerchantState
+from paycenter import trail
 from paycenter.errors import ChannelConfigInvalid, ChannelError, TransitionRefused
 from paycenter.exchange import record_channel_calls
 from paycenter.http import recording
@@ -74,9 +75,16 @@ def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str
 
 
 @transaction.atomic
-def merchant_advance(*, merchant: Merchant, transition: str, actor: str, reason: str = "") -> Merchant:
-    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused."""
+def merchant_advance(
+    *, merchant: Merchant, transition: str, actor: str, reason: str = "", reviewed: bool = False
+) -> Merchant:
+    """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused.
+
+    `reviewed` says that whoever guards the merchant (`guards_merchant`) decided so.
+    """
     locked = lock(Merchant, pk=merchant.pk)
+    if not reviewed and (words := why_merchant_not(locked, transition)):
+        raise TransitionRefused(words, state=str(locked.state))
     advance(locked, transition, actor=actor, reason=reason)
     return locked
 
@@ -129,16 +137,6 @@ def app_update(*, app: App, values: Mapping[str, Any], actor: str) -> App:
         save_changed(locked, changed)
         record_event(locked, "app.updated", actor=actor, detail={"changed": changed})
     return locked
-
-
-def new_hmac_secret() -> str:
-    """256 random bits as text; the text itself is the key."""
-    return secrets.token_urlsafe(32)
-
-
-def new_webhook_secret() -> str:
-    """`whsec_` and 256 random bits in base64, as Standard Webhooks writes it."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
 @transaction.atomic
@@ -292,6 +290,7 @@ def account_methods_set(*, account: PaymentAccount, methods: Iterable[str], acto
         AccountMethod.objects.update_or_create(account=account, method=code, defaults={"is_active": True})
     if before != wanted:
         detail = {"payment_no": account.payment_no, "methods": sorted(wanted)}
+        detail |= trail.change("methods", sorted(before), sorted(wanted))
         record_event(account, "paymentaccount.methods", actor=actor, detail=detail)
 
 
@@ -379,13 +378,16 @@ def cashier_methods_set(
     ]  # fmt: skip
     if wrong:
         raise _methods_refused("不能这样配置", "cannot be configured", sorted(set(wrong)))
-    CashierMethod.objects.filter(app=app, merchant=merchant).exclude(method__in=codes).delete()
+    present = CashierMethod.objects.filter(app=app, merchant=merchant)
+    before = list(present.filter(is_active=True).order_by("position").values_list("method", flat=True))
+    present.exclude(method__in=codes).delete()
     for position, (account, code) in enumerate(methods):
         CashierMethod.objects.update_or_create(
             app=app, merchant=merchant, method=code,
             defaults={"account": account, "position": position, "is_active": True},
         )  # fmt: skip
-    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail={"methods": codes})
+    detail = {"methods": codes, **trail.change("methods", before, codes)}
+    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail=detail)
 
 
 def _owner(method: str) -> str:

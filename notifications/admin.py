@@ -1,47 +1,65 @@
-"""Notifications to apps with their deliveries, alerts, and where alerts go."""
+"""Notifications to apps with their deliveries; what of them and of alerts stands on the landing page."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget
 
-from notifications.acknowledging import alert_acknowledge
-from notifications.models import Alert, AlertRoute, AlertSeverity, Delivery, Notification, NotificationState
+from notifications import alert_admin, receiver_admin, rule_admin  # noqa: F401  # their pages register themselves
+from notifications.alert_admin import trade_url
+from notifications.models import Alert, AlertSeverity, Delivery, Notification, NotificationState
 from notifications.services import notification_resend
 from paycenter.admin.records import trade_numbers
-from paycenter.errors import EgressRefused
-from paycenter.outbound import client
-from paycenter.staff.display import TONES, chip, copyable, state_chip
+from paycenter.staff.display import copyable, state_chip
+from paycenter.staff.exports import columns, moment
 from paycenter.staff.landing import Card, Panel, contributes
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
-from paycenter.staff.tenancy import ReadOnlyAdmin, TenantAdmin, actor_of, registered, tenant_of
-from paycenter.staff.words import ALERT_KINDS, actor_word, alert_kind, event_word, names_states
-from paycenter.transitions import record_event
+from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
+from paycenter.staff.words import actor_word, event_word, names_states
 
 names_states(NotificationState.choices)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """What is not acknowledged is found through the index of its state, or of what is due."""
+
+    title = _("state")
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(NotificationState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == NotificationState.PENDING:
+            return queryset.filter(state=NotificationState.PENDING, next_delivery_at__isnull=False)
+        return queryset.filter(state=self.value()) if self.value() in NotificationState else queryset
 
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
     tenant_keys = {"app": "app_id"}
     list_display = ["created_time", "what", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
-    list_filter = ["state", DayFilter]
+    list_filter = [StateFilter, SerialDayFilter]
     list_select_related = ["app"]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number of a payment, or a webhook id")
+    export_columns = columns(
+        (_("webhook id"), lambda n: n.webhook_id), (_("type"), lambda n: n.type), (_("app"), lambda n: n.app.name),
+        (_("trade number"), lambda n: n.trade_no), (_("refund number"), lambda n: n.refund_no),
+        (_("address"), lambda n: n.url), (_("state"), lambda n: str(n.get_state_display())),
+        (_("tries"), lambda n: n.tries), (_("created"), lambda n: moment(n.created_at)),
+        (_("acknowledged at"), lambda n: moment(n.delivered_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("app")
@@ -98,138 +116,6 @@ def _deliveries(notification: Notification, *, center: bool) -> list[dict[str, A
          "by": actor_word(row.by, with_staff=center)}
         for row in Delivery.objects.filter(notification=notification).order_by("-id")[:100]
     ]  # fmt: skip
-
-
-def trade_url(request: HttpRequest, trade_no: str) -> str:
-    """Where the trade is found by its number; empty for those who may not see trades."""
-    if not trade_no or not request.user.has_perm("trades.view_trade"):
-        return ""
-    return f"{reverse('admin:trades_trade_changelist')}?q={trade_no}"
-
-
-class KindFilter(admin.SimpleListFilter):
-    """What alerts are about, in words."""
-
-    title = _("kind")
-    parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(ALERT_KINDS.items())
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(kind=self.value()) if self.value() else queryset
-
-
-class AcknowledgedFilter(admin.SimpleListFilter):
-    """Open ones unless all are asked for."""
-
-    title = _("acknowledged")
-    parameter_name = "done"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Acknowledged")), ("all", _("All"))]
-
-    def choices(self, changelist: Any) -> Any:
-        first, *others = super().choices(changelist)
-        return [{**first, "display": _("Open")}, *others]
-
-    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        if self.value() == "all" or request.GET.get("q"):
-            return queryset
-        return queryset.filter(acknowledged_at__isnull=self.value() != "yes")
-
-
-@admin.register(Alert)
-class AlertAdmin(ReadOnlyAdmin):
-    list_display = ["last_at", "severity_label", "title", "count", "trade_label", "acknowledged_by"]
-    list_filter = [AcknowledgedFilter, "severity", KindFilter]
-    ordering = ["-id"]
-    paginator = BoundedPaginator
-    search_fields = ["trade_no"]
-    search_help_text = _("Any number of a payment")
-
-    @display(description=_("severity"))
-    def severity_label(self, obj: Alert) -> str:
-        return chip(obj.get_severity_display(), TONES[obj.severity])
-
-    @display(description=_("trade number"))
-    def trade_label(self, obj: Alert) -> str:
-        return copyable(obj.trade_no)
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        term = search_term.strip()
-        return (queryset.filter(trade_no__in=trade_numbers(term)) if term else queryset), False
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.acknowledge_view)
-        return [path("<path:object_id>/acknowledge/", view, name=self.view_name("acknowledge")), *super().get_urls()]
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        alert = self.fetch(request, object_id)
-        context = self.page_context(
-            request, alert, title=alert.title, alert=alert, severity=self.severity_label(alert),
-            kind=alert_kind(alert.kind), error=reason_word(alert.error), trade_url=trade_url(request, alert.trade_no),
-            may_acknowledge=alert.acknowledged_at is None and request.user.has_perm("notifications.acknowledge_alert"),
-        )  # fmt: skip
-        return TemplateResponse(request, "admin/pc/alert.html", context)
-
-    def acknowledge_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Take note of it. POST only."""
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        alert = self.fetch(request, object_id)
-        self.require(request, "notifications.acknowledge_alert")
-        alert_acknowledge(alert=alert, actor=actor_of(request.user), note=request.POST.get("reason", "")[:300])
-        messages.success(request, gettext("Acknowledged."))
-        return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
-
-
-class AlertRouteForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Address and secret are credentials: stored encrypted, never shown again; blank keeps them."""
-
-    url = forms.CharField(
-        label=_("webhook address"), required=False, max_length=1024,
-        widget=UnfoldAdminPasswordWidget({"autocomplete": "off"}), help_text=_("Stored ones are kept when left empty."),
-    )  # fmt: skip
-    secret = forms.CharField(
-        label=_("signing secret"), required=False, max_length=256,
-        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"}),
-        help_text=_("Stored ones are kept when left empty."),
-    )  # fmt: skip
-
-    class Meta:
-        model = AlertRoute
-        fields = ["name", "kind", "url", "secret", "is_active"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._stored = (self.instance.url, self.instance.secret)
-        self.initial["url"] = self.initial["secret"] = ""
-
-    def clean_url(self) -> str:
-        url: str = self.cleaned_data["url"].strip() or self._stored[0]
-        if not url:
-            raise ValidationError(_("Where should alerts go?"))
-        try:
-            client().policy.check_url(url)
-        except EgressRefused as exc:
-            raise ValidationError(_("This address cannot be called: %(why)s") % {"why": reason_word(str(exc))}) from exc
-        return url
-
-    def clean_secret(self) -> str:
-        return self.cleaned_data["secret"].strip() or self._stored[1]
-
-
-@admin.register(AlertRoute)
-class AlertRouteAdmin(TenantAdmin):
-    form = AlertRouteForm
-    can_add = can_change = True
-    list_display = ["name", "kind", "is_active"]
-
-    def save_model(self, request: HttpRequest, obj: AlertRoute, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        detail = {"name": obj.name, "active": obj.is_active, "changed": sorted(form.changed_data)}
-        record_event(obj, "alertroute.saved", actor=actor_of(request.user), detail=detail)
 
 
 @contributes

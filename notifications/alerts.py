@@ -1,4 +1,4 @@
-"""Telling people. One `alert()` for everybody; routes such as a DingTalk robot carry it out."""
+"""Telling people. One `alert()` for everybody; receivers such as a DingTalk robot carry it out."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, models, transaction
 from django.db.models import F
-from django.utils import timezone, translation
-from django.utils.translation import gettext
+from django.utils import timezone
 
-from notifications.models import Alert
+from notifications.kinds import kind_of
+from notifications.models import Alert, AlertRule
+from notifications.telling import source_of, told
 from paycenter.masking import mask_text
-from paycenter.staff.reasons import reason_word
 
 log = structlog.get_logger(__name__)
-REPEAT_WINDOW = timedelta(minutes=10)
 
 
 def alert(
@@ -29,52 +28,54 @@ def alert(
     severity: str = "warning",
     merchant_no: str = "",
     trade_no: str = "",
+    record: models.Model | None = None,
     context: Mapping[str, object] | None = None,
 ) -> None:
-    """Raise an alert, or count it up when the same `key` was raised within ten minutes.
+    """Raise an alert, or count up the open one of the same `key`. `record` is what it leads to.
 
     Safe inside a transaction (it becomes visible with the commit, and its own failure is logged and
     does not spoil the caller's work) and outside one. It never waits for another transaction.
 
-    `title` and `text` are message ids (mark them with `gettext_noop`), told in the installation's language
-    whatever the present request speaks; `context` fills their `%(name)s` places, with known reasons in
-    that language, too.
+    `title` and `text` are message ids (mark them with `gettext_noop`): the list shows them in the installation's
+    language, each receiver is told in its own; `context` fills their `%(name)s` places, with known reasons
+    in that language, too.
     """
-    now = timezone.now()
-    with translation.override(settings.LANGUAGE_CODE):
-        title, text = _told(title, context), _told(text, context)
-    title, text, key = mask_text(title)[:160], mask_text(text), key[:160]
+    now, key = timezone.now(), key[:160]
+    source = source_of(title, text, context)
+    title, text = told(source, settings.LANGUAGE_CODE)
     try:
         with transaction.atomic():
-            if not _counted_up(key, now):
+            rule = AlertRule.objects.filter(kind=kind).only("severity", "repeat_minutes").first()
+            if not _counted_up(key, _window(kind, rule), now):
                 Alert.objects.create(
-                    kind=kind[:32], key=key, severity=severity, title=title, text=text, merchant_no=merchant_no[:32],
-                    trade_no=trade_no[:32], created_at=now, last_at=now, next_send_at=now,
+                    kind=kind[:32], key=key, severity=(rule and rule.severity) or severity, title=title[:160],
+                    text=text, source=source,
+                    record_type=record._meta.label_lower if record is not None else "",
+                    record_id=record.pk if record is not None else None,
+                    merchant_no=merchant_no[:32], trade_no=trade_no[:32],
+                    created_at=now, last_at=now, window_at=now, next_send_at=now,
                 )  # fmt: skip
     except (DatabaseError, ValueError) as exc:
-        log.error("alert not recorded", kind=kind, key=key, title=title, error=type(exc).__name__)
+        log.error("alert not recorded", kind=kind, key=key, title=mask_text(title), error=type(exc).__name__)
 
 
-def _told(message: str, context: Mapping[str, object] | None) -> str:
-    if not message:
-        return ""
-    if context is None:
-        return gettext(message)
-    told = {name: reason_word(value) if isinstance(value, str) else value for name, value in context.items()}
-    return gettext(message) % told
+def _counted_up(key: str, window: timedelta, now: datetime) -> bool:
+    """Whether the key's open alert stands for this one too; it is told again once the window is over.
 
-
-def _counted_up(key: str, now: datetime) -> bool:
-    """Whether an unacknowledged alert of the window stands for this one too.
-
-    The window starts with the first of them, so that a lasting trouble is told again every ten
-    minutes. A row another transaction is just counting is left alone: one count is worth no waiting.
+    A row another transaction is just counting is left alone: one count is worth no waiting.
     """
-    recent = Alert.objects.filter(key=key, created_at__gt=now - REPEAT_WINDOW, acknowledged_at__isnull=True)
-    found = recent.order_by("-id").values_list("pk", flat=True).first()
+    open_ones = Alert.objects.filter(key=key, acknowledged_at__isnull=True)
+    found = open_ones.order_by("-id").values_list("pk", flat=True).first()
     if found is None:
         return False
-    mine = Alert.objects.select_for_update(skip_locked=True).filter(pk=found).values_list("pk", flat=True)
-    if list(mine):
-        Alert.objects.filter(pk=found).update(count=F("count") + 1, last_at=now)
+    mine = Alert.objects.select_for_update(skip_locked=True).filter(pk=found).only("window_at").first()
+    if mine is not None:
+        again = {}
+        if mine.window_at is None or now - mine.window_at >= window:
+            again = {"window_at": now, "next_send_at": now, "routes_done": [], "tries": 0}
+        Alert.objects.filter(pk=found).update(count=F("count") + 1, last_at=now, **again)
     return True
+
+
+def _window(kind: str, rule: AlertRule | None) -> timedelta:
+    return timedelta(minutes=kind_of(kind).repeat_minutes if rule is None else rule.repeat_minutes)

@@ -65,5 +65,6 @@ def _tell(account: PaymentAccount, held: HeldCertificate, now: datetime) -> bool
             "parameter": held.field.label.text(settings.LANGUAGE_CODE), "subject": held.subject, "serial": held.serial,
         },
         severity="warning" if step == STEPS[0] else "critical", merchant_no=account.merchant.merchant_no,
+        record=account,
     )  # fmt: skip
     return True

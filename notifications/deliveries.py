@@ -21,7 +21,7 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from merchants.models import App
 from notifications.alerts import alert
@@ -214,9 +214,9 @@ def _give_up(row: Notification, outcome: Outcome) -> None:
     )  # fmt: skip
     alert(
         kind="give_up", key=f"give_up:{row.app_id}:{row.host}", severity="critical", trade_no=row.trade_no,
-        title=_("An app does not acknowledge notifications: %(host)s") % {"host": row.host},
-        text=_("%(type)s %(id)s was given up after %(tries)d tries. Last: %(reason)s")
-        % {"type": row.type, "id": row.webhook_id, "tries": row.tries, "reason": reason},
+        title=gettext_noop("An app does not acknowledge notifications: %(host)s"),
+        text=gettext_noop("%(type)s %(id)s was given up after %(tries)d tries. Last: %(reason)s"), record=row,
+        context={"host": row.host, "type": row.type, "id": row.webhook_id, "tries": row.tries, "reason": reason},
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,16 +38,32 @@ def notification_create(
     """
     if not url:
         return None
+    notification = notification_of(
+        app=app, type=type, data=data, url=url, now=now, trade_no=trade_no, refund_no=refund_no
+    )
+    compiled.insert(notification)
+    transaction.on_commit(_wake_deliveries, robust=True)
+    return notification
+
+
+def notification_of(
+    *, app: App, type: str, data: Mapping[str, Any], url: str, now: datetime, trade_no: str = "", refund_no: str = ""
+) -> Notification:
+    """The message that `notification_create` stores, not stored yet."""
     webhook_id = f"msg_{secrets.token_hex(16)}"
     message = {"id": webhook_id, "type": type, "created_at": _iso(now), "data": data}
-    notification = Notification(
+    return Notification(
         webhook_id=webhook_id, app=app, type=type, url=url, host=host_of(url),
         body=json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False),
         trade_no=trade_no, refund_no=refund_no, next_delivery_at=now, created_at=now,
     )  # fmt: skip
-    compiled.insert(notification)
-    transaction.on_commit(_wake_deliveries, robust=True)
-    return notification
+
+
+def notifications_store(messages: Sequence[Notification]) -> None:
+    """Put many messages into the outbox in one statement, inside the caller's transaction."""
+    if messages:
+        compiled.insert_many(messages)
+        transaction.on_commit(_wake_deliveries, robust=True)
 
 
 def notification_resend(*, notification: Notification, actor: str) -> Notification:

@@ -11,7 +11,7 @@ from typing import IO
 from celery import shared_task
 from django.conf import settings
 
-from notifications import certificates
+from notifications import backlogs, certificates
 from notifications.deliveries import Pump
 from notifications.routes import send_due_alerts
 
@@ -68,3 +68,9 @@ def _open_lock_file() -> IO[str] | None:
 def watch_certificates() -> int:
     """Alert about certificates that run out; how many alerts were raised."""
     return certificates.watch_certificates()
+
+
+@shared_task
+def watch_backlogs() -> int:
+    """Alert about work that is overdue; how many alerts were raised."""
+    return backlogs.watch_backlogs()

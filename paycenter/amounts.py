@@ -14,17 +14,20 @@ _SYMBOLS = {
 
 @dataclass(frozen=True, slots=True)
 class AmountText:
-    """`symbol` is empty where the currency has none that everybody knows; then the code alone stands."""
+    """`symbol` is empty where the currency has none that everybody knows; then the code alone stands. `sign` is the
+    minus of an amount below zero."""
 
     symbol: str
     number: str
     code: str
+    sign: str = ""
 
     def __str__(self) -> str:
-        return f"{self.symbol}{self.number}" if self.symbol else f"{self.number} {self.code}"
+        return f"{self.sign}{self.symbol}{self.number}" if self.symbol else f"{self.sign}{self.number} {self.code}"
 
 
 def amount_text(money: Money) -> AmountText:
     """`Money(123456, "CNY")` reads ¥1,234.56; yen have no decimals and dinars three."""
-    whole, point, decimals = money.major.partition(".")
-    return AmountText(_SYMBOLS.get(money.currency, ""), f"{int(whole):,}{point}{decimals}", money.currency)
+    whole, point, decimals = money.major.removeprefix("-").partition(".")
+    number = f"{int(whole):,}{point}{decimals}"
+    return AmountText(_SYMBOLS.get(money.currency, ""), number, money.currency, "−" if money.minor < 0 else "")

@@ -57,28 +57,36 @@ app.conf.update(
         "query due contracts": every("trades.tasks.query_contracts", 2),
         "send due refunds": every("refunds.tasks.send_due", 1),
         "query due refunds": every("refunds.tasks.query_due", 1),
+        "book refunds told of early": every("refunds.tasks.book_early", 5),
         "void old approvals": every("refunds.tasks.expire_approvals", 30),
         "apply policies to stray money": every("refunds.tasks.apply_policies", 2),
         "probe shed channels": every("trades.tasks.probe_channels", 2),
         "deliver due notifications": every("notifications.tasks.deliver_due", 1),
         "send alerts": every("notifications.tasks.send_alerts", 5),
         "sequence events": every("paycenter.tasks.sequence_events", 1),
+        "keep the dashboards' sums": every("dashboards.tasks.keep_sums", 2),
+        "verify the audit chain": every("paycenter.tasks.verify_audit", 3600),
+        "write exports": every("paycenter.tasks.write_exports", 3),
+        "delete old exports": every("paycenter.tasks.forget_exports", 3600),
         "note the audit head": every("paycenter.tasks.write_audit_head", 3600),
         "forget ended sessions": every("paycenter.tasks.forget_sessions", 3600),
         "send mail to staff": every("merchants.tasks.send_letters", 5),
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
+        "watch backlogs": every("notifications.tasks.watch_backlogs", 60),
         "plan bills": every("reconciliation.tasks.plan_bills", 600),
         "fetch due bills": every("reconciliation.tasks.fetch_bills", 30),
         "read due bills": every("reconciliation.tasks.import_bills", 5),
         "compare due days": every("reconciliation.tasks.match_days", 5),
         "refresh settlement batches": every("reconciliation.tasks.refresh_batches", 300),
         "ask about differences": every("reconciliation.tasks.ask_cases", 10),
+        "check connections": every("onboarding.tasks.check_connections", 2),
         "refresh channel certificates": every("merchants.tasks.refresh_certificates", 6 * 3600),
     },
 )
 app.autodiscover_tasks(
-    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation"]
+    ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
+     "dashboards"]
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop
 
 from notifications.alerts import alert
 
@@ -33,6 +34,8 @@ class FaultMiddleware:
         view = request.resolver_match.view_name if request.resolver_match else ""
         kind = type(fault).__name__
         alert(
-            kind="fault", key=f"fault:{view}:{kind}", severity="critical", title=f"{kind} in {view or 'a page'}",
-            text=f"Request {getattr(request, 'request_id', '')}: see the log of that request.",
+            kind="fault", key=f"fault:{view}:{kind}", severity="critical",
+            title=gettext_noop("%(kind)s in %(view)s") if view else gettext_noop("%(kind)s in a page"),
+            text=gettext_noop("Request %(request_id)s: see the log of that request."),
+            context={"kind": kind, "view": view, "request_id": getattr(request, "request_id", "")},
         )  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import math
 import os
 import threading
 import time
@@ -276,7 +277,9 @@ class HttpClient:
             target = URL(url, encoded=True)
         except (EgressRefused, ValueError) as exc:
             raise NotSent(str(exc)) from exc
-        timeout = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect)
+        # Exactly so long: rounded up to a whole second (aiohttp's way from 5 s on), the calls of a channel that
+        # hangs would all end in one moment, and what follows them would hold up everybody.
+        timeout = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, ceil_threshold=math.inf)
         try:
             async with self._get_session().request(
                 method, target, data=body or None, headers=dict(headers or {}),

@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from paycenter.staff.list_models import ListExport as ListExport
+from paycenter.staff.list_models import SavedView as SavedView
 from paycenter.staff.models import KnownAddress as KnownAddress
 from paycenter.staff.models import PasswordUsed as PasswordUsed
 from paycenter.staff.models import RecoveryCodes as RecoveryCodes
@@ -46,6 +48,9 @@ class Event(models.Model):
             models.Index(fields=["app_id", "seq"], condition=Q(public=True), name="event_public"),
             models.Index(fields=["trade_no", "id"], condition=~Q(trade_no=""), name="event_trade"),
             models.Index(fields=["object_type", "object_id", "id"], name="event_object"),
+            # What staff did, for auditors; the many events of payments stay out of these.
+            models.Index(fields=["id"], condition=Q(actor__startswith="staff:"), name="event_staff"),
+            models.Index(fields=["actor", "id"], condition=Q(actor__startswith="staff:"), name="event_staff_actor"),
         ]
 
     def __str__(self) -> str:
@@ -57,6 +62,29 @@ class EventHead(models.Model):
 
     seq = models.BigIntegerField(default=0)
     hash = models.CharField(max_length=64, default="")
+
+
+class AuditVerification(models.Model):
+    """One walk over the chain of events: from where to where, and whether it held."""
+
+    started_at = models.DateTimeField(_("started"))
+    finished_at = models.DateTimeField(_("finished"))
+    by = models.CharField(_("started by"), max_length=100)
+    ok = models.BooleanField(_("holds"), default=False)
+    problem = models.CharField(_("what breaks it"), max_length=500, blank=True, default="")
+    first_seq = models.BigIntegerField(_("first sequence number"), default=1)
+    last_seq = models.BigIntegerField(_("last sequence number"), default=0)
+    last_hash = models.CharField(_("hash"), max_length=64, blank=True, default="")
+    events = models.BigIntegerField(_("events"), default=0)
+    heads = models.PositiveIntegerField(_("noted heads compared"), default=0)
+    unsequenced = models.BigIntegerField(_("not numbered yet"), default=0)
+
+    class Meta:
+        verbose_name = _("verification of the audit chain")
+        verbose_name_plural = _("audit")
+
+    def __str__(self) -> str:
+        return f"{self.first_seq}–{self.last_seq}"
 
 
 class Exchange(models.Model):

@@ -27,6 +27,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Where payers and channels reach the public entrance; no trailing slash.
 PUBLIC_BASE_URL = env.str("PAYCENTER_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
+# Where staff reach the admin, for links in alerts.
+STAFF_BASE_URL = env.str("PAYCENTER_STAFF_URL", default=PUBLIC_BASE_URL).rstrip("/")
 # Addresses of our own reverse proxies; the client is the right-most forwarded hop not among them.
 TRUSTED_PROXIES = env.list("PAYCENTER_TRUSTED_PROXIES", default=[])
 # Source networks that may use the internal entrance (empty: any, for the embedded demo).
@@ -62,7 +64,9 @@ INSTALLED_APPS = [
     "trades",
     "refunds",
     "cashier",
+    "onboarding",
     "reconciliation",
+    "dashboards",
 ]
 MIDDLEWARE = [
     "paycenter.middleware.RequestContextMiddleware",
@@ -79,6 +83,7 @@ MIDDLEWARE = [
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "paycenter.staff.sessions.StaffSessionMiddleware",
+    "paycenter.staff.trail.StaffTrailMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "paycenter.csp.ContentSecurityPolicyMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -221,6 +226,9 @@ CHANNEL_CONCURRENCY = env.int("PAYCENTER_CHANNEL_CONCURRENCY", default=64)
 # How long a process may go on with apps, keys, merchants and accounts as it last saw them: so long after a
 # suspension or a revoked key the last payments pass. 0: every payment reads them.
 CONFIGURATION_MEMORY = env.float("PAYCENTER_CONFIGURATION_MEMORY", default=0.5)
+# Payments of one process that are written in one transaction when they wait for the database at the same moment;
+# 1: each in its own.
+WRITE_TOGETHER = env.int("PAYCENTER_WRITE_TOGETHER", default=32)
 # Channel calls a sweep makes side by side in one worker process; 0 makes them one after the other.
 SWEEP_THREADS = env.int("PAYCENTER_SWEEP_THREADS", default=16)
 # Days a payment may be missing in its channel's bill before somebody has to look; later days' bills explain it.
@@ -229,6 +237,9 @@ RECONCILIATION_CARRY_DAYS = env.int("PAYCENTER_RECONCILIATION_CARRY_DAYS", defau
 RECONCILIATION_TWO_PEOPLE_ABOVE = env.int("PAYCENTER_RECONCILIATION_TWO_PEOPLE_ABOVE", default=100_000)
 # How far back bills are asked for that were never planned (a center that stood still).
 RECONCILIATION_BACKFILL_DAYS = env.int("PAYCENTER_RECONCILIATION_BACKFILL_DAYS", default=7)
+# What one export of a list may hold, and how many days its file is kept.
+EXPORT_ROWS = env.int("PAYCENTER_EXPORT_ROWS", default=1_000_000)
+EXPORT_KEEP_DAYS = env.int("PAYCENTER_EXPORT_KEEP_DAYS", default=7)
 BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024

@@ -5,17 +5,18 @@ django-fsm checks neither permissions nor locks, and saves nothing; `advance` is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
+from django.db.models import F
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed, can_proceed
 
-from paycenter import compiled
+from paycenter import compiled, trail
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 
@@ -29,8 +30,11 @@ def lock(model: type[M], **lookup: Any) -> M:
     Lock order everywhere: trade, attempt, abnormal payment, refund, ceiling counter.
     """
     if set(lookup) == {"pk"} and isinstance(lookup["pk"], int):
-        return _lock_by_key(model).get(**lookup)  # type: ignore[return-value]
-    return model._default_manager.select_for_update(of=("self",)).get(**lookup)
+        found = _lock_by_key(model).get(**lookup)
+    else:
+        found = model._default_manager.select_for_update(of=("self",)).get(**lookup)
+    trail.remember(found)
+    return found  # type: ignore[return-value]
 
 
 @lru_cache(maxsize=64)
@@ -59,14 +63,7 @@ def advance(
     """
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("advance() needs an open transaction and a locked row")
-    method = getattr(record, transition)
-    before = str(record.state)  # type: ignore[attr-defined]
-    if not can_proceed(method, check_conditions=True):
-        raise TransitionRefused(f"{transition} is not possible from {before}", state=before)
-    try:
-        method()
-    except TransitionNotAllowed as exc:
-        raise TransitionRefused(f"{transition} is not possible from {before}", state=before) from exc
+    before = _proceed(record, transition)
     save_changed(record, ("state", *fields))
     if data_of is not None:
         event_fields["data"] = data_of(record)
@@ -74,6 +71,53 @@ def advance(
         record, event or f"{record._meta.model_name}.{transition}", actor=actor, reason=reason,
         from_state=before, to_state=str(record.state), **event_fields,  # type: ignore[attr-defined]
     )  # fmt: skip
+
+
+def _proceed(record: Any, transition: str) -> str:
+    """Run the transition in memory; the state before. Raises TransitionRefused."""
+    method = getattr(record, transition)
+    before = str(record.state)
+    if not can_proceed(method, check_conditions=True):
+        raise TransitionRefused(f"{transition} is not possible from {before}", state=before)
+    try:
+        method()
+    except TransitionNotAllowed as exc:
+        raise TransitionRefused(f"{transition} is not possible from {before}", state=before) from exc
+    return before
+
+
+def advance_together(
+    records: Sequence[Any],
+    transition: str,
+    *,
+    actor: str,
+    values: Mapping[str, Any],
+    reason_of: Callable[[Any], str],
+    data_of: Callable[[Any], dict[str, Any]],
+    event: str,
+    **event_fields: Any,
+) -> list[Event]:
+    """As `advance`, for rows of one model that all get the same `values` besides their state: saved in one statement,
+    their events in another. The events, in the order of the rows. Raises TransitionRefused, and changes none then.
+    """
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("it needs an open transaction and locked rows")
+    if not records:
+        return []
+    events = []
+    for record in records:
+        before = _proceed(record, transition)
+        for name, value in values.items():
+            setattr(record, name, value)
+        record.version += 1
+        events.append(_event(
+            record, event, actor=actor, reason=reason_of(record), from_state=before, to_state=str(record.state),
+            data=data_of(record), **event_fields,
+        ))  # fmt: skip
+    rows = type(records[0])._default_manager.filter(pk__in=[record.pk for record in records])
+    rows.update(**values, state=records[0].state, version=F("version") + 1)
+    compiled.insert_many(events)
+    return events
 
 
 def save_changed(record: models.Model, fields: Iterable[str]) -> None:
@@ -87,18 +131,25 @@ def save_changed(record: models.Model, fields: Iterable[str]) -> None:
 
 def record_event(record: models.Model, type_: str, *, actor: str, **fields: Any) -> Event:
     """Write an event about a record without changing its state."""
-    describe = getattr(record, "event_fields", None)
-    values = {**(describe() if describe else {}), **fields}
-    event = Event(
-        type=type_, actor=actor[:100], object_type=record._meta.model_name or "", object_id=record.pk,
-        created_at=timezone.now(), **{**values, "reason": str(values.get("reason", ""))[:500]},
-    )  # fmt: skip
+    event = _event(record, type_, actor=actor, **fields)
     waiting = _waiting.get()
     if waiting is None:
         compiled.insert(event, empty=_NOT_YET)
     else:
         waiting.append(event)
     return event
+
+
+def _event(record: models.Model, type_: str, *, actor: str, **fields: Any) -> Event:
+    describe = getattr(record, "event_fields", None)
+    values = {**(describe() if describe else {}), **fields}
+    if trail.current() is not None:
+        values["detail"] = trail.described(record, actor, values.get("detail") or {})
+        trail.note_event(type_, record)
+    return Event(
+        type=type_, actor=actor[:100], object_type=record._meta.model_name or "", object_id=record.pk,
+        created_at=timezone.now(), **{**values, "reason": str(values.get("reason", ""))[:500]},
+    )  # fmt: skip
 
 
 _waiting: ContextVar[list[Event] | None] = ContextVar("waiting_events", default=None)

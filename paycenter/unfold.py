@@ -10,6 +10,8 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from paycenter.staff.landing import page_opens
+
 
 def _may(permission: str) -> Callable[[HttpRequest], bool]:
     return lambda request: request.user.has_perm(permission)
@@ -21,6 +23,10 @@ def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
         "title": title, "icon": icon, "model": model, "permission": _may(f"{app}.view_{name}"),
         "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
     }  # fmt: skip
+
+
+def _page(title: Any, icon: str, name: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "permission": page_opens(name), "link": reverse_lazy(f"admin:{name}")}
 
 
 def _staff_mark(_request: HttpRequest) -> str:
@@ -40,6 +46,7 @@ UNFOLD: dict[str, Any] = {
     "LANGUAGES": {"action": reverse_lazy("admin:set_language"), "navigation": []},
     "ACCOUNT": {
         "navigation": [
+            {"title": _("My exports"), "link": reverse_lazy("admin:paycenter_listexport_changelist")},
             {"title": _("Two-step verification"), "link": reverse_lazy("admin:security")},
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
         ]
@@ -66,7 +73,14 @@ UNFOLD: dict[str, Any] = {
     "SIDEBAR": {
         "show_search": False,
         "navigation": [
-            {"items": [{"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")}]},
+            {
+                "items": [
+                    {"title": _("Overview"), "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    _page(_("Operations"), "monitoring", "dashboard_operations"),
+                    _page(_("Figures"), "bar_chart", "dashboard_business"),
+                    _page(_("Finance"), "account_balance", "dashboard_finance"),
+                ]
+            },
             {
                 "title": _("Money"),
                 "separator": True,
@@ -98,6 +112,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Merchants"), "apartment", "merchants.merchant"),
+                    _item(_("Applications"), "assignment", "onboarding.application"),
                     _item(_("Payment accounts"), "account_balance_wallet", "merchants.paymentaccount"),
                     _item(_("Apps"), "apps", "merchants.app"),
                     _item(_("Cashier"), "point_of_sale", "merchants.cashiermethod"),
@@ -119,6 +134,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _item(_("Exchanges"), "swap_horiz", "paycenter.exchange"),
                     _item(_("Events"), "history", "paycenter.event"),
+                    _item(_("Audit"), "verified_user", "paycenter.auditverification"),
                 ],
             },
             {
@@ -126,7 +142,9 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Retry schedules"), "schedule", "paycenter.retryschedule"),
-                    _item(_("Alert routes"), "campaign", "notifications.alertroute"),
+                    _item(_("Alert rules"), "tune", "notifications.alertrule"),
+                    _item(_("Alert receivers"), "campaign", "notifications.alertroute"),
+                    _item(_("Backlog limits"), "hourglass_top", "notifications.backloglimit"),
                     _item(_("Staff"), "group", "merchants.user"),
                 ],
             },

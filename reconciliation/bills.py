@@ -292,5 +292,5 @@ def _alert_bill(bill: Bill, title: str, trouble: str, key: str) -> None:
         kind="reconciliation", key=key, title=title,
         text=gettext_noop("%(account)s, %(day)s: %(trouble)s"),
         context={"account": str(bill.account), "day": bill.day.isoformat(), "trouble": trouble},
-        merchant_no=bill.account.merchant.merchant_no,
+        merchant_no=bill.account.merchant.merchant_no, record=bill,
     )  # fmt: skip

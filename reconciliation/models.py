@@ -221,6 +221,10 @@ class Case(CaseStates, models.Model):
             ),
             models.Index(fields=["state", "-id"], name="case_state"),
             models.Index(fields=["trade_no"], condition=~Q(trade_no=""), name="case_trade"),
+            models.Index(fields=["attempt_no"], condition=~Q(attempt_no=""), name="case_attempt"),
+            models.Index(fields=["refund_no"], condition=~Q(refund_no=""), name="case_refund"),
+            models.Index(fields=["key"], name="case_key"),
+            models.Index(fields=["kind", "-id"], name="case_kind"),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base.bills import BillKind
+from notifications.alerts import alert
 from paycenter.replica import PRIMARY, reporting
 from paycenter.transitions import record_event
 from reconciliation.actors import SYSTEM
@@ -15,12 +17,12 @@ from reconciliation.cases import cases_record
 from reconciliation.days import rule_of
 from reconciliation.excess import excesses_record
 from reconciliation.matching import Scope, Tally, differences
-from reconciliation.models import Bill, ReconciliationDay
+from reconciliation.models import Bill, Case, ReconciliationDay
 from reconciliation.reviewing import cases_review
 from reconciliation.settlement.batches import batches_after
 from reconciliation.settlement.rates import rates_of
 from reconciliation.sides import sides
-from reconciliation.states import USABLE_BILL_STATES
+from reconciliation.states import USABLE_BILL_STATES, CaseState
 
 Progress = Callable[[int], None]
 
@@ -87,3 +89,18 @@ def _finish(day: ReconciliationDay, bill: Bill, tally: Tally, new: int, actor: s
         rows.filter(next_match_at=day.next_match_at).update(next_match_at=None)
         detail = {**day.event_fields()["detail"], "cases": new}
         record_event(day, "reconciliation.compared", actor=actor, detail=detail)
+        if new:
+            _tell(day)
+
+
+def _tell(day: ReconciliationDay) -> None:
+    """Differences that wait for a later bill are nobody's work yet."""
+    count = Case.objects.filter(account=day.account, day=day.day, state=CaseState.OPEN).count()
+    if count == 0:
+        return
+    alert(
+        kind="case", key=f"cases:{day.pk}", title=gettext_noop("A day's bill differs from the book"),
+        text=gettext_noop("%(account)s, %(day)s: %(count)d differences to look at"),
+        context={"account": str(day.account), "day": day.day.isoformat(), "count": count},
+        merchant_no=day.account.merchant.merchant_no, record=day,
+    )  # fmt: skip

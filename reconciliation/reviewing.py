@@ -149,5 +149,5 @@ def _alert_forged(case: Case, word: Word) -> None:
                 "answers %(word)s. The notification it was booked by may be forged. Do not deliver, and check the keys."
             ),
             context={"attempt_no": case.attempt_no, "day": case.day.isoformat(), "word": word.shown["state"]},
-            merchant_no=case.account.merchant.merchant_no, trade_no=case.trade_no,
+            merchant_no=case.account.merchant.merchant_no, trade_no=case.trade_no, record=case,
         )  # fmt: skip

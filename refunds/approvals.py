@@ -18,7 +18,7 @@ from django.utils.translation import gettext_noop
 from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
-from paycenter.staff.tenancy import is_foreign
+from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.transitions import record_event
 from refunds import sums
 from refunds.holding import GIVEN_BACK_ALREADY, no_longer_fits
@@ -55,7 +55,7 @@ def refund_approve(*, refund: Refund, user: User, comment: str, amount: int | No
     _record(locked, user, Decision.APPROVE, comment)
     given = _valid_approvals(locked).count()
     if given >= locked.approvals_needed:
-        refund_clear(locked, policy, actor=_actor(user))
+        refund_clear(locked, policy, actor=actor_of(user))
     else:
         locked.next_expiry_at = timezone.now() + timedelta(hours=policy.approval_hours)
         locked.save(update_fields=["next_expiry_at"])
@@ -70,7 +70,7 @@ def refund_hold(*, refund: Refund, user: User, comment: str) -> Refund:
     _decidable(locked, user, comment, Decision.HOLD)
     _record(locked, user, Decision.HOLD, comment, new_round=True)
     locked.held_because, locked.next_send_at, locked.next_expiry_at = comment[:300], None, None
-    refund_advance(locked, "hold", actor=_actor(user), reason=comment,
+    refund_advance(locked, "hold", actor=actor_of(user), reason=comment,
                    fields=("held_because", "next_send_at", "next_expiry_at", "round"))  # fmt: skip
     return locked
 
@@ -83,7 +83,7 @@ def refund_release(*, refund: Refund, user: User, comment: str) -> Refund:
     locked.held_because, locked.approved_at = "", None
     locked.approvals_needed = max(locked.approvals_needed, 1)
     locked.round += 1  # who put it on hold may approve it now
-    refund_advance(locked, "release", actor=_actor(user), reason=comment,
+    refund_advance(locked, "release", actor=actor_of(user), reason=comment,
                    fields=("held_because", "approved_at", "approvals_needed", "round"))  # fmt: skip
     tell_approvers(locked)
     return locked
@@ -95,7 +95,7 @@ def refund_reject(*, refund: Refund, user: User, comment: str) -> Refund:
     source, locked = sums.lock_refund(refund.pk)
     _decidable(locked, user, comment, Decision.REJECT)
     _record(locked, user, Decision.REJECT, comment, new_round=True)
-    end_unsent(source, locked, "reject", actor=_actor(user), reason=comment)
+    end_unsent(source, locked, "reject", actor=actor_of(user), reason=comment)
     return locked
 
 
@@ -110,17 +110,17 @@ def refund_amount_change(*, refund: Refund, amount: int, user: User, reason: str
     require_comment(locked, reason)
     if amount <= 0 or amount > source.refundable_amount + locked.amount or amount == locked.amount:
         raise TransitionRefused(_("This amount is not possible."), state=locked.state)
-    sums.free(source, locked.amount, actor=_actor(user))
-    sums.reserve(source, amount, actor=_actor(user))
+    sums.free(source, locked.amount, actor=actor_of(user))
+    sums.reserve(source, amount, actor=actor_of(user))
     before, locked.amount, locked.changed_by = locked.amount, amount, user
     locked.type = RefundType.FULL if amount == sums.paid_of(source) else RefundType.PARTIAL
     policy = policy_for(locked.app, locked.merchant, locked.currency)
     locked.approvals_needed = approvals_needed(
         policy, amount, locked.currency, now=timezone.now(), by_policy=False, people=True
     )
-    record_event(locked, "refund.amount_changed", actor=_actor(user), reason=reason,
+    record_event(locked, "refund.amount_changed", actor=actor_of(user), reason=reason,
                  detail={"before": before, "after": amount})  # fmt: skip
-    decide_afresh(locked, _actor(user), reason, ("amount", "changed_by", "type", "approvals_needed"))
+    decide_afresh(locked, actor_of(user), reason, ("amount", "changed_by", "type", "approvals_needed"))
     return locked
 
 
@@ -215,7 +215,7 @@ def _set_what_stands(refund: Refund, user: User) -> bool:
         return False
     events = Event.objects.filter(object_type="refund", object_id=refund.pk).order_by("-id")
     last = [events.filter(type=type_).first() for type_ in ("refund.amount_changed", "refund.route_changed")]
-    return any(event is not None and event.actor == _actor(user) for event in last)
+    return any(event is not None and event.actor == actor_of(user) for event in last)
 
 
 def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
@@ -258,9 +258,5 @@ def _record(refund: Refund, user: User, decision: Decision, comment: str, *, new
         refund=refund, round=refund.round, approver=user, decision=decision, amount=refund.amount,
         comment=comment.strip()[:300], decided_at=timezone.now(),
     )  # fmt: skip
-    record_event(refund, f"refund.decision_{decision}", actor=_actor(user), reason=comment,
+    record_event(refund, f"refund.decision_{decision}", actor=actor_of(user), reason=comment,
                  detail={"amount": refund.amount, "round": refund.round})  # fmt: skip
-
-
-def _actor(user: User) -> str:
-    return f"staff:{user.get_username()}"

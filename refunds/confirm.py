@@ -135,7 +135,7 @@ def _failed(source: sums.Source, refund: Refund, word: RefundResult, actor: str)
         title=gettext_noop("A refund failed at the channel"),
         text=gettext_noop("Refund %(refund_no)s of %(money)s: %(reason)s"),
         context={"refund_no": refund.refund_no, "money": refund.money, "reason": reason},
-        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no,
+        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no, record=refund,
     )  # fmt: skip
     return Booked.FAILED
 
@@ -152,7 +152,7 @@ def _open(refund: Refund, word: RefundResult) -> Booked:
             title=gettext_noop("A refund is stuck at the channel"),
             text=gettext_noop("Refund %(refund_no)s: %(word)s. Finish it in the channel's own console."),
             context={"refund_no": refund.refund_no, "word": word.channel_state},
-            merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no,
+            merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no, record=refund,
         )  # fmt: skip
     _take_in(refund, word)
     refund.needs_attention = stuck
@@ -184,9 +184,9 @@ def _take_in(refund: Refund, word: RefundResult) -> None:
 def _alert_contradiction(refund: Refund, text: str) -> None:
     record_event(refund, "refund.contradicted", actor=f"channel:{refund.channel}", reason=text)
     alert(
-        kind="security", key=f"refund-contradiction:{refund.refund_no}", severity="critical",
+        kind="anomaly", key=f"refund-contradiction:{refund.refund_no}", severity="critical",
         title=gettext_noop("A channel contradicts what is known of a refund"),
         text=gettext_noop("Refund %(refund_no)s: %(word)s"),
         context={"refund_no": refund.refund_no, "word": text},
-        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no,
+        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no, record=refund,
     )  # fmt: skip

@@ -151,7 +151,7 @@ def _record(
         title=gettext_noop("The channel gave money back that nobody here asked to refund"),
         text=gettext_noop("%(money)s of trade %(trade_no)s, under the channel's number %(number)s"),
         context={"money": amount, "trade_no": trade.trade_no, "number": number},
-        merchant_no=trade.merchant.merchant_no, trade_no=trade.trade_no,
+        merchant_no=trade.merchant.merchant_no, trade_no=trade.trade_no, record=refund,
     )  # fmt: skip
     transaction.on_commit(lambda: wake(QUERY_TASK), robust=True)
     return refund
@@ -159,9 +159,9 @@ def _record(
 
 def _alert_nothing_to_refund(attempt: Attempt, number: str) -> None:
     alert(
-        kind="security", key=f"refund-of-nothing:{attempt.attempt_no}", severity="critical",
+        kind="anomaly", key=f"refund-of-nothing:{attempt.attempt_no}", severity="critical",
         title=gettext_noop("A refund is reported of money that is not booked"),
         text=gettext_noop("Attempt %(attempt_no)s, refund %(number)s"),
         context={"attempt_no": attempt.attempt_no, "number": number},
-        merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
+        merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no, record=attempt.trade,
     )  # fmt: skip

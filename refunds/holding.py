@@ -49,9 +49,9 @@ def _hold_unsent(source: sums.Source, refund: Refund, actor: str) -> None:
 
 def _alert_excess(refund: Refund, excess: int) -> None:
     alert(
-        kind="security", key=f"refund-excess:{refund.trade.trade_no}", severity="critical",
+        kind="anomaly", key=f"refund-excess:{refund.trade.trade_no}", severity="critical",
         title=gettext_noop("More was given back than was paid"),
         text=gettext_noop("Trade %(trade_no)s: %(money)s too much"),
         context={"trade_no": refund.trade.trade_no, "money": Money(excess, refund.currency)},
-        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no,
+        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no, record=refund.trade,
     )  # fmt: skip

@@ -129,6 +129,33 @@ class RefundPolicy(models.Model):
         return {"app_id": self.app.app_id, "merchant_no": self.merchant.merchant_no}
 
 
+class EarlyRefund(models.Model):
+    """A refund of the channel's own that was told of before its payment was booked. It waits until `next_try_at` and
+    is gone once it is booked; `next_try_at` is NULL where the payment never came."""
+
+    attempt = models.ForeignKey(Attempt, models.PROTECT, related_name="+")
+    channel_request_no = models.CharField(max_length=64)
+    channel_refund_no = models.CharField(max_length=64, null=True)
+    amount = models.BigIntegerField(null=True)  # minor units; NULL where the channel did not say
+    currency = models.CharField(max_length=3, blank=True, default="")
+    sent_at = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["attempt", "channel_request_no"], name="earlyrefund_unique"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"], condition=Q(next_try_at__isnull=False), name="earlyrefund_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id} {self.channel_request_no}"
+
+
 class RefundCeiling(models.Model):
     """What was refunded automatically on one day, for one app, merchant and currency. Locked last."""
 
@@ -238,6 +265,9 @@ class Refund(RefundStates, models.Model):
                 name="refund_work",
             ),
             models.Index(fields=["merchant", "-id"], name="refund_merchant"),
+            models.Index(fields=["state", "-id"], name="refund_state"),
+            models.Index(fields=["kind", "-id"], condition=~Q(kind="business"), name="refund_kind"),
+            models.Index(fields=["route", "-id"], condition=~Q(route="original"), name="refund_route"),
             models.Index(fields=["app", "-id"], name="refund_app"),
             models.Index(fields=["channel_request_no"], name="refund_channel_number"),
             models.Index(
@@ -248,6 +278,10 @@ class Refund(RefundStates, models.Model):
                 condition=Q(route__in=["manual", "balance"], state__in=["approved", "processing"]),
             ),
             models.Index(fields=["requested_at"], condition=Q(needs_attention=True), name="refund_stuck"),
+            models.Index(
+                fields=["merchant", "-id"], name="refund_under_way",
+                condition=Q(state__in=["pending_approval", "on_hold", "approved", "processing"]),
+            ),
             models.Index(
                 fields=["app_refund_no"], condition=Q(app_refund_no__isnull=False), name="refund_app_number"
             ),

@@ -14,20 +14,20 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.staff.tenancy import is_foreign
+from paycenter.staff.tenancy import actor_of, is_foreign
+from paycenter.uploads import StoredFile
 from refunds import sums
 from refunds.approvals import require_comment
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState
 from refunds.telling import refund_advance
-from refunds.vouchers import StoredVoucher
 
 
 @transaction.atomic
 def payout_enter(
     *, refund: Refund, user: User, reference: str, payee: Mapping[str, str], paid_on: date,
-    voucher: StoredVoucher | None,
+    voucher: StoredFile | None,
 ) -> Payout:  # fmt: skip
     """Say that an approved refund was paid out; the voucher is needed for a payout by hand.
 
@@ -50,7 +50,7 @@ def payout_enter(
     payout.payee = dict(payee)
     payout.save()
     locked.next_expiry_at = None
-    refund_advance(locked, "start", actor=_actor(user), reason=payout.reference, fields=("next_expiry_at",))
+    refund_advance(locked, "start", actor=actor_of(user), reason=payout.reference, fields=("next_expiry_at",))
     return payout
 
 
@@ -60,8 +60,8 @@ def payout_accept(*, refund: Refund, user: User, comment: str) -> Refund:
     source, locked = sums.lock_refund(refund.pk)
     _check(refuse_check(locked, user), user, comment, accepted=True)
     locked.finished_at = timezone.now()
-    sums.settle(source, locked.amount, actor=_actor(user))
-    refund_advance(locked, "succeed", actor=_actor(user), reason=comment, fields=("finished_at",),
+    sums.settle(source, locked.amount, actor=actor_of(user))
+    refund_advance(locked, "succeed", actor=actor_of(user), reason=comment, fields=("finished_at",),
                    detail={"amount": locked.amount, "currency": locked.currency})  # fmt: skip
     return locked
 
@@ -73,7 +73,7 @@ def payout_refuse(*, refund: Refund, user: User, comment: str) -> Refund:
     payout = refuse_check(locked, user)
     require_comment(locked, comment)
     _check(payout, user, comment, accepted=False)
-    refund_advance(locked, "pay_out_again", actor=_actor(user), reason=comment)
+    refund_advance(locked, "pay_out_again", actor=actor_of(user), reason=comment)
     return locked
 
 
@@ -105,7 +105,3 @@ def _require(user: User, refund: Refund, state: RefundState) -> None:
         raise TransitionRefused(_("Your role may not do this."), state=refund.state)
     if refund.route == RefundRoute.ORIGINAL or refund.state != state:
         raise TransitionRefused(_("There is nothing to pay out now."), state=refund.state)
-
-
-def _actor(user: User) -> str:
-    return f"staff:{user.get_username()}"

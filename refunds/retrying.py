@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.staff.tenancy import is_foreign
+from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
@@ -41,14 +41,14 @@ def refund_send_again(*, refund: Refund, user: User, reason: str) -> Refund:
     _reserve_again(source, locked, user)
     if locked.held_because or approvals_given(locked) < locked.approvals_needed:
         locked.approvals_needed = max(locked.approvals_needed, 1)
-        refund_advance(locked, "send_again", actor=_actor(user), reason=reason, fields=("finished_at",))
-        decide_afresh(locked, _actor(user), reason, ("approvals_needed",))
+        refund_advance(locked, "send_again", actor=actor_of(user), reason=reason, fields=("finished_at",))
+        decide_afresh(locked, actor_of(user), reason, ("approvals_needed",))
         return locked
     locked.next_send_at = locked.approved_at = timezone.now()
     policy = policy_for(locked.app, locked.merchant, locked.currency)
     locked.next_expiry_at = timezone.now() + timedelta(hours=policy.approval_hours)
     transaction.on_commit(lambda: wake(SEND_TASK), robust=True)
-    refund_advance(locked, "send_again", actor=_actor(user), reason=reason,
+    refund_advance(locked, "send_again", actor=actor_of(user), reason=reason,
                    fields=("finished_at", "next_send_at", "approved_at", "next_expiry_at"))  # fmt: skip
     return locked
 
@@ -66,18 +66,18 @@ def refund_convert(*, refund: Refund, user: User, route: str, reason: str) -> Re
     require_comment(locked, reason)
     if locked.state == RefundState.FAILED:
         _reserve_again(source, locked, user)
-        refund_advance(locked, "send_again", actor=_actor(user), reason=reason, fields=("finished_at",))
+        refund_advance(locked, "send_again", actor=actor_of(user), reason=reason, fields=("finished_at",))
     locked.route, locked.resendable, locked.changed_by = route, False, user
     locked.approvals_needed = max(locked.approvals_needed, 1)
     locked.round += 1
     locked.next_send_at = locked.next_query_at = locked.next_expiry_at = locked.approved_at = None
     fields = ("route", "resendable", "changed_by", "approvals_needed", "round", "next_send_at", "next_query_at",
               "next_expiry_at", "approved_at")  # fmt: skip
-    record_event(locked, "refund.route_changed", actor=_actor(user), reason=reason, detail={"route": route})
+    record_event(locked, "refund.route_changed", actor=actor_of(user), reason=reason, detail={"route": route})
     if locked.state == RefundState.PENDING_APPROVAL:
         locked.save(update_fields=fields)
     else:
-        refund_advance(locked, "decide_again", actor=_actor(user), reason=reason, fields=fields)
+        refund_advance(locked, "decide_again", actor=actor_of(user), reason=reason, fields=fields)
     tell_approvers(locked)
     return locked
 
@@ -91,10 +91,10 @@ def refund_give_up(*, refund: Refund, user: User, reason: str) -> Refund:
     source, locked = sums.lock_refund(refund.pk)
     refuse_give_up(locked, user)
     require_comment(locked, reason)
-    sums.free(source, locked.amount, actor=_actor(user))
+    sums.free(source, locked.amount, actor=actor_of(user))
     locked.finished_at = timezone.now()
     locked.next_send_at = locked.next_expiry_at = None
-    refund_advance(locked, "give_up", actor=_actor(user), reason=reason,
+    refund_advance(locked, "give_up", actor=actor_of(user), reason=reason,
                    fields=("finished_at", "next_send_at", "next_expiry_at"))  # fmt: skip
     return locked
 
@@ -136,8 +136,4 @@ def _reserve_again(source: sums.Source, refund: Refund, user: User) -> None:
     if refund.amount > source.refundable_amount:
         raise TransitionRefused(_("Its sum was given to other refunds meanwhile."), state=refund.state)
     refund.finished_at = None
-    sums.reserve(source, refund.amount, actor=_actor(user))
-
-
-def _actor(user: User) -> str:
-    return f"staff:{user.get_username()}"
+    sums.reserve(source, refund.amount, actor=actor_of(user))

@@ -20,7 +20,7 @@ from merchants.models import App, User
 from notifications.alerts import alert
 from paycenter.errors import TransitionRefused
 from paycenter.numbers import NumberKind, new_number
-from paycenter.staff.tenancy import is_foreign
+from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.turns import turn_for
 from paycenter.wakeup import wake
 from refunds import sums
@@ -105,7 +105,7 @@ def refund_request_by_staff(
     """
     if is_foreign(user, trade) or not user.has_perm(ASK_PERMISSION):
         raise TransitionRefused(_("Your role may not ask for refunds."), state=str(trade.state))
-    asked = _Asked(amount=amount, reason=reason, source=RefundSource.ADMIN, actor=f"staff:{user.get_username()}",
+    asked = _Asked(amount=amount, reason=reason, source=RefundSource.ADMIN, actor=actor_of(user),
                    route=route, user=user, seen_version=seen_version)  # fmt: skip
     return _take(trade.pk, abnormal.pk if abnormal else None, asked, None)
 
@@ -195,11 +195,11 @@ def refund_clear(refund: Refund, policy: RefundPolicy, *, actor: str, fields: tu
 def tell_approvers(refund: Refund) -> None:
     """A notice to whoever may approve."""
     alert(
-        kind="refund", key=f"refund-approval:{refund.refund_no}:{refund.round}",
+        kind="approval", key=f"refund-approval:{refund.refund_no}:{refund.round}",
         title=gettext_noop("A refund waits for approval"),
         text=gettext_noop("%(money)s for trade %(trade_no)s: %(reason)s"),
         context={"money": refund.money, "trade_no": refund.trade.trade_no, "reason": refund.reason},
-        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no,
+        merchant_no=refund.merchant.merchant_no, trade_no=refund.trade.trade_no, record=refund,
     )  # fmt: skip
 
 

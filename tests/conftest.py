@@ -77,3 +77,12 @@ def in_threads() -> Callable[..., list[Any]]:
     from tests.fakes.threads import run_together
 
     return run_together
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests have to say about a run that passed: how much of it there was."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", ()):
+                if name == "summary" and report.when == "call":
+                    terminalreporter.write_line(text)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from merchants.models import User
 from paycenter.errors import TransitionRefused
-from paycenter.staff.tenancy import is_foreign
+from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.transitions import advance, lock, record_event, save_changed
 from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
@@ -39,7 +39,7 @@ def acceptance_ask(*, abnormal: AbnormalPayment, user: User, reason: str) -> Abn
     _refuse_if(why_not_ask(locked, user), locked)
     locked.acceptance_asked_by, locked.acceptance_reason = user, reason[:300]
     save_changed(locked, ("acceptance_asked_by", "acceptance_reason"))
-    record_event(locked, "abnormal.acceptance_asked", actor=_staff(user), reason=reason)
+    record_event(locked, "abnormal.acceptance_asked", actor=actor_of(user), reason=reason)
     return locked
 
 
@@ -50,7 +50,7 @@ def acceptance_withdraw(*, abnormal: AbnormalPayment, user: User, reason: str) -
     _refuse_if(why_not_withdraw(locked, user), locked)
     locked.acceptance_asked_by, locked.acceptance_reason = None, ""
     save_changed(locked, ("acceptance_asked_by", "acceptance_reason"))
-    record_event(locked, "abnormal.acceptance_withdrawn", actor=_staff(user), reason=reason)
+    record_event(locked, "abnormal.acceptance_withdrawn", actor=actor_of(user), reason=reason)
     return locked
 
 
@@ -59,7 +59,7 @@ def acceptance_confirm(*, abnormal: AbnormalPayment, user: User, reason: str) ->
     """Keep the money that somebody else asked to keep. Raises TransitionRefused for the same person."""
     trade, attempt, locked = lock_abnormal(abnormal.pk)
     _refuse_if(why_not_confirm(locked, user), locked)
-    _accept(trade, attempt, locked, actor=_staff(user), reason=reason)
+    _accept(trade, attempt, locked, actor=actor_of(user), reason=reason)
     return locked
 
 
@@ -140,7 +140,3 @@ def _accept(trade: Trade, attempt: Attempt, abnormal: AbnormalPayment, *, actor:
         trade.settled_attempt, trade.paid_amount, trade.paid_at = attempt, trade.amount, attempt.paid_at
         trade_advance(trade, "accept_late_money", actor=actor, reason=reason,
                       fields=("settled_attempt", "paid_amount", "paid_at"))  # fmt: skip
-
-
-def _staff(user: User) -> str:
-    return f"staff:{user.get_username()}"

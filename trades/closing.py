@@ -62,7 +62,7 @@ def trade_finish(*, trade_id: int, actor: str) -> bool:
         ).get(pk=trade_id)  # fmt: skip
         if not trade.is_open:
             return True
-        if trade_without_attempts(trade, actor=actor, reason=_reason(trade)):
+        if trade_without_attempts(trade, actor=actor, reason=closing_reason(trade)):
             return True
         if trade.close_requested_at is not None or trade.expire_at <= timezone.now():
             trade.close_tries += 1
@@ -150,7 +150,8 @@ def _backoff(tries: int) -> timedelta:
     return timedelta(seconds=_BACKOFF[min(tries, len(_BACKOFF) - 1)])
 
 
-def _reason(trade: Trade) -> str:
+def closing_reason(trade: Trade) -> str:
+    """Why a trade is closed, in words."""
     if trade.close_requested_at is not None:
         return gettext_noop("closing was asked for")
     return gettext_noop("unpaid at its expiry")

@@ -186,7 +186,7 @@ def _open_abnormal(
         kind="abnormal_payment", key=f"abnormal:{attempt.attempt_no}", severity="critical",
         title=_ALERT_TITLES[kind],
         text=gettext_noop("%(money)s arrived for trade %(trade_no)s and does not settle it."),
-        context={"money": money.amount, "trade_no": trade.trade_no},
+        context={"money": money.amount, "trade_no": trade.trade_no}, record=abnormal,
         merchant_no=trade.merchant.merchant_no, trade_no=trade.trade_no,
     )  # fmt: skip
 
@@ -226,7 +226,7 @@ def _record_unverified(abnormal: AbnormalPayment, attempt: Attempt, actor: str) 
             "Attempt %(attempt_no)s: asked %(asked)s, told %(told)s. The channel is being queried."
         ),
         context={"attempt_no": attempt.attempt_no, "asked": attempt.money,
-                 "told": Money(abnormal.amount, abnormal.currency)},
+                 "told": Money(abnormal.amount, abnormal.currency)}, record=abnormal,
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip
 
@@ -254,9 +254,9 @@ def unverified_void(*, attempt_id: int, actor: str, asked_at: datetime) -> None:
 
 def _alert_contradiction(attempt: Attempt, text: str) -> None:
     alert(
-        kind="security", key=f"contradiction:{attempt.attempt_no}", severity="critical",
+        kind="anomaly", key=f"contradiction:{attempt.attempt_no}", severity="critical",
         title=gettext_noop("A channel contradicts what is booked"),
         text=gettext_noop("Attempt %(attempt_no)s: %(word)s"),
-        context={"attempt_no": attempt.attempt_no, "word": text},
+        context={"attempt_no": attempt.attempt_no, "word": text}, record=attempt.trade,
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip

@@ -105,6 +105,7 @@ def _refuse(attempt: Attempt, exc: InboundRefused) -> None:
         title=refusal_title(exc),
         text=gettext_noop("Attempt %(attempt_no)s (%(method)s): %(word)s"),
         context={"attempt_no": attempt.attempt_no, "method": attempt.method, "word": exc},
+        record=attempt.trade,
         merchant_no=attempt.trade.merchant.merchant_no, trade_no=attempt.trade.trade_no,
     )  # fmt: skip
 

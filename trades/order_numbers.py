@@ -28,8 +28,13 @@ def used_up_alert(account: PaymentAccount) -> None:
         title=gettext_noop("A channel's order numbers for today are used up"),
         text=gettext_noop("%(channel)s account %(payment_no)s takes no more payments until tomorrow."),
         context={"channel": account.channel, "payment_no": account.payment_no},
-        merchant_no=account.merchant.merchant_no,
+        merchant_no=account.merchant.merchant_no, record=account,
     )  # fmt: skip
+
+
+def numbers_are_counted(account: PaymentAccount) -> bool:
+    """Whether the channel wants numbers in a format of its own, which are given out under a lock."""
+    return provider_of(account).number_rule() is not None
 
 
 def channel_order_number(account: PaymentAccount, attempt_no: str, at: datetime) -> tuple[str, str]:

@@ -160,7 +160,7 @@ def _open(account: PaymentAccount) -> None:
         ),
         context={"channel": account.channel, "payment_no": account.payment_no, "failures": health.failures,
                  "error": health.last_error},
-        merchant_no=account.merchant.merchant_no,
+        merchant_no=account.merchant.merchant_no, record=account,
     )  # fmt: skip
 
 

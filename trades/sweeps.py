@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from paycenter.lanes import sweep
 from trades.closing import attempt_finish, trade_finish
+from trades.closing_idle import trades_close_idle
 from trades.contracts.services import contract_work
 from trades.locking import load_attempt
 from trades.models import Attempt, Contract, Trade
@@ -20,8 +21,11 @@ def query_due() -> int:
 
 
 def close_due() -> int:
-    """Close trades whose expiry has come. Returns how many were looked at."""
-    return sweep("close", Trade, "next_close_at", "current_attempt__channel", _close_one)
+    """Close trades whose expiry has come. Returns how many were looked at.
+
+    First together those for which no channel has to be asked: so many expire that one at a time is too slow.
+    """
+    return trades_close_idle() + sweep("close", Trade, "next_close_at", "current_attempt__channel", _close_one)
 
 
 def close_superseded() -> int:

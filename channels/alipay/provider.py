@@ -11,6 +11,7 @@ from typing import Any
 from channels.alipay import bills, refunds
 from channels.alipay.fields import FIELDS, check_fields
 from channels.alipay.gateway import Answer, Gateway, beijing, encoded, from_beijing
+from channels.alipay.guide import GUIDE
 from channels.alipay.reading import clean_text, main_funding, parse_amount
 from channels.alipay.refusals import BUSINESS_FAILED, is_final_refusal
 from channels.base import (
@@ -80,6 +81,7 @@ class AlipayProvider(Provider):
     code = "alipay"
     name = Label("支付宝", "Alipay")
     fields = FIELDS
+    guide = GUIDE
     payer_authorization = True
     can_refund = True
     refund_settling_seconds = refunds.SETTLING_SECONDS

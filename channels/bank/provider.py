@@ -10,6 +10,7 @@ from typing import Any
 from channels.bank import bills
 from channels.bank.fields import FIELDS, check_fields
 from channels.bank.gateway import Answer, Gateway, beijing_day
+from channels.bank.guide import GUIDE
 from channels.bank.reading import clean_text, named, order_name, parse_amount
 from channels.bank.refunds import Refunds, refund_notice
 from channels.base import (
@@ -67,6 +68,7 @@ class BankProvider(Provider):
     code = "bank"
     name = Label("银行网关", "Bank gateway")
     fields = FIELDS
+    guide = GUIDE
     can_refund = True
     masked_keys = frozenset({"PayerAccount", "Signature"})
 

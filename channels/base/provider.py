@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from channels.base.bills import BillKind, BillRow, BillRule, FetchedBill
 from channels.base.fields import Field, Label
+from channels.base.guides import GuideStep
 from channels.base.orders import InboundRequest, NumberRule, OrderRef, PayOrder, Reply
 from channels.base.refunds import RefundOrder, RefundRef, RefundResult
 from channels.base.results import (
@@ -45,6 +46,8 @@ class Provider(ABC):
     code: ClassVar[str]
     name: ClassVar[Label]
     fields: ClassVar[tuple[Field, ...]]
+    # Where the merchant finds the parameters, step by step; without it the fields' own help is all there is.
+    guide: ClassVar[tuple[GuideStep, ...]] = ()
     # Whether the payer's identity can be asked for by a web authorisation (JSAPI scenes).
     payer_authorization: ClassVar[bool] = False
     # Whether the channel can close an unpaid order at all.

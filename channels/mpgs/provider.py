@@ -44,6 +44,7 @@ from channels.base.reading import Unreadable, read_json
 from channels.mpgs import bills
 from channels.mpgs.fields import FIELDS, OAUTH, check_fields
 from channels.mpgs.gateway import Answer, Gateway
+from channels.mpgs.guide import GUIDE
 from channels.mpgs.reading import order_state
 from channels.mpgs.refunds import Refunds, refund_named
 from channels.mpgs.tokens import TokenRefused
@@ -77,6 +78,7 @@ class MpgsProvider(Provider):
     code = "mpgs"
     name = Label("国际卡（MPGS）", "International cards (MPGS)")
     fields: ClassVar[tuple[Field, ...]] = FIELDS
+    guide = GUIDE
     # An abandoned session simply ends; there is no call that ends it sooner.
     can_close = False
     can_refund = True

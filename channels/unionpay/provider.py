@@ -41,6 +41,7 @@ from channels.unionpay import bills
 from channels.unionpay.codes import NOT_FOUND, REFUSALS, SUCCESS, parse_amount
 from channels.unionpay.fields import FIELDS, check_fields
 from channels.unionpay.gateway import Gateway
+from channels.unionpay.guide import GUIDE
 from channels.unionpay.refunds import REFUND, Refunds, refund_notice
 from paycenter.errors import IdentityMismatch, MalformedInbound, UnknownOutcome
 from paycenter.http import HttpClient
@@ -66,6 +67,7 @@ class UnionPayProvider(Provider):
     code = "unionpay"
     name = Label("银联", "UnionPay")
     fields = FIELDS
+    guide = GUIDE
     # There is no such transaction: an order that nobody pays ends at its `payTimeout`.
     can_close = False
     can_refund = True

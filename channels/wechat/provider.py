@@ -43,6 +43,7 @@ from channels.wechat.certificates import PlatformCertificate, config_problems
 from channels.wechat.fields import FIELDS
 from channels.wechat.gateway import Answer, Gateway
 from channels.wechat.gateway_v2 import GatewayV2
+from channels.wechat.guide import GUIDE
 from channels.wechat.payer import Authorisation
 from channels.wechat.xml import write_xml
 from paycenter.errors import IdentityMismatch, MalformedInbound, UnknownOutcome
@@ -59,6 +60,7 @@ class WeChatPay(Provider):
     code = "wechat"
     name = Label("微信支付", "WeChat Pay")
     fields: ClassVar[tuple[Field, ...]] = FIELDS
+    guide = GUIDE
     payer_authorization = True
     can_refund = True
     masked_keys = frozenset({

@@ -18,8 +18,8 @@ from deploy.checks import catalogues, services
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 PACKAGES = (
-    "paycenter", "channels", "merchants", "notifications", "trades", "refunds", "cashier", "reconciliation",
-    "sandbox", "deploy",
+    "paycenter", "channels", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding",
+    "reconciliation", "dashboards", "sandbox", "deploy", "bench",
 )  # fmt: skip
 # A database or broker of the developer's own must not become the one that tests write to.
 OURS = (

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,9 +42,57 @@ def find_redis() -> str | None:
     return next((found for name in ("redis-server", "valkey-server") if (found := shutil.which(name))), None)
 
 
+class Server:
+    """One server program in a group of its own: started, killed without a word, started again, ended."""
+
+    def __init__(
+        self, command: Sequence[str], user: pwd.struct_passwd | None, log: Path, ready: Callable[[], bool],
+        stop: signal.Signals,
+    ) -> None:  # fmt: skip
+        self.command, self.user, self.log, self._ready, self._stop = list(command), user, log, ready, stop
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it is ready. Raises Unavailable."""
+        with self.log.open("ab") as output:
+            self._process = process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
+                start_new_session=True, **_identity(self.user),
+            )  # type: ignore[call-overload]  # fmt: skip
+        limit = time.monotonic() + START_LIMIT
+        while not self._ready():
+            if process.poll() is not None or time.monotonic() > limit:
+                raise Unavailable(f"{Path(self.command[0]).name} did not start: {self.log.read_text()[-400:]}")
+            time.sleep(0.1)
+
+    @property
+    def group(self) -> int | None:
+        """Its process group, once it was started."""
+        return self._process.pid if self._process is not None else None
+
+    def kill(self) -> None:
+        """SIGKILL to the program and whatever is left in its group."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def end(self) -> None:
+        """Ask it to end, and force it after 20 s."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(self._stop)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A fresh cluster; yields its DATABASE_URL. Raises Unavailable."""
+def postgres_server(**settings: str) -> Iterator[tuple[Server, str]]:
+    """A fresh cluster, running, and its DATABASE_URL. `settings` replace or add server settings, which by default give
+    up durability for speed. Raises Unavailable."""
     programs = find_postgres()
     if programs is None:
         raise Unavailable("PostgreSQL is not installed (sudo apt-get install postgresql)")
@@ -57,18 +105,22 @@ def postgres() -> Iterator[str]:
         options = {
             "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
             "max_connections": "200", "fsync": "off", "full_page_writes": "off", "timezone": "UTC",
+            **settings,
         }  # fmt: skip
         command = [str(programs / "postgres"), "-D", str(data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
-        with _serving(command, user, folder / "postgres.log", _accepts(port), signal.SIGINT):
-            yield f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
+        # It accepts connections before it answers: while it starts up, or recovers, it turns them away.
+        asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        ready = _succeeds(asked) if Path(asked[0]).exists() else _accepts(port)
+        with _serving(Server(command, user, folder / "postgres.log", ready, signal.SIGINT)) as server:
+            yield server, f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
 
 
 @contextmanager
-def redis() -> Iterator[str]:
-    """A fresh server; yields its REDIS_URL. Raises Unavailable."""
+def redis_server() -> Iterator[tuple[Server, str]]:
+    """A fresh server that keeps nothing over a restart, running, and its REDIS_URL. Raises Unavailable."""
     program = find_redis()
     if program is None:
         raise Unavailable("Redis is not installed (sudo apt-get install redis-server)")
@@ -77,8 +129,22 @@ def redis() -> Iterator[str]:
         port = free_port()
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                    "--dir", str(folder)]  # fmt: skip
-        with _serving(command, user, folder / "redis.log", _accepts(port), signal.SIGTERM):
-            yield f"redis://127.0.0.1:{port}/0"
+        with _serving(Server(command, user, folder / "redis.log", _accepts(port), signal.SIGTERM)) as server:
+            yield server, f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def postgres(**settings: str) -> Iterator[str]:
+    """As `postgres_server`, only the DATABASE_URL."""
+    with postgres_server(**settings) as (_server, url):
+        yield url
+
+
+@contextmanager
+def redis() -> Iterator[str]:
+    """A fresh server; yields its REDIS_URL. Raises Unavailable."""
+    with redis_server() as (_server, url):
+        yield url
 
 
 def _server_user() -> pwd.struct_passwd | None:
@@ -116,6 +182,10 @@ def _as(user: pwd.struct_passwd | None, command: Sequence[str]) -> None:
         raise Unavailable(f"{Path(command[0]).name} failed: {done.stderr.strip()[-400:]}")
 
 
+def _succeeds(command: Sequence[str]) -> Callable[[], bool]:
+    return lambda: subprocess.run(command, check=False).returncode == 0
+
+
 def _accepts(port: int) -> Callable[[], bool]:
     def ready() -> bool:
         with socket.socket() as probe:
@@ -126,29 +196,9 @@ def _accepts(port: int) -> Callable[[], bool]:
 
 
 @contextmanager
-def _serving(
-    command: Sequence[str],
-    user: pwd.struct_passwd | None,
-    log: Path,
-    ready: Callable[[], bool],
-    stop: signal.Signals,
-) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # type: ignore[call-overload]
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd="/",
-            start_new_session=True, **_identity(user),
-        )  # fmt: skip
+def _serving(server: Server) -> Iterator[Server]:
     try:
-        limit = time.monotonic() + START_LIMIT
-        while not ready():
-            if process.poll() is not None or time.monotonic() > limit:
-                raise Unavailable(f"{Path(command[0]).name} did not start: {log.read_text()[-400:]}")
-            time.sleep(0.1)
-        yield
+        server.start()
+        yield server
     finally:
-        process.send_signal(stop)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.end()

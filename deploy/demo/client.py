@@ -30,7 +30,7 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
         text = exc.read()
         if exc.code >= 500 and not text.startswith(b"{"):
             raise CallFailed(f"{url} answered {exc.code}") from exc
-    except OSError as exc:
+    except (OSError, http.client.HTTPException) as exc:
         raise CallFailed(f"{url} cannot be reached: {exc}") from exc
     try:
         return dict(json.loads(text))
@@ -57,17 +57,21 @@ class Client:
 
     def call(self, path: str, **content: Any) -> dict[str, Any]:
         """The `data` of the answer. Raises CallFailed for any `errno` but 0."""
+        answer = self.ask(path, **content)
+        if answer.get("errno") != 0:
+            raise CallFailed(f"{path} answered {json.dumps(answer, ensure_ascii=False)}")
+        return dict(answer["data"])
+
+    def ask(self, path: str, **content: Any) -> dict[str, Any]:
+        """The answer's envelope, whatever its `errno`. Raises CallFailed where none came."""
         body = json.dumps(content, ensure_ascii=False).encode()
         timestamp, nonce = str(int(time.time())), secrets.token_hex(16)
         text = b"\n".join([b"POST", path.encode(), timestamp.encode(), nonce.encode(), body, b""])
         signature = hmac.new(self.secret.encode(), text, hashlib.sha256).digest()
-        answer = _post(f"{self.base_url}{path}", body, {
+        return _post(f"{self.base_url}{path}", body, {
             "X-App-Id": self.app_id, "X-Timestamp": timestamp, "X-Nonce": nonce,
             "X-Sign-Type": "HMAC-SHA256", "X-Signature": base64.b64encode(signature).decode(),
         })  # fmt: skip
-        if answer.get("errno") != 0:
-            raise CallFailed(f"{path} answered {json.dumps(answer, ensure_ascii=False)}")
-        return dict(answer["data"])
 
 
 def pay_as_payer(sandbox_url: str, attempt_no: str, pay: dict[str, Any]) -> dict[str, Any]:

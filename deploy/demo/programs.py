@@ -50,5 +50,6 @@ def sandbox(layout: Layout) -> Program:
     command = [
         sys.executable, "-m", "sandbox", "serve", "--state", str(layout.sandbox_state),
         "--port", str(layout.sandbox_port), "--ladder-speed", str(LADDER_SPEED),
+        "--same-day-bills",  # or nothing could be reconciled before tomorrow
     ]  # fmt: skip
     return Program("sandbox", command)

@@ -15,6 +15,7 @@ from merchants.models import AccountMethod, App, CashierMethod, Merchant, Paymen
 from merchants.states import MerchantState
 from paycenter.errors import ChannelConfigInvalid, ConfigError
 from paycenter.models import RetrySchedule
+from reconciliation.settlement.models import BankProfile, FeeRate, SettlementTerms
 from refunds.models import RefundPolicy
 
 ACTOR = "system"
@@ -27,6 +28,7 @@ MERCHANTS: tuple[tuple[str, str, frozenset[str] | None], ...] = (
 APPS: tuple[tuple[str, tuple[int, ...]], ...] = (("物业缴费小程序", (0, 1)), ("停车收费系统", (1,)))
 # Seconds. Staying below 15 leaves room for the schedule's jitter and the sweep's own second.
 QUERY_DELAYS = [5, 10, 12]
+FEE_PPM = 6000  # 0.6 %, as the sandbox's bills charge (`sandbox.bills.FEE_RATE`)
 
 
 def seed(layout: Layout) -> None:
@@ -43,6 +45,7 @@ def seed(layout: Layout) -> None:
     _cashiers(apps, accounts)
     _schedules()
     _refund_policies(apps)
+    _settlement(accounts)
     users = staff.staff(layout, merchants[0])
     private.write_json(layout.seeded, _summary(layout, apps, merchants, accounts, users))
 
@@ -156,6 +159,21 @@ def _refund_policies(apps: list[App]) -> None:
                 app=app, merchant=merchant, currency="",
                 defaults={"automatic_up_to": 1000, "one_approval_up_to": 1_000_000},
             )  # fmt: skip
+
+
+def _settlement(accounts: Iterable[PaymentAccount]) -> None:
+    """What the sandbox charges, when the money of a day is due, and how a bank could write its statement; what
+    finance changed since then stays."""
+    for account in accounts:
+        FeeRate.objects.get_or_create(
+            account=account, method="", defaults={"from_day": account.created_at.date(), "ppm": FEE_PPM}
+        )
+        SettlementTerms.objects.get_or_create(account=account, defaults={"days_after": 1, "working_days": False})
+    if not BankProfile.objects.exists():
+        BankProfile.objects.create(
+            name="招商银行", date_column="日期", amount_column="金额", reference_column="流水号",
+            purpose_column="摘要",
+        )  # fmt: skip
 
 
 def _summary(

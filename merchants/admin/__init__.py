@@ -1,5 +1,5 @@
 """Onboarding pages: merchants, payment accounts, apps and their cashier, changes to confirm, staff."""
 
-from merchants.admin import account, app, changes, merchant, staff
+from merchants.admin import account, app, changes, finding, merchant, staff
 
-__all__ = ["account", "app", "changes", "merchant", "staff"]
+__all__ = ["account", "app", "changes", "finding", "merchant", "staff"]

@@ -23,6 +23,7 @@ from merchants.forms import say
 from merchants.models import ChangeRequest, Role
 from merchants.states import ChangeState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import DayFilter
@@ -136,7 +137,7 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
         change = self.fetch(request, object_id)
         if decision not in _DECISIONS:
             raise Http404
-        comment = request.POST.get("reason", "").strip()[:300]
+        comment = written_reason(request)
         if decision == "reject" and not comment:
             messages.error(request, gettext("Please give a reason."))
         else:

@@ -14,8 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from merchants.admin.states import StateButtonsAdmin
+from merchants.guards import why_merchant_not
 from merchants.models import AppMerchant, Merchant, PaymentAccount
 from merchants.services import merchant_advance, merchant_create, merchant_update
+from paycenter.staff.acts import page_additions
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.tenancy import actor_of
 
@@ -77,6 +79,7 @@ class MerchantAdmin(StateButtonsAdmin):
             extra["apps"] = [link.app for link in links.select_related("app")] if self._sees_apps(request) else []
             extra["show_apps"] = self._sees_apps(request)
             extra["merchant"] = merchant
+            extra |= page_additions(request, merchant)
         return super().changeform_view(request, object_id, form_url, extra)
 
     def _sees_apps(self, request: HttpRequest) -> bool:
@@ -89,6 +92,9 @@ class MerchantAdmin(StateButtonsAdmin):
         else:
             made = merchant_create(actor=actor_of(request.user), **values)
             obj.__dict__.update(made.__dict__)
+
+    def guarded(self, record: Any, transition: str) -> bool:
+        return bool(why_merchant_not(record, transition))
 
     def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
         merchant_advance(merchant=record, transition=transition, actor=actor, reason=reason)

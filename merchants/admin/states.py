@@ -18,6 +18,7 @@ from merchants.forms import ReasonForm, field_errors, method_label, say
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
+from paycenter.staff.acts import written_reason
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import TenantAdmin, actor_of, tenant_of
 from paycenter.staff.words import actor_word, event_word, names_states
@@ -80,7 +81,10 @@ def _detail(event: Event, record: Any) -> str:
 
 
 def _label(record: Any, name: str) -> str:
-    """A parameter's or a column's name; the code where neither the provider nor the model knows it."""
+    """A parameter's or a column's name; the code where neither the record, the provider
+    nor the model knows it."""
+    if (known := getattr(record, "field_label", None)) is not None:
+        return str(known(name))
     provider = providers().get(getattr(record, "channel", ""))
     for field in provider.fields if provider else ():
         if field.name == name:
@@ -93,6 +97,10 @@ def _label(record: Any, name: str) -> str:
 
 class StateButtonsAdmin(TenantAdmin):
     """A page whose record goes draft → review → active → suspended → closed."""
+
+    def guarded(self, record: Any, transition: str) -> bool:
+        """Whether the step is taken elsewhere, so that no button for it stands here."""
+        return False
 
     def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
         raise NotImplementedError
@@ -107,7 +115,7 @@ class StateButtonsAdmin(TenantAdmin):
         buttons = [
             (b, reverse(f"admin:{self.view_name('advance')}", args=[record.pk, b.transition]))
             for b in BUTTONS
-            if may and can_proceed(getattr(record, b.transition))
+            if may and can_proceed(getattr(record, b.transition)) and not self.guarded(record, b.transition)
         ]
         history = history_of(record, with_staff=tenant_of(request.user) is None)
         return {"state_buttons": buttons, "steps": steps_of(record), "history": history}
@@ -124,7 +132,7 @@ class StateButtonsAdmin(TenantAdmin):
         if button.needs_reason and not form.is_valid():
             messages.error(request, gettext("Please give a reason.") + " " + " ".join(field_errors(form)))
         else:
-            reason = request.POST.get("reason", "").strip()[:300]
+            reason = written_reason(request)
             self._run(request, record, transition, reason)
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[record.pk]))
 

@@ -1,5 +1,5 @@
-"""Pages about events, exchanges and retry schedules."""
+"""Pages about events, exchanges, exports, retry schedules, and the auditor's."""
 
-from paycenter.admin import records, schedules
+from paycenter.admin import audit, exports, records, schedules
 
-__all__ = ["records", "schedules"]
+__all__ = ["audit", "exports", "records", "schedules"]

@@ -7,14 +7,16 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from paycenter.admin.event_page import event_page
 from paycenter.models import Event, Exchange
 from paycenter.staff.display import chip, copyable
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.exports import columns, moment
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin
 from paycenter.staff.words import event_word, operation_word, party, states_words
@@ -37,15 +39,26 @@ def trade_numbers(term: str) -> set[str]:
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "word", "number", "states", "actor_label", "reason_label"]
-    list_filter = [DayFilter]
+    list_filter = [SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number of a payment")
-    fields = [
-        "created_at", "type", "object_type", "object_id", "app_id", "merchant_no", "trade_no", "attempt_no",
-        "refund_no", "from_state", "to_state", "actor", "reason", "detail", "data", "public", "seq", "hash",
-    ]  # fmt: skip
+    export_columns = columns(
+        (_("time"), lambda e: moment(e.created_at)), (_("what happened"), lambda e: event_word(e.type)),
+        (_("type"), lambda e: e.type), (_("record"), lambda e: f"{e.object_type} {e.object_id or ''}"),
+        (_("merchant"), lambda e: e.merchant_no), (_("app"), lambda e: e.app_id),
+        (_("trade number"), lambda e: e.trade_no), (_("attempt number"), lambda e: e.attempt_no),
+        (_("refund number"), lambda e: e.refund_no), (_("from"), lambda e: e.from_state),
+        (_("to"), lambda e: e.to_state),
+        (_("actor"), lambda e: party(e.actor)), (_("reason"), lambda e: reason_word(e.reason)),
+        (_("sequence"), lambda e: e.seq), (_("hash"), lambda e: e.hash),
+    )  # fmt: skip
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        return event_page(self, request, self.fetch(request, object_id))
 
     @display(description=_("what happened"))
     def word(self, obj: Event) -> str:
@@ -75,7 +88,7 @@ class EventAdmin(ReadOnlyAdmin):
 @admin.register(Exchange)
 class ExchangeAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "direction_label", "peer_label", "call", "number", "status_label", "elapsed"]
-    list_filter = ["direction", DayFilter]
+    list_filter = ["direction", SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]

@@ -96,6 +96,11 @@ def added_views(model: type[Model]) -> Iterable[tuple[str, PageView]]:
     return tuple(_views.get(model, ()))
 
 
+def written_reason(request: HttpRequest) -> str:
+    """What the person wrote as reason or comment in a dialog; NUL, which PostgreSQL does not store, is left out."""
+    return request.POST.get("reason", "").replace("\x00", "").strip()[:300]
+
+
 def page_additions(request: HttpRequest, record: Model) -> dict[str, Any]:
     """`acts`, `sections` and `side_sections` for the record's page, in order."""
     found = sorted(

@@ -19,6 +19,7 @@ TONES = {
     "imported": "good", "empty": "good", "settled": "good", "importing": "info", "fetched": "info",
     "carried": "info", "expected": "info", "closing": "warn", "blocked": "warn", "refused": "bad", "different": "bad",
     "pending_approval": "warn", "on_hold": "warn", "approved": "info", "processing": "info",
+    "running": "info", "done": "good", "cancelled": "", "gone": "",
     "failed": "bad", "critical": "bad", "warning": "warn", "info": "info",
 }  # fmt: skip
 

@@ -145,6 +145,7 @@ _SENTENCES = (
     _("packed in a way that no bill is"),
     _("the archive has no end: it is cut off"),
     _("the archive holds more files than a bill has"),
+    _("the archive's list of entries points outside of it"),
     _("the archive holds no %(what)s: %(found)s"),
     _("its hash is not the one that %(who)s published"),
     _("the totals are missing: the file is cut off, or none of %(who)s's"),

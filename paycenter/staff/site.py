@@ -14,7 +14,7 @@ from django_otp import DEVICE_ID_SESSION_KEY
 from unfold.sites import UnfoldAdminSite
 
 from paycenter.staff import security, sessions, stepup
-from paycenter.staff.landing import landing_context
+from paycenter.staff.landing import elsewhere, landing_context, staff_pages
 from paycenter.staff.login import LoginForm
 from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import record_event
@@ -69,10 +69,14 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return wrapped
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if url := elsewhere(request):
+            return HttpResponseRedirect(url)
         return super().index(request, {**landing_context(request), **(extra_context or {})})
 
     def extra_urls(self) -> list[URLPattern]:
+        pages = [path(page.path, self.admin_view(page.view), name=page.name) for page in staff_pages()]
         return [
+            *pages,
             path("language/", set_language, name="set_language"),
             path("security/", self.admin_view(security.overview), name="security"),
             path("security/enrol/", security.enrol, name="security_enrol"),

@@ -7,7 +7,7 @@ lookup shows tenants nothing at all, so a forgotten one fails closed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -15,13 +15,19 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
-from django.urls import URLPattern, path
+from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
+from paycenter.staff.exports import Column
+from paycenter.staff.keyset import KeysetChangeList
+from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
+from paycenter.staff.lists import BoundedPaginator
+from paycenter.transitions import record_event
 
 # Role → whose rows.
 TENANT_ROLES = {"merchant": "merchant", "owner": "merchant", "app": "app"}
@@ -88,10 +94,27 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     compressed_fields = True
     list_filter_submit = False
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they count everything, once per choice
     actions: Any = None
     list_per_page = 50
     can_add = False
     can_change = False
+    # What an empty list says to do next.
+    empty_text: Any = _("Records appear here by themselves.")
+    # What an export of the list holds; lists without columns cannot be exported.
+    export_columns: ClassVar[Sequence[Column]] = ()
+
+    @property
+    def list_before_template(self) -> str | None:
+        """Saved filters and exports above lists that grow."""
+        return "admin/pc/list_tools.html" if self.grows else None
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """With the tools above the list."""
+        if self.grows and self.has_view_permission(request):
+            tell_ready(request)
+            extra_context = {**(extra_context or {}), "tools": ListTools(self, request)}
+        return super().changelist_view(request, extra_context)
 
     @admin.display(description=_("Created"), ordering="created_at")
     def created_time(self, obj: Any) -> Any:
@@ -105,7 +128,21 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
             path(f"<path:object_id>/{name}/", wrap(partial(view, self)), name=self.view_name(name))
             for name, view in added_views(self.model)
         ]
-        return [*added, *super().get_urls()]
+        tools = list_urls(self) if self.grows else []
+        return [*added, *tools, *super().get_urls()]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Lists that grow without end come in pages by key."""
+        return KeysetChangeList if self.grows else super().get_changelist(request, **kwargs)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the list grows with the payments. Nothing may be ordered or counted that no index serves."""
+        return self.paginator is BoundedPaginator
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """What the page names; of a list that grows nothing else."""
+        return () if self.grows and self.sortable_by is None else super().get_sortable_by(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return self.scope(request.user, super().get_queryset(request))
@@ -161,6 +198,51 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         """Raises PermissionDenied unless the user's role has `app.codename`."""
         if not request.user.has_perm(permission):
             raise PermissionDenied
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
+        if self.can_change:
+            return super().history_view(request, object_id, extra_context)
+        obj = self.fetch(request, object_id)
+        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Remembered as it is now, for the event that tells what became of it."""
+        found = super().get_object(request, object_id, from_field)
+        trail.remember(found, many=request.method == "POST")
+        return found
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """Django asks for it once all of a form is saved, many-to-many fields and inlines too."""
+        self.record_saved(request, form.instance, form, add=add)
+        return super().construct_change_message(request, form, formsets, add)
+
+    def record_saved(self, request: HttpRequest, obj: Model, form: Any, *, add: bool) -> None:
+        """The event of a record that a form of this page added or changed; none where the page wrote one itself."""
+        opened = trail.current()
+        if opened is None or not opened.has_event_about(obj):
+            word = "added" if add else "changed"
+            detail = {"changed": sorted(form.changed_data)}
+            record_event(obj, f"{obj._meta.model_name}.{word}", actor=actor_of(request.user), detail=detail)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Where a page saves without a form of its own (passwords), this is all that is told of it."""
+        opened = trail.current()
+        if opened is None or not opened.has_event_about(obj):
+            record_event(obj, f"{obj._meta.model_name}.changed", actor=actor_of(request.user))
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            trail.remember(obj)
+            detail = {"name": str(obj)[:200], "was": trail.shown(obj)}
+            record_event(obj, f"{obj._meta.model_name}.deleted", actor=actor_of(request.user), detail=detail)
+        return super().log_deletions(request, queryset)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            trail.remember(obj, new=True)
+        super().save_model(request, obj, form, change)
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> Any:
         raise Http404

@@ -63,7 +63,9 @@ EVENT_WORDS = {
     "refundpolicy.changed": _("Refund policy changed"),
     "channel.shed": _("Channel switched away"), "channel.recovered": _("Channel works again"),
     "channel.switched": _("Channel switched by hand"), "notification.given_up": _("Notification given up"),
-    "app.key_forgotten": _("Previous key forgotten"), "alertroute.saved": _("Alert route saved"),
+    "app.key_forgotten": _("Previous key forgotten"), "alertroute.saved": _("Alert receiver saved"),
+    "alertroute.tested": _("Test message sent"), "alertrule.saved": _("Alert rule saved"),
+    "backloglimit.saved": _("Backlog limit saved"), "alert.kind_acknowledged": _("Alerts of a kind acknowledged"),
     "retryschedule.saved": _("Retry schedule saved"),
     "notification.resent": _("Notification sent again by hand"), "alert.acknowledged": _("Alert acknowledged"),
     "bill.asked_again": _("Asked for again"), "bill.received": _("File received"), "bill.reading": _("Being read"),
@@ -81,14 +83,35 @@ EVENT_WORDS = {
     "receipts.imported": _("Bank statement imported"), "feerate.saved": _("Fee rate saved"),
     "settlementterms.saved": _("Settlement terms saved"), "settlementcalendar.saved": _("Settlement calendar saved"),
     "bankprofile.saved": _("Bank statement format saved"),
+    "application.opened": _("Application begun"), "application.saved": _("Step saved"),
+    "application.document_added": _("Document uploaded"), "application.document_removed": _("Document taken away"),
+    "application.document_seen": _("Document looked at"), "application.numbers_shown": _("Whole numbers looked at"),
+    "application.account_begun": _("Payment account begun"),
+    "application.account_typed": _("Payment account filled in"),
+    "application.account_saved": _("Payment account completed"),
+    "application.account_removed": _("Payment account taken away"),
+    "application.submitted": _("Application submitted"), "application.approved": _("Application approved"),
+    "application.returned": _("Application returned"),
     "user.second_factor_added": _("Second factor set up"), "user.second_factor_removed": _("Second factor removed"),
     "user.second_factor_reset": _("Second factor reset"), "user.recovery_codes_renewed": _("Recovery codes renewed"),
+    "user.signed_in": _("Signed in"), "user.signed_out": _("Signed out"),
+    "user.sign_in_failed": _("Sign-in failed"), "staff.downloaded": _("File downloaded"),
+    "staff.changed": _("Something changed"),
+    "listexport.requested": _("Export asked for"), "listexport.finished": _("Export written"),
+    "listexport.failed": _("Export failed"), "listexport.cancelled": _("Export cancelled"),
+    "listexport.downloaded": _("Export downloaded"), "listexport.forgotten": _("Export deleted"),
     "user.created": _("Staff member added"), "user.updated": _("Staff member changed"),
     "user.invited": _("Invitation link made"), "user.invitation_revoked": _("Invitation link taken back"),
     "user.password_link": _("Link for a new password made"), "user.joined": _("First password chosen"),
     "user.password_changed": _("Password changed"), "user.session_ended": _("Session ended"),
     "user.sessions_ended": _("All sessions ended"), "user.unlocked": _("Sign-in unlocked"),
     "app.opened": _("Taken into use"), "changerequest.expire": _("Change not confirmed in time"),
+}  # fmt: skip
+
+# What pages of the admin write where nothing says it better: `merchant.changed`.
+_SAVED_WORDS = {
+    "added": _("Record added"), "changed": _("Record changed"), "deleted": _("Record deleted"),
+    "saved": _("Settings saved"),
 }  # fmt: skip
 
 
@@ -104,11 +127,6 @@ OPERATION_WORDS = {
     "contract_sign": _("sign a contract"), "contract_query": _("query a contract"),
     "contract_terminate": _("end a contract"), "query_contract": _("query a contract"),
     "terminate_contract": _("end a contract"),
-}  # fmt: skip
-ALERT_KINDS = {
-    "abnormal_payment": _("abnormal payment"), "security": _("security"), "channel": _("channel"),
-    "refund": _("refund"), "reconciliation": _("reconciliation"),
-    "give_up": _("notification given up"), "certificate": _("certificate"),
 }  # fmt: skip
 _SYSTEM_WORDS = {
     "query": _("query"), "expiry": _("expiry"), "superseded": _("other way chosen"), "probe": _("probe"),
@@ -132,17 +150,12 @@ def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
 
 def event_word(type_: str) -> str:
     """What happened, in words."""
-    return str(EVENT_WORDS.get(type_, type_))
+    return str(EVENT_WORDS.get(type_) or _SAVED_WORDS.get(type_.rpartition(".")[2]) or type_)
 
 
 def operation_word(operation: str) -> str:
     """Which call it was, in words."""
     return str(OPERATION_WORDS.get(operation, operation))
-
-
-def alert_kind(kind: str) -> str:
-    """What an alert is about, in words."""
-    return str(ALERT_KINDS.get(kind, kind))
 
 
 def state_word(state: str, of: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -25,7 +26,8 @@ from paycenter.errors import BillRefused, TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.replica import reporting
-from paycenter.staff.display import money, state_chip
+from paycenter.staff.acts import written_reason
+from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
@@ -74,6 +76,8 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     ordering = ["-date", "-id"]
     paginator = BoundedPaginator
     change_list_template = "admin/pc/reconciliation/batch_list.html"
+    empty_text = _("A batch is made for every day on which money is due, once the account has settlement terms and the"
+                   " day's bill is there.")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("account__merchant").defer("account__config")
@@ -100,7 +104,8 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     @display(description=_("Difference"))
     def differs(self, obj: SettlementBatch) -> str:
-        return money(obj.difference, obj.currency)
+        shown = money(obj.difference, obj.currency)
+        return chip(shown, "bad") if obj.difference else shown
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -121,14 +126,10 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch = self.fetch(request, object_id)
         center = tenant_of(request.user) is None
         may_act = request.user.has_perm("reconciliation.settle_settlementbatch")
-        sums = [
-            (_("Paid"), batch.paid), (_("Refunded"), batch.refunded), (_("Expected"), batch.expected),
-            (_("Fee"), batch.fee), (_("Received"), batch.received), (_("Difference"), batch.difference),
-        ]  # fmt: skip
         events = Event.objects.filter(object_type="settlementbatch", object_id=batch.pk).order_by("-id")[:100]
         context = self.page_context(
             request, batch, title=batch.batch_no, batch=batch, state_chip=state_chip(batch),
-            sums=[(label, money(value, batch.currency)) for label, value in sums],
+            sums=_sums(batch), cases_url=_cases_of(batch),
             receipts=[(r, money(r.amount, r.currency)) for r in batch.receipts.order_by("received_on", "pk")[:200]],
             lines=[(d, money(d.bill_amount, batch.currency), money(d.moved_amount, batch.currency))
                    for d in batch.differences.order_by("pk")[:500]],
@@ -157,7 +158,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     def _run(self, request: HttpRequest, batch: SettlementBatch, act: str) -> None:
         try:
-            _ACTS[act](batch=batch, user=request.user, reason=request.POST.get("reason", "")[:300])  # type: ignore[arg-type]
+            _ACTS[act](batch=batch, user=request.user, reason=written_reason(request))  # type: ignore[arg-type]
         except ValueError:
             messages.error(request, gettext("Please give a reason."))
         except TransitionRefused as exc:
@@ -168,15 +169,18 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     def statement_view(self, request: HttpRequest) -> HttpResponse:
         """Take a bank's statement in."""
         self.require(request, "reconciliation.settle_settlementbatch")
+        if not BankProfile.objects.exists():
+            messages.info(request, gettext("First say how your bank writes its statements; then import one."))
+            return HttpResponseRedirect(reverse("admin:reconciliation_bankprofile_add"))
         form = StatementForm(request.POST or None, request.FILES or None)
         page = registered(PaymentAccount)
         form.fields["account"].queryset = page.get_queryset(request) if page else PaymentAccount.objects.none()  # type: ignore[attr-defined]
         if request.method == "POST" and form.is_valid() and self._take(request, form):
             return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
         context = self.page_context(
-            request, title=gettext("Import a bank statement"), form=form, submit=gettext("Import"), cancel="../"
-        )
-        return TemplateResponse(request, "admin/pc/reconciliation/upload.html", context)
+            request, title=gettext("Import a bank statement"), forms=[form], multipart=True, submit=gettext("Import"),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/form.html", context)
 
     def _take(self, request: HttpRequest, form: StatementForm) -> bool:
         given = form.cleaned_data
@@ -203,6 +207,23 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
             raise Http404
         rows = self.get_changelist_instance(request).get_queryset(request).using(reporting()).order_by("pk")
         return export_response("settlement", kind, _HEADS, (_export_row(batch) for batch in rows.iterator(2000)))
+
+
+def _sums(batch: SettlementBatch) -> list[tuple[Any, str, str]]:
+    """(what, amount, tone), in the order in which they are added up."""
+    sums = [
+        (_("Paid"), batch.paid), (_("Refunded"), batch.refunded), (_("Expected"), batch.expected),
+        (_("Fee"), batch.fee), (_("Received"), batch.received),
+    ]  # fmt: skip
+    tone = "" if batch.difference is None else "bad" if batch.difference else "good"
+    rows = [(label, money(value, batch.currency), "") for label, value in sums]
+    return [*rows, (_("Difference"), money(batch.difference, batch.currency), tone)]
+
+
+def _cases_of(batch: SettlementBatch) -> str:
+    """The open cases of its days."""
+    query = {"account__id__exact": batch.account_id, "day_from": batch.first_day, "day_to": batch.last_day}
+    return f"{reverse('admin:reconciliation_case_changelist')}?{urlencode(query)}"
 
 
 def _export_row(batch: SettlementBatch) -> list[Any]:

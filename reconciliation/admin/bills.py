@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -25,8 +28,9 @@ from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered
 from paycenter.staff.words import names_states, party
 from paycenter.transitions import record_event
 from reconciliation import files
-from reconciliation.bills import BillConflict, bill_refetch, bill_upload
-from reconciliation.models import BILL_KINDS, Bill
+from reconciliation.bills import BillConflict, bill_for, bill_refetch, bill_upload
+from reconciliation.days import provider_rule
+from reconciliation.models import BILL_KINDS, Bill, ReconciliationDay
 from reconciliation.states import BillState, CaseState
 from trades.timeline import event_entries
 
@@ -35,12 +39,27 @@ names_states(BillState.choices)
 names_states(choice for choice in CaseState.choices if choice[0] not in (CaseState.OPEN, CaseState.CLOSED))
 
 
-class UploadForm(forms.Form):
-    """A bill that somebody downloaded from the channel's own pages."""
+class AskForm(forms.Form):
+    """Which bill a channel is asked for."""
 
     account = forms.ModelChoiceField(label=_("payment account"), queryset=PaymentAccount.objects.none())
-    day = forms.DateField(label=_("day"), widget=forms.DateInput(attrs={"type": "date"}))
+    day = forms.DateField(label=_("day"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
     kind = forms.ChoiceField(label=_("kind"), choices=BILL_KINDS)
+
+    def __init__(self, *args: Any, accounts: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["account"].queryset = accounts  # type: ignore[attr-defined]
+
+    def clean_day(self) -> date:
+        day: date = self.cleaned_data["day"]
+        if day > timezone.localdate():
+            raise ValidationError(_("This day has not begun."))
+        return day
+
+
+class UploadForm(AskForm):
+    """A bill that somebody downloaded from the channel's own pages."""
+
     file = forms.FileField(label=_("file"), help_text=_("As the channel gave it: do not unpack or open it before."))
     replace = forms.BooleanField(label=_("instead of another file of that day"), required=False)
 
@@ -62,6 +81,8 @@ class BillAdmin(ReadOnlyAdmin):
     ordering = ["-day", "-id"]
     paginator = BoundedPaginator
     change_list_template = "admin/pc/reconciliation/bill_list.html"
+    empty_text = _("Bills are fetched by themselves the morning after an account took money. Have one already?"
+                   " Upload it.")  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("account__merchant").defer("account__config")
@@ -88,6 +109,7 @@ class BillAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
+            path("ask/", wrap(self.ask_view), name=self.view_name("ask")),
             path("upload/", wrap(self.upload_view), name=self.view_name("upload")),
             path("<path:object_id>/fetch/", wrap(self.fetch_view), name=self.view_name("fetch")),
             path("<path:object_id>/file/", wrap(self.file_view), name=self.view_name("file")),
@@ -103,28 +125,60 @@ class BillAdmin(ReadOnlyAdmin):
         bill = self.fetch(request, object_id)
         events = Event.objects.filter(object_type="bill", object_id=bill.pk).order_by("-id")[:100]
         center = request.user.has_perm("reconciliation.upload_bill")
+        day = ReconciliationDay.objects.filter(account=bill.account, day=bill.day).first()
         context = self.page_context(
-            request, bill, title=str(bill), bill=bill, state_chip=state_chip(bill), trouble=self.trouble(bill),
+            request, bill, title=str(bill), bill=bill, day=day, state_chip=state_chip(bill), trouble=self.trouble(bill),
             timeline=event_entries(events, center), may_act=center, sums=sorted(bill.totals.items()),
-            uploader=party(bill.uploaded_by), reading=bill.state in (BillState.FETCHED, BillState.IMPORTING),
+            uploader=party(bill.uploaded_by),
+            wanted=bill.state in (BillState.AWAITED, BillState.REFUSED), last_trouble=reason_word(bill.fetch_error),
+            reading=bill.state in (BillState.FETCHED, BillState.IMPORTING),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/reconciliation/bill.html", context)
+
+    def ask_view(self, request: HttpRequest) -> HttpResponse:
+        """Have a day's bill fetched that nobody planned, or that is wanted sooner."""
+        self.require(request, "reconciliation.upload_bill")
+        form = AskForm(request.POST or None, accounts=self._accounts(request), initial=request.GET.dict())
+        if request.method == "POST" and form.is_valid() and (bill := self._fetched(request, form)) is not None:
+            return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[bill.pk]))
+        context = self.page_context(
+            request, title=gettext("Fetch a bill"), forms=[form], submit=gettext("Ask the channel")
+        )
+        return TemplateResponse(request, "admin/pc/form.html", context)
+
+    def _fetched(self, request: HttpRequest, form: AskForm) -> Bill | None:
+        given = form.cleaned_data
+        if provider_rule(given["account"]) is None:
+            form.add_error("account", _("This channel publishes no bills: upload the file instead."))
+            return None
+        bill = bill_for(account=given["account"], day=given["day"], kind=BillKind(given["kind"]))
+        try:
+            bill_refetch(bill=bill, actor=actor_of(request.user))
+        except TransitionRefused as exc:
+            form.add_error(None, str(exc))
+            return None
+        messages.success(request, gettext("The channel is being asked."))
+        return bill
+
+    def _accounts(self, request: HttpRequest) -> Any:
+        page = registered(PaymentAccount)
+        return page.get_queryset(request) if page else PaymentAccount.objects.none()
 
     def upload_view(self, request: HttpRequest) -> HttpResponse:
         """Hand over a file; it is read in the background."""
         self.require(request, "reconciliation.upload_bill")
-        form = UploadForm(request.POST or None, request.FILES or None)
-        page = registered(PaymentAccount)
-        form.fields["account"].queryset = page.get_queryset(request) if page else PaymentAccount.objects.none()  # type: ignore[attr-defined]
+        form = UploadForm(
+            request.POST or None, request.FILES or None, accounts=self._accounts(request), initial=request.GET.dict()
+        )
         if request.method == "POST" and form.is_valid():
             bill = self._take(request, form)
             if bill is not None:
                 messages.success(request, gettext("The file is kept and is being read."))
                 return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[bill.pk]))
         context = self.page_context(
-            request, title=gettext("Upload a bill"), form=form, submit=gettext("Upload"), cancel="../"
+            request, title=gettext("Upload a bill"), forms=[form], multipart=True, submit=gettext("Upload")
         )
-        return TemplateResponse(request, "admin/pc/reconciliation/upload.html", context)
+        return TemplateResponse(request, "admin/pc/form.html", context)
 
     def _take(self, request: HttpRequest, form: UploadForm) -> Bill | None:
         given = form.cleaned_data

@@ -30,6 +30,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.money import Money
 from paycenter.replica import reporting
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
@@ -87,6 +88,7 @@ class CaseAdmin(ReadOnlyAdmin):
     search_fields = ["trade_no"]
     search_help_text = _("Trade, attempt, refund or channel order number")
     change_list_template = "admin/pc/reconciliation/case_list.html"
+    empty_text = _("No difference waits for anybody: every compared payment and refund is explained.")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("account__merchant", "app", "owner", "bill", "proposed_by")
@@ -170,7 +172,7 @@ class CaseAdmin(ReadOnlyAdmin):
         self.require(request, "reconciliation.settle_case")
         if act not in _ACTS:
             raise Http404
-        reason = request.POST.get("reason", "").strip()[:300]
+        reason = written_reason(request)
         given: dict[str, Any] = {"reason": reason} if act in (*_WITH_REASON, "confirm") else {}
         if act == "close":
             given["outcome"] = request.POST.get("outcome", "")

@@ -120,7 +120,13 @@ class SettlementBatch(BatchStates, models.Model):
         verbose_name_plural = _("settlement batches")
         permissions = [("settle_settlementbatch", "Can import receipts and decide on settlement batches")]
         constraints = [models.UniqueConstraint(fields=["account", "date", "currency"], name="batch_unique")]
-        indexes = [models.Index(fields=["-date", "-id"], name="batch_date")]
+        indexes = [
+            models.Index(fields=["-date", "-id"], name="batch_date"),
+            models.Index(
+                fields=["date", "id"], condition=Q(state__in=["expected", "blocked", "different"]),
+                name="batch_unsettled",
+            ),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return self.batch_no

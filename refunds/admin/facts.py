@@ -16,7 +16,7 @@ from merchants.models import User
 from paycenter.staff.acts import Act, Answer
 from paycenter.staff.display import chip, money
 from paycenter.staff.reasons import reason_word
-from paycenter.staff.tenancy import tenant_of
+from paycenter.staff.tenancy import actor_of, tenant_of
 from paycenter.staff.words import actor_word, names_states
 from refunds import sums
 from refunds.admin.acts import dialogs_for, reason_not
@@ -92,7 +92,7 @@ def _approvals(refund: Refund, center: bool) -> list[dict[str, Any]]:
     return [
         {
             "round": a.round, "decision": chip(a.get_decision_display(), _TONES[Decision(a.decision)]),
-            "who": actor_word(f"staff:{a.approver.get_username()}", with_staff=center), "at": a.decided_at,
+            "who": actor_word(actor_of(a.approver), with_staff=center), "at": a.decided_at,
             "amount": money(a.amount, refund.currency), "comment": a.comment,
             "void": a.decision == Decision.APPROVE and (a.round, a.amount) != (refund.round, refund.amount),
         }

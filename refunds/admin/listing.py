@@ -14,10 +14,11 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from paycenter.staff.display import chip, money, state_chip
-from paycenter.staff.lists import BoundedPaginator, NumberDayFilter
+from paycenter.staff.exports import columns, major, moment
+from paycenter.staff.keyset import KeysetChangeList
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from refunds.admin.acts import ACTS, BULK, reader
@@ -71,18 +72,16 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(wanted)
 
 
-class RefundDayFilter(NumberDayFilter):
-    column = "refund_no"
-    kind = "R"
-    default_days = None
+class RefundDayFilter(SerialDayFilter):
+    column = "requested_at"
 
 
-class RefundChangeList(ChangeList):
+class RefundChangeList(KeysetChangeList):
     """Reads what stands beside the page's refunds once for all of them."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        rows: list[Any] = list(self.result_list)
         facts = facts_of(rows, reader(request))
         for row in rows:
             row.facts = facts[row.pk]
@@ -101,12 +100,24 @@ class RefundListing(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["refund_no"]
     search_help_text = _("Any number of the refund or its trade, or phone tail")
+    export_columns = columns(
+        (_("refund number"), lambda r: r.refund_no), (_("app's refund number"), lambda r: r.app_refund_no),
+        (_("trade number"), lambda r: r.trade.trade_no), (_("app order number"), lambda r: r.trade.app_order_no),
+        (_("merchant"), lambda r: r.merchant.name), (_("app"), lambda r: r.app.name),
+        (_("currency"), lambda r: r.currency), (_("amount"), lambda r: major(r.amount, r.currency)),
+        (_("reason"), lambda r: reason_word(r.reason)), (_("kind"), lambda r: str(r.get_kind_display())),
+        (_("route"), lambda r: str(r.get_route_display())), (_("asked for by"), lambda r: str(r.get_source_display())),
+        (_("state"), lambda r: str(r.get_state_display())),
+        (_("channel's refund number"), lambda r: r.channel_refund_no),
+        (_("asked for at"), lambda r: moment(r.requested_at)), (_("approved at"), lambda r: moment(r.approved_at)),
+        (_("finished at"), lambda r: moment(r.finished_at)),
+    )  # fmt: skip
     list_after_template = "admin/pc/refund_bulk.html"
 
     class Media:
         js = ("admin-brand/worklist.js",)
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return RefundChangeList
 
     def get_list_display(self, request: HttpRequest) -> list[str]:

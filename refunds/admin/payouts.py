@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.utils import timezone
-from django.utils.http import content_disposition_header
 from django.utils.translation import gettext_lazy as _
 
 from merchants.models import User
+from paycenter.staff.files import private_file
 from paycenter.staff.tenancy import tenant_of
+from paycenter.uploads import ACCEPT, MAX_BYTES
 from refunds.approvals import APPROVE_PERMISSION
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
-from refunds.vouchers import MAX_BYTES, voucher_read
+from refunds.vouchers import VOUCHERS
 
 
 class PayoutForm(forms.Form):
-    """What was paid out, to whom, and the proof. The voucher itself is checked by `refunds.vouchers`."""
+    """What was paid out, to whom, and the proof. The voucher itself is checked by `paycenter.uploads`."""
 
     required_css_class: ClassVar[str] = "req"
     reference = forms.CharField(label=_("Reference"), max_length=64, help_text=_("The bank's or the app's number."))
@@ -28,7 +29,7 @@ class PayoutForm(forms.Form):
     account = forms.CharField(label=_("Payee's account"), max_length=64)
     bank = forms.CharField(label=_("Bank"), max_length=64, required=False)
     voucher = forms.FileField(
-        label=_("Voucher"), required=False, widget=forms.FileInput(attrs={"accept": ".pdf,.png,.jpg,.jpeg"}),
+        label=_("Voucher"), required=False, widget=forms.FileInput(attrs={"accept": ACCEPT}),
         help_text=_("PDF, PNG or JPEG, at most %(size)d MB.") % {"size": MAX_BYTES // 1024 // 1024},
     )  # fmt: skip
 
@@ -68,13 +69,4 @@ def _masked(name: str, value: str) -> str:
 
 def voucher_response(payout: Payout) -> HttpResponse:
     """The voucher as a download that no browser opens by itself. Raises Http404 where there is no file."""
-    try:
-        content, content_type = voucher_read(payout.voucher)
-    except (FileNotFoundError, IsADirectoryError) as exc:
-        raise Http404 from exc
-    response = HttpResponse(content, content_type=content_type)
-    response.headers["Content-Disposition"] = content_disposition_header(True, payout.voucher_name or "voucher") or ""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response.headers["Cache-Control"] = "private, no-store"
-    return response
+    return private_file(VOUCHERS, payout.voucher, payout.voucher_name or "voucher")

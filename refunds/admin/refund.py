@@ -17,11 +17,12 @@ from django.utils.translation import gettext_lazy as _
 
 from merchants.api.errors import NotPossible
 from paycenter.errors import TransitionRefused
-from paycenter.staff.acts import Answer
+from paycenter.staff.acts import Answer, written_reason
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of
+from paycenter.uploads import UploadRefused
 from refunds.admin import bulk, facts
 from refunds.admin.acts import ACTS, MOVES_MONEY, act_run, reader, reason_not
 from refunds.admin.listing import RefundListing
@@ -31,7 +32,7 @@ from refunds.models import Payout, Refund
 from refunds.payouts import payout_enter, refuse_enter
 from refunds.selectors import load_refund
 from refunds.sending import refund_ask
-from refunds.vouchers import VoucherRefused, voucher_drop, voucher_store
+from refunds.vouchers import VOUCHERS
 
 
 class AmountForm(forms.Form):
@@ -73,7 +74,7 @@ class RefundAdmin(RefundListing):
         refund = self._whole(request, object_id)
         if act not in ACTS:
             raise Http404
-        comment = _comment(request)
+        comment = written_reason(request)
         seen = bulk.amount_seen(request.POST.get("amount", ""))
         if ACTS[act].sees_amount and seen is None:
             messages.error(request, gettext("Please look at the refund again."))
@@ -141,7 +142,7 @@ class RefundAdmin(RefundListing):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         decision = request.POST.get("decision", "")
-        comment = _comment(request)
+        comment = written_reason(request)
         chosen = request.POST.getlist("refund")
         problem = bulk.problem_of(decision, comment, chosen)
         if problem:
@@ -179,8 +180,8 @@ class RefundAdmin(RefundListing):
     def _enter(self, request: HttpRequest, refund: Refund, form: PayoutForm) -> bool:
         upload, voucher = form.cleaned_data["voucher"], None
         try:
-            voucher = voucher_store(name=upload.name, chunks=upload.chunks()) if upload else None
-        except VoucherRefused as exc:
+            voucher = VOUCHERS.store(name=upload.name, chunks=upload.chunks()) if upload else None
+        except UploadRefused as exc:
             form.add_error("voucher", str(exc))
             return False
         run = partial(
@@ -189,13 +190,8 @@ class RefundAdmin(RefundListing):
         )  # fmt: skip
         entered = _say(request, run, gettext("Entered. Somebody else has to check it."))
         if voucher is not None and not entered:
-            voucher_drop(voucher.path)
+            VOUCHERS.drop(voucher.path)
         return entered
-
-
-def _comment(request: HttpRequest) -> str:
-    """What the person wrote; NUL, which no form field takes and PostgreSQL does not store, is left out."""
-    return request.POST.get("reason", "").replace("\x00", "").strip()[:300]
 
 
 def _say(request: HttpRequest, run: Callable[[], Any], done: str) -> bool:

@@ -35,6 +35,11 @@
           return when[name].indexOf(value("config-" + name)) !== -1;
         });
       });
+      form.querySelectorAll("[data-group]").forEach(function (group) {
+        var inside = Array.prototype.slice.call(group.querySelectorAll("[data-when]"));
+        group.hidden = inside.length > 0 && inside.length === group.querySelectorAll(".pc-field").length &&
+          inside.every(function (row) { return row.hidden; });
+      });
     }
     form.addEventListener("change", refresh);
     refresh();
@@ -90,8 +95,12 @@
     if (busy) { busy.setAttribute("aria-busy", "true"); busy.disabled = true; }
   });
 
-  document.addEventListener("DOMContentLoaded", function () {
-    document.querySelectorAll("form[data-conditions]").forEach(conditions);
-    document.querySelectorAll("[data-sortable]").forEach(sortable);
-  });
+  function draw(root) {
+    root.querySelectorAll("form[data-conditions]").forEach(conditions);
+    root.querySelectorAll("[data-sortable]").forEach(sortable);
+  }
+
+  document.addEventListener("DOMContentLoaded", function () { draw(document); });
+  // Parts of a page that were put in later.
+  document.addEventListener("pc:drawn", function (event) { draw(event.target); });
 })();

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,19 +36,53 @@ def chromium_path() -> str:
     return found or missing("Chromium is not installed")
 
 
+class Chromium:
+    """A headless Chromium that is ended and started again after some contexts.
+
+    Closing one context waits, without a limit, for a page that is just going somewhere; ending the browser kills it.
+    """
+
+    CONTEXTS = 15
+
+    def __init__(self, playwright: Any) -> None:
+        self._playwright, self._running, self._given = playwright, None, 0
+
+    def new_context(self, **options: Any) -> Any:
+        """A fresh browser profile; see Playwright's Browser.new_context."""
+        if self._running is None:
+            self._running = self._playwright.chromium.launch(executable_path=chromium_path(), args=list(ARGUMENTS))
+        self._given += 1
+        return self._running.new_context(**options)
+
+    def put_away(self, contexts: list[Any]) -> None:
+        """At the end of a test: its pages stop asking the server, which ends now."""
+        for page in [page for context in contexts for page in context.pages]:
+            with suppress(Exception):  # it may be closed, or stuck; the browser's end will have it
+                page.goto("about:blank", timeout=2_000)
+        if self._given >= self.CONTEXTS:
+            self.end()
+
+    def end(self) -> None:
+        """End the browser with all that was left open."""
+        if self._running is not None:
+            self._running.close()
+        self._running, self._given = None, 0
+
+
 @contextmanager
-def browser() -> Iterator[Any]:
-    """A running headless Chromium."""
+def browser() -> Iterator[Chromium]:
+    """Headless Chromium, started when first needed."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("playwright is not installed")
+    chromium_path()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium_path(), args=list(ARGUMENTS))
+        started = Chromium(playwright)
         try:
             yield started
         finally:
-            started.close()
+            started.end()
 
 
 def axe_source() -> str:

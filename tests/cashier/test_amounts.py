@@ -24,6 +24,8 @@ from paycenter.money import MAX_MINOR, Money
         (Money(100, "USD"), "$1.00"),
         (Money(1234, "JPY"), "1,234 JPY"),
         (Money(1234567, "KWD"), "1,234.567 KWD"),
+        (Money(-50, "CNY"), "−¥0.50"),
+        (Money(-1234567, "KWD"), "−1,234.567 KWD"),
     ],
 )
 def test_amount_reads_as_its_currency_does(money: Money, shown: str) -> None:

@@ -50,8 +50,23 @@ def check_provider(provider: type[Provider]) -> None:
     assert any(field.identity for field in provider.fields), "something has to name the merchant at the channel"
     for position, field in enumerate(provider.fields):
         _check_field(field, names[:position])
+    check_guide(provider)
     path = Path(inspect.getfile(provider))
     assert len(path.read_text(encoding="utf-8").splitlines()) <= PROVIDER_LINES
+
+
+def check_guide(provider: type[Provider]) -> None:
+    """A merchant who follows the steps comes by every parameter that has to be found somewhere."""
+    assert provider.guide, "say where a merchant finds the parameters (channels.base.guides)"
+    named = [name for step in provider.guide for name in step.fields]
+    assert len(named) == len(set(named)), "a parameter is asked for in one step"
+    assert set(named) <= {field.name for field in provider.fields}, "a step names a parameter that is not declared"
+    wanted = {field.name for field in provider.fields if field.required and field.default is None}
+    assert wanted <= set(named), f"no step says where {sorted(wanted - set(named))} comes from"
+    for step in provider.guide:
+        assert not step.link or step.link.startswith("https://")
+        for label in (step.title, step.text, *(copied.box for copied in step.copies)):
+            check_label(label)
 
 
 def _check_field(field: Field, earlier: list[str]) -> None:

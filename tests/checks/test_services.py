@@ -1,6 +1,7 @@
 """The private servers of a test run: real ones, gone afterwards."""
 
 import os
+import signal
 import subprocess
 
 import psycopg
@@ -34,11 +35,22 @@ def test_redis_answers_and_is_gone_afterwards():
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path):
-    with (
-        pytest.raises(services.Unavailable, match="sh did not start: no such luck"),
-        services._serving(["sh", "-c", "echo no such luck; exit 1"], None, tmp_path / "log", lambda: False, 15),
-    ):
-        pytest.fail("it cannot be ready")
+    command = ["sh", "-c", "echo no such luck; exit 1"]
+    server = services.Server(command, None, tmp_path / "log", lambda: False, signal.SIGTERM)
+    with pytest.raises(services.Unavailable, match="sh did not start: no such luck"):
+        server.start()
+
+
+def test_a_killed_redis_starts_again_and_remembers_nothing():
+    if services.find_redis() is None:
+        pytest.skip("Redis is not installed")
+    with services.redis_server() as (server, url):
+        client.Redis.from_url(url).set("known", 1)
+        server.kill()
+        with pytest.raises(client.exceptions.ConnectionError):
+            client.Redis.from_url(url).ping()
+        server.start()
+        assert client.Redis.from_url(url).get("known") is None
 
 
 def test_what_is_not_installed_is_named(monkeypatch):

@@ -50,11 +50,16 @@ def test_another_key_is_another_alert() -> None:
     assert Alert.objects.count() == 2
 
 
-def test_a_lasting_trouble_is_told_again_after_the_window() -> None:
+def test_a_lasting_trouble_stays_one_alert_and_is_told_again_after_the_window() -> None:
     raise_one()
-    Alert.objects.update(created_at=timezone.now() - timedelta(minutes=10, seconds=1))  # last seen a moment ago
+    Alert.objects.update(next_send_at=None, routes_done=[1])
     raise_one()
-    assert list(Alert.objects.order_by("id").values_list("count", flat=True)) == [1, 1]
+    assert Alert.objects.get().next_send_at is None
+    Alert.objects.update(window_at=timezone.now() - timedelta(minutes=10, seconds=1))
+    raise_one()
+    one = Alert.objects.get()
+    assert (one.count, one.routes_done) == (3, [])
+    assert one.next_send_at is not None
 
 
 def test_what_was_acknowledged_and_comes_back_is_new() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone, translation
+from django.utils import timezone
 
 from notifications import routes
 from notifications.alerts import alert
-from notifications.dingtalk import MESSAGES_PER_MINUTE, sign, signed_url
 from notifications.models import Alert, AlertRoute
+from notifications.receivers.dingtalk import MESSAGES_PER_MINUTE, sign, signed_url
 from notifications.tasks import send_alerts
 from tests.notifications.receiver import Receiver, Say
 from tests.notifications.robot import Robot
@@ -39,9 +39,9 @@ def make_due() -> None:
 
 
 def test_an_alert_arrives_once(route: AlertRoute, robot: Robot) -> None:
-    with translation.override("en"):
-        raise_one(text="Look at it.", severity="critical", merchant_no="M1", trade_no="P20260101")
-        assert send_alerts() == 1
+    AlertRoute.objects.update(language="en")
+    raise_one(text="Look at it.", severity="critical", merchant_no="M1", trade_no="P20260101")
+    assert send_alerts() == 1
     assert robot.refused == []
     (message,) = robot.taken
     assert message["markdown"]["title"] == "Trouble k"  # type: ignore[index]
@@ -161,13 +161,13 @@ def test_a_route_that_took_it_does_not_get_it_twice_when_another_failed(
 
 
 def test_many_alerts_go_in_one_message(route: AlertRoute, robot: Robot) -> None:
-    for index in range(routes.PER_MESSAGE + 3):
+    for index in range(23):
         raise_one(f"k{index}", text="详" * 2000)
-    assert send_alerts() == routes.PER_MESSAGE
-    assert send_alerts() == 3
+    assert send_alerts() == 23
     assert robot.refused == []  # the robot refuses more than 20,000 bytes
-    assert len(robot.taken) == 2
-    assert Alert.objects.filter(sent_at__isnull=False).count() == routes.PER_MESSAGE + 3
+    (message,) = robot.taken
+    assert "23" in message["markdown"]["title"]  # type: ignore[index]
+    assert Alert.objects.filter(sent_at__isnull=False).count() == 23
 
 
 def test_the_robots_limit_is_never_reached(route: AlertRoute, robot: Robot, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,5 +215,5 @@ def test_two_senders_send_each_alert_once(receiver: Receiver, in_threads: Callab
         raise_one(f"k{index}")
     results = in_threads(lambda _index: send_alerts(), 4)
     assert sum(results) == 30  # type: ignore[arg-type]
-    told = "".join(str(one["markdown"]) for one in robot.taken)
-    assert all(told.count(f"Trouble k{index}\\n") == 1 for index in range(30))
+    assert len(robot.taken) == sum(bool(count) for count in results)
+    assert not Alert.objects.filter(sent_at=None).exists()

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from notifications.models import Alert
 from paycenter.audit import heads_path, write_head
-from paycenter.models import Event, EventHead
+from paycenter.models import AuditVerification, Event, EventHead
 from paycenter.sequencer import HEAD_ID, chain_hash, sequence_events
-from paycenter.tasks import write_audit_head
+from paycenter.tasks import verify_audit, write_audit_head
 from tests.fakes.audit_triggers import without_triggers
 from tests.paycenter.test_sequencer import make_events
 
@@ -58,6 +59,76 @@ def rewrite_from(seq: int) -> None:
 def test_an_untouched_chain_holds(chain: list[Event]) -> None:
     make_events(1)
     assert "10 events verified, 2 noted heads compared, 1 not numbered yet" in verify()
+
+
+def test_a_range_is_walked_from_the_hash_before_it(chain: list[Event]) -> None:
+    out = StringIO()
+    call_command("verify_audit", "--from", "4", "--to", "8", stdout=out)
+    assert "5 events verified, 1 noted heads compared" in out.getvalue()
+    with without_triggers():
+        Event.objects.filter(seq=9).update(actor="mallory")
+    call_command("verify_audit", "--to", "8", stdout=out)
+    with pytest.raises(CommandError, match="event seq 9, id"):
+        call_command("verify_audit", "--from", "9")
+
+
+@pytest.mark.parametrize("wrong", [["--from", "11"], ["--to", "11"], ["--from", "5", "--to", "4"], ["--from", "-1"]])
+def test_a_range_beyond_the_chain_is_refused(chain: list[Event], wrong: list[str]) -> None:
+    with pytest.raises(CommandError, match="the chain goes from 1 to 10"):
+        call_command("verify_audit", *wrong)
+
+
+def test_a_long_run_says_how_far_it_is(chain: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paycenter.audit._BATCH", 4)
+    said = StringIO()
+    call_command("verify_audit", stdout=StringIO(), stderr=said)
+    assert said.getvalue().splitlines() == ["4 of 10 (40 %)", "8 of 10 (80 %)"]
+
+
+def test_its_exit_status_tells(chain: list[Event]) -> None:
+    from django.core.management import execute_from_command_line
+
+    with without_triggers():
+        Event.objects.filter(seq=2).update(actor="mallory")
+    with pytest.raises(SystemExit) as caught:
+        execute_from_command_line(["manage.py", "verify_audit"])
+    assert caught.value.code == 1
+
+
+def test_the_schedule_keeps_each_result_and_goes_on_from_the_last_good_one(chain: list[Event]) -> None:
+    assert verify_audit() is True
+    make_events(3)
+    sequence_events()
+    assert verify_audit() is True
+    whole, new = AuditVerification.objects.order_by("id")
+    assert (whole.ok, whole.first_seq, whole.last_seq, whole.events) == (True, 1, 10, 10)
+    assert (new.ok, new.first_seq, new.last_seq, new.events) == (True, 10, 13, 4)
+    assert not Alert.objects.exists()
+
+
+def test_a_break_is_kept_and_alerts_somebody(chain: list[Event]) -> None:
+    with without_triggers():
+        Event.objects.filter(seq=4).update(reason="x")
+    assert verify_audit() is False
+    row = AuditVerification.objects.get()
+    assert (row.ok, row.problem[:11]) == (False, "event seq 4")
+    alert = Alert.objects.get(kind="audit")
+    assert (alert.severity, "event seq 4" in alert.text) == ("critical", True)
+
+
+def test_what_was_rewritten_or_cut_off_since_the_last_one_is_noticed_without_the_file(chain: list[Event]) -> None:
+    verify_audit()
+    heads_path().unlink()
+    with without_triggers():
+        Event.objects.filter(seq=3).update(actor="mallory")
+        rewrite_from(3)
+    assert verify_audit() is False
+    assert "seq 10 was rewritten" in AuditVerification.objects.latest("id").problem
+    with without_triggers():
+        Event.objects.filter(seq__gt=7)._raw_delete("default")
+    EventHead.objects.update(seq=7, hash=Event.objects.get(seq=7).hash)
+    assert verify_audit() is False
+    assert "seq 10 was verified, but the chain ends at seq 7" in AuditVerification.objects.latest("id").problem
 
 
 def test_an_empty_book_holds(db: None) -> None:

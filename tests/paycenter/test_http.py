@@ -153,6 +153,19 @@ class TestTimeLimits:
         with one_time_limit(TimeLimits(1, 5)):
             assert client.request("GET", raw_server.url).status == 200
 
+    def test_calls_that_began_apart_end_apart(self, client: HttpClient, raw_server: RawServer) -> None:
+        raw_server.answer = drip(b"", b"", raw_server)
+
+        def took(wait: float) -> float:
+            time.sleep(wait)
+            began = time.monotonic()
+            with pytest.raises(UnknownOutcome):
+                client.request("GET", raw_server.url, limits=TimeLimits(1, 5.1))
+            return time.monotonic() - began
+
+        with ThreadPoolExecutor(3) as pool:
+            assert all(5.1 <= seconds < 5.5 for seconds in pool.map(took, (0.0, 0.3, 0.6))), "no rounding of seconds"
+
     def test_waiting_callers_do_not_hold_up_others(self, client: HttpClient, raw_server: RawServer) -> None:
         slow = RawServer()
         slow.answer = drip(b"", b"", slow)

@@ -24,7 +24,7 @@ from refunds.payouts import payout_accept, payout_enter
 from refunds.retrying import refund_convert
 from refunds.sending import refund_query, refund_send
 from refunds.sweeps import send_due
-from refunds.vouchers import voucher_store
+from refunds.vouchers import VOUCHERS
 from tests.conftest import World
 from tests.factories import fresh
 from tests.refunds.paying import due_now, sweep
@@ -44,7 +44,7 @@ def _vouchers(tmp_path: Path, settings: Any) -> None:
 def enter(refund: Refund, user: User) -> None:
     payout_enter(
         refund=refund, user=user, reference="BANK-77", payee={"name": "李雷"}, paid_on=timezone.localdate(),
-        voucher=voucher_store(name="slip.pdf", chunks=[b"%PDF-1.4 paid"]),
+        voucher=VOUCHERS.store(name="slip.pdf", chunks=[b"%PDF-1.4 paid"]),
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_money_the_channel_gives_back_as_well_is_alerted(
         payout_accept(refund=paid_out, user=staff("bob"), comment="seen")
     word = RefundResult(state=RefundState.SUCCEEDED, refund_no=paid_out.refund_no, amount=paid_out.money)
     refund_confirm(refund_id=paid_out.pk, word=word, actor="channel:fakepay")
-    assert Alert.objects.filter(kind="security", key=f"refund-contradiction:{paid_out.refund_no}").exists()
+    assert Alert.objects.filter(kind="anomaly", key=f"refund-contradiction:{paid_out.refund_no}").exists()
     assert (fresh(paid_out).state, fresh(trade).refunded_amount) == ("succeeded", 900)
 
 

@@ -14,11 +14,12 @@ from channels.base import RefundResult, RefundState
 from merchants.models import User
 from notifications.models import Notification
 from paycenter.errors import TransitionRefused
+from paycenter.uploads import UploadRefused
 from refunds.approvals import refund_approve
 from refunds.models import Payout, Refund
 from refunds.payouts import payout_accept, payout_enter, payout_refuse
 from refunds.retrying import refund_convert, refund_give_up, refund_send_again
-from refunds.vouchers import VoucherRefused, voucher_read, voucher_store
+from refunds.vouchers import VOUCHERS
 from tests.conftest import World
 from tests.factories import fresh
 from tests.refunds.paying import sweep
@@ -53,7 +54,7 @@ def manual(trade: Trade, ask: Ask, staff: Staff) -> Refund:
 
 
 def enter(refund: Refund, user: User, **values: Any) -> Payout:
-    voucher = voucher_store(name="slip.pdf", chunks=[PDF])
+    voucher = VOUCHERS.store(name="slip.pdf", chunks=[PDF])
     given = {"reference": "BANK-77", "payee": {"name": "李雷", "account": "6222"}, "paid_on": timezone.localdate(),
              "voucher": voucher}  # fmt: skip
     return payout_enter(refund=refund, user=user, **{**given, **values})
@@ -110,7 +111,7 @@ def test_paid_out_by_hand_takes_two_people(world: World, trade: Trade, ask: Ask,
     assert world.book.calls["refund"] == 0, "nothing goes to the channel"
     ann = staff("ann")
     payout = enter(refund, ann)
-    assert voucher_read(payout.voucher) == (PDF, "application/pdf")
+    assert VOUCHERS.read(payout.voucher) == (PDF, "application/pdf")
     with pytest.raises(TransitionRefused):
         payout_accept(refund=refund, user=ann, comment="fine")
     payout_accept(refund=refund, user=staff("bob"), comment="seen on the statement")
@@ -174,8 +175,8 @@ def test_roles_that_may_not(failed: Refund, staff: Staff, role: str) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"MZ\x90", b"%PD", b"GIF89a"])
 def test_only_real_pdf_png_and_jpeg_are_vouchers(content: bytes) -> None:
-    with pytest.raises(VoucherRefused):
-        voucher_store(name="slip.pdf", chunks=[content])
+    with pytest.raises(UploadRefused):
+        VOUCHERS.store(name="slip.pdf", chunks=[content])
 
 
 def test_a_voucher_too_large_is_refused_before_it_is_all_read() -> None:
@@ -186,18 +187,18 @@ def test_a_voucher_too_large_is_refused_before_it_is_all_read() -> None:
             read.append(1)
             yield b"%PDF-" + b"x" * 1024 * 1024
 
-    with pytest.raises(VoucherRefused):
-        voucher_store(name="slip.pdf", chunks=endless())
+    with pytest.raises(UploadRefused):
+        VOUCHERS.store(name="slip.pdf", chunks=endless())
     assert len(read) < 10
 
 
 @pytest.mark.parametrize("path", ["../secrets.json", "/etc/passwd", "aa/none.pdf", ""])
 def test_nothing_else_is_read_as_a_voucher(path: str) -> None:
     with pytest.raises(FileNotFoundError):
-        voucher_read(path)
+        VOUCHERS.read(path)
 
 
 def test_a_vouchers_own_name_never_becomes_a_path(tmp_path: Path) -> None:
-    stored = voucher_store(name="..\\..\\evil/../x.pdf", chunks=[PDF])
+    stored = VOUCHERS.store(name="..\\..\\evil/../x.pdf", chunks=[PDF])
     assert stored.name == "x.pdf"
     assert [p.name for p in tmp_path.rglob("*.pdf")] == [Path(stored.path).name]

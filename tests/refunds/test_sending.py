@@ -150,7 +150,7 @@ def test_another_amount_in_the_answer_is_refused_and_alerted(world: World, trade
     due_now()
     send_due()
     assert fresh(refund).state == "processing"
-    assert Alert.objects.filter(kind="security", key=f"refund-contradiction:{refund.refund_no}").exists()
+    assert Alert.objects.filter(kind="anomaly", key=f"refund-contradiction:{refund.refund_no}").exists()
     assert fresh(trade).refunded_amount == 0
 
 

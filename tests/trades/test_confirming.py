@@ -131,7 +131,7 @@ def test_a_channel_number_that_belongs_to_another_attempt_is_refused(world: Worl
     assert confirm(second, number="SAME") is Booked.REFUSED
 
     assert factories.fresh(second).state == "submitted"
-    assert Alert.objects.filter(kind="security", severity="critical").exists()
+    assert Alert.objects.filter(kind="anomaly", severity="critical").exists()
 
 
 def test_a_contradiction_of_what_is_booked_changes_nothing(world: World) -> None:
@@ -142,7 +142,7 @@ def test_a_contradiction_of_what_is_booked_changes_nothing(world: World) -> None
 
     assert Trade.objects.get().paid_amount == attempt.amount
     assert not AbnormalPayment.objects.exists()
-    assert Alert.objects.filter(kind="security").exists()
+    assert Alert.objects.filter(kind="anomaly").exists()
 
 
 class TestUnverified:
@@ -190,7 +190,7 @@ class TestUnverified:
     def test_a_claim_of_nothing_is_refused_with_an_alert(self, world: World) -> None:
         self.claim(pay(world), Money(0))
         assert not AbnormalPayment.objects.exists()
-        assert Alert.objects.filter(kind="security").exists()
+        assert Alert.objects.filter(kind="anomaly").exists()
 
     def test_a_claim_on_a_closed_attempt_is_still_queried(self, world: World) -> None:
         attempt = pay(world)

@@ -20,8 +20,9 @@ from merchants.forms import ReasonForm, method_label
 from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import page_additions
 from paycenter.staff.display import chip, money, state_chip
+from paycenter.staff.exports import columns, major, moment
 from paycenter.staff.landing import Card, contributes
-from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from trades.accepting import ACCEPT_PERMISSION, acceptance_ask, acceptance_confirm, acceptance_withdraw
@@ -58,19 +59,23 @@ class OpenFilter(admin.SimpleListFilter):
         return queryset.filter(state__in=[self.value()] if self.value() else _UNRESOLVED)
 
 
-class AnyDayFilter(DayFilter):
-    default_days = None
-
-
 @admin.register(AbnormalPayment)
 class AbnormalPaymentAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "trade__merchant_id", "app": "trade__app_id"}
     list_display = ["kind_label", "amount_label", "state_label", "next_label", "age", "trade_link", "merchant_label"]
-    list_filter = [OpenFilter, "kind", AnyDayFilter]
+    list_filter = [OpenFilter, "kind", SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["channel_trade_no"]
     search_help_text = _("Any number of a payment")
+    export_columns = columns(
+        (_("trade number"), lambda a: a.trade.trade_no), (_("attempt number"), lambda a: a.attempt.attempt_no),
+        (_("channel's number"), lambda a: a.channel_trade_no), (_("merchant"), lambda a: a.trade.merchant.name),
+        (_("kind"), lambda a: str(a.get_kind_display())), (_("state"), lambda a: str(a.get_state_display())),
+        (_("currency"), lambda a: a.currency), (_("amount"), lambda a: major(a.amount, a.currency)),
+        (_("refunded"), lambda a: major(a.refunded_amount, a.currency)),
+        (_("recorded"), lambda a: moment(a.created_at)), (_("resolved"), lambda a: moment(a.resolved_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         related = ("trade__merchant", "trade__app", "attempt", "account", "acceptance_asked_by")

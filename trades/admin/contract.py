@@ -13,7 +13,8 @@ from unfold.decorators import display
 
 from merchants.forms import method_label
 from paycenter.staff.display import state_chip
-from paycenter.staff.lists import BoundedPaginator
+from paycenter.staff.exports import columns, moment
+from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from paycenter.staff.words import names_states
 from trades.contracts.models import Contract
@@ -27,11 +28,19 @@ names_states(ContractState.choices)
 class ContractAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
     list_display = ["numbers", "state_label", "method_shown", "merchant_label", "created_at", "signed_at"]
-    list_filter = ["state"]
+    list_filter = ["state", SerialDayFilter]
     ordering = ["-id"]
+    sortable_by = ["numbers"]
     paginator = BoundedPaginator
     search_fields = ["contract_no"]
     search_help_text = _("Contract number: ours, the app's or the channel's")
+    export_columns = columns(
+        (_("contract number"), lambda c: c.contract_no), (_("app contract number"), lambda c: c.app_contract_no),
+        (_("channel's number"), lambda c: c.channel_contract_no), (_("merchant"), lambda c: c.merchant.name),
+        (_("app"), lambda c: c.app.name), (_("state"), lambda c: str(c.get_state_display())),
+        (_("pay method"), lambda c: method_label(c.method)), (_("created"), lambda c: moment(c.created_at)),
+        (_("signed at"), lambda c: moment(c.signed_at)), (_("ended at"), lambda c: moment(c.ended_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("merchant", "app", "account")

@@ -24,14 +24,15 @@ from merchants.states import MerchantState
 from paycenter.admin.records import resolves_numbers
 from paycenter.staff.acts import Answer, page_additions
 from paycenter.staff.display import money, state_chip
+from paycenter.staff.exports import columns, major, moment
 from paycenter.staff.landing import Card, Panel, contributes
-from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds
+from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds, number_bound, parse_day
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import names_states
 from trades.finding import amount_and_time, trade_ids, trade_nos_of
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, AttemptState, TradeState
-from trades.timeline import timeline
+from trades.timeline import timeline_page
 
 resolves_numbers(trade_nos_of)
 # Encrypted or large columns of the joined attempts that no list needs.
@@ -47,7 +48,13 @@ class MethodFilter(admin.SimpleListFilter):
         return [(code, method_label(code)) for code in sorted(methods())]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(current_attempt__method=self.value()) if self.value() else queryset
+        """An attempt is never older than its trade, so that the index of attempts by method may begin there, too."""
+        if not self.value():
+            return queryset
+        rows = queryset.filter(current_attempt__method=self.value())
+        first = parse_day(request.GET.get("day_from"))
+        start, _end = day_bounds(first, None)
+        return rows.filter(current_attempt__attempt_no__gte=number_bound("A", start)) if start else rows
 
 
 class MerchantFilter(admin.SimpleListFilter):
@@ -65,7 +72,11 @@ class MerchantFilter(admin.SimpleListFilter):
         return [(m.merchant_no, m.name) for m in rows]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        return queryset.filter(merchant__merchant_no=self.value()) if self.value() else queryset
+        """By its key, which the index of its rows begins with."""
+        if not self.value():
+            return queryset
+        found = Merchant.objects.filter(merchant_no=self.value()).values_list("pk", flat=True).first()
+        return queryset.filter(merchant_id=found) if found is not None else queryset.none()
 
 
 @admin.register(Trade)
@@ -83,9 +94,22 @@ class TradeAdmin(ReadOnlyAdmin):
     list_filter = ["state", MethodFilter, MerchantFilter, NumberDayFilter]
     list_filter_sheet = True
     ordering = ["-trade_no"]
+    sortable_by = ["numbers"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number, business number, phone tail, or amount and time: 128.50 2026-11-20 15:30")
+    export_columns = columns(
+        (_("trade number"), lambda t: t.trade_no), (_("app order number"), lambda t: t.app_order_no),
+        (_("business number"), lambda t: t.business_no), (_("merchant"), lambda t: t.merchant.name),
+        (_("app"), lambda t: t.app.name), (_("subject"), lambda t: t.subject), (_("currency"), lambda t: t.currency),
+        (_("amount"), lambda t: major(t.amount, t.currency)), (_("paid"), lambda t: major(t.paid_amount, t.currency)),
+        (_("refunded"), lambda t: major(t.refunded_amount, t.currency)),
+        (_("refunding"), lambda t: major(t.refunding_amount, t.currency)),
+        (_("state"), lambda t: str(t.get_state_display())), (_("pay method"), lambda t: method_label(_method(t))),
+        (_("channel's number"), lambda t: t.settled_attempt.channel_trade_no if t.settled_attempt else None),
+        (_("created"), lambda t: moment(t.created_at)), (_("paid at"), lambda t: moment(t.paid_at)),
+        (_("closed at"), lambda t: moment(t.closed_at)),
+    )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("merchant", "app", "current_attempt", "settled_attempt")
@@ -117,8 +141,7 @@ class TradeAdmin(ReadOnlyAdmin):
 
     @display(description=_("pay method"))
     def method_shown(self, obj: Trade) -> str:
-        attempt = obj.settled_attempt or obj.current_attempt
-        return method_label(attempt.method if attempt else None)
+        return method_label(_method(obj))
 
     @display(description=_("merchant"))
     def merchant_label(self, obj: Trade) -> str:
@@ -139,14 +162,24 @@ class TradeAdmin(ReadOnlyAdmin):
         )
         center = tenant_of(request.user) is None
         sees_exchanges = center and request.user.has_perm("paycenter.view_exchange")
-        entries = timeline(trade, with_exchanges=sees_exchanges, with_staff=center)
+        line = timeline_page(
+            trade, with_exchanges=sees_exchanges, with_staff=center, kind=request.GET.get("kind", ""),
+            before=request.GET.get("before", ""),
+        )  # fmt: skip
         context = self.page_context(
             request, trade, title=trade.trade_no, trade=trade, state_chip=state_chip(trade), sums=_sums(trade),
             attempts=[_attempt_row(a) for a in attempts.order_by("id")],
             abnormal=[_abnormal_row(a) for a in trade.abnormal_payments.select_related("attempt").order_by("id")],
-            timeline=entries, center=center, answers=answers, **page_additions(request, trade),
+            timeline=line.entries, line=line, line_kind=next((code for code, _word, now in line.kinds if now), ""),
+            center=center, answers=answers, **page_additions(request, trade),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/trade.html", context)
+
+
+def _method(trade: Trade) -> str | None:
+    """How it was paid, else how it is being paid."""
+    attempt = trade.settled_attempt or trade.current_attempt
+    return attempt.method if attempt else None
 
 
 def _sums(trade: Trade) -> list[tuple[Any, str]]:

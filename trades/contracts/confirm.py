@@ -76,9 +76,9 @@ def _contradicts(contract: Contract, word: ContractAnswer) -> bool:
 
 def _alert_contradiction(contract: Contract, word: ContractAnswer) -> None:
     alert(
-        kind="security", key=f"contract:{contract.contract_no}", severity="critical",
+        kind="anomaly", key=f"contract:{contract.contract_no}", severity="critical",
         title=gettext_noop("A channel contradicts what is known of a contract"),
         text=gettext_noop("Contract %(contract_no)s: the channel now names %(word)s."),
         context={"contract_no": contract.contract_no, "word": word.channel_contract_no or "-"},
-        merchant_no=contract.merchant.merchant_no,
+        merchant_no=contract.merchant.merchant_no, record=contract,
     )  # fmt: skip

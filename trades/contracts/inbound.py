@@ -68,5 +68,5 @@ def _refuse(contract: Contract, exc: InboundRefused) -> None:
         severity="warning" if isinstance(exc, MalformedInbound) else "critical", title=refusal_title(exc),
         text="%(contract_no)s (%(method)s): %(word)s",
         context={"contract_no": contract.contract_no, "method": contract.method, "word": exc},
-        merchant_no=contract.merchant.merchant_no,
+        merchant_no=contract.merchant.merchant_no, record=contract,
     )  # fmt: skip

@@ -66,6 +66,7 @@ class Contract(ContractStates, models.Model):
                 fields=["next_query_at"], condition=Q(next_query_at__isnull=False), name="contract_query_due"
             ),
             models.Index(fields=["merchant", "-id"], name="contract_merchant"),
+            models.Index(fields=["state", "-id"], name="contract_state"),
         ]
 
     def __str__(self) -> str:

@@ -35,25 +35,25 @@ class Desk:
 
 @pytest.fixture
 def sit_down(chrome: Any, live_server: Any, committed_world: World) -> Iterator[Callable[..., Desk]]:
-    """Somebody of a role signs in, as `sit_down("finance")`; further values are the browser's (locale, viewport)."""
+    """Somebody of a role signs in, as `sit_down("finance")`, or a given `user`; further values are the browser's
+    (locale, viewport)."""
     contexts = []
 
-    def sign_in(role: str, **browser: Any) -> Desk:
-        make_staff(role)
+    def sign_in(role: str, user: Any = None, **browser: Any) -> Desk:
+        name = (user or make_staff(role)).username
         context = chrome.new_context(**{"locale": "en-US", "viewport": {"width": 1440, "height": 900}, **browser})
         contexts.append(context)
         context.set_default_timeout(10_000)
         desk = Desk(context.new_page(), live_server.url)
         page = desk.go("")
-        page.fill("input[name=username]", role)
+        page.fill("input[name=username]", name)
         page.fill("input[name=password]", PASSWORD)
         page.click("#login-form button[type=submit]")
         page.wait_for_url(lambda url: "/login" not in url)
         return desk
 
     yield sign_in
-    for context in contexts:
-        context.close()
+    chrome.put_away(contexts)
 
 
 @pytest.fixture

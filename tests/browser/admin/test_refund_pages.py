@@ -15,7 +15,7 @@ from channels.base import RefundResult, RefundState
 from refunds import approvals, payouts, retrying
 from refunds.models import Refund, RefundPolicy
 from refunds.services import RefundRequest, refund_request_by_app
-from refunds.vouchers import voucher_store
+from refunds.vouchers import VOUCHERS
 from tests.browser import chromium
 from tests.browser.admin.conftest import Desk
 from tests.conftest import World
@@ -60,7 +60,7 @@ def scene(committed_world: World, settings: Any, tmp_path: Path) -> dict[str, Re
     sweep()
     retrying.refund_convert(refund=found["by_hand"], user=ann, route="manual", reason="card closed")
     approvals.refund_approve(refund=found["by_hand"], user=bob, comment="account checked")
-    voucher = voucher_store(name="回单 2026.png", chunks=[b"\x89PNG\r\n\x1a\n" + b"0" * 64])
+    voucher = VOUCHERS.store(name="回单 2026.png", chunks=[b"\x89PNG\r\n\x1a\n" + b"0" * 64])
     payouts.payout_enter(
         refund=found["by_hand"], user=bob, reference="TT20261126-0007", paid_on=timezone.localdate(),
         payee={"name": "王小明", "account": "6222020200112233", "bank": "ICBC"}, voucher=voucher,

@@ -85,8 +85,7 @@ def shop(
     settings.PUBLIC_BASE_URL = live_server.url
     made = Shop(committed_world, Client(), chrome=chrome, base=live_server.url, contexts=[])
     yield made
-    for context in made.contexts or []:
-        context.close()
+    chrome.put_away(made.contexts or [])
 
 
 @pytest.fixture

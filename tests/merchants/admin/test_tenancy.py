@@ -6,8 +6,6 @@ with GET and POST. Nothing is listed by hand, so a new page is walked by itself.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +13,15 @@ import pytest
 from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from cashier.models import PrintedCode
 from merchants import services
 from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, ChangeRequest, Merchant, PaymentAccount, User
-from notifications.models import Alert, AlertRoute, Delivery, Notification
-from paycenter.models import Event, Exchange, RetrySchedule
+from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
+from onboarding.models import Application, ApplicationDocument
+from paycenter.models import AuditVerification, Event, Exchange, ListExport, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
 from reconciliation.models import (
     BankProfile,
@@ -40,6 +38,7 @@ from refunds.models import Approval, Payout, Refund, RefundPolicy
 from tests import factories
 from tests.conftest import World
 from tests.factories import fresh
+from tests.fakes.admin_pages import addresses, model_of
 from tests.fakes.staff import make_staff, signed_in
 from trades.contracts.models import Contract
 from trades.models import AbnormalPayment, Attempt, ChannelHealth, Trade
@@ -118,15 +117,32 @@ def tenants(world: World) -> Tenants:
     refund = make_refund(attempt, world)
     policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        *make_reconciled(world, attempt), route, health, contract, refund, policy,
+        *make_reconciled(world, attempt), make_application(world), route, health, contract, refund, policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
+        ListExport.objects.create(owner=boss, page="trades.trade", query=MARK, kind="csv", language="en",
+                                  created_at=now),
+        AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
+        AlertRule.objects.get_or_create(kind="security")[0],
+        BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],
     ]  # fmt: skip
     return Tenants(
         {type(r): r for r in found if r is not None},
         make_staff("merchant", merchant=other), make_staff("app", app=other_app),
     )  # fmt: skip
+
+
+def make_application(world: World) -> Application:
+    """A's application, with a document that lies there to be fetched."""
+    application = Application.objects.create(merchant=world.merchant, saves={"company": {"by": MARK, "at": ""}})
+    application.facts = {"company": {"registered_address": MARK}}
+    application.save()
+    ApplicationDocument.objects.create(
+        application=application, kind="licence", path="aa/none.png", name=MARK, sha256=MARK, size=1,
+        uploaded_by=make_staff("operator", username="uploader"), uploaded_at=timezone.now(),
+    )  # fmt: skip
+    return application
 
 
 def make_refund(attempt: Attempt, world: World) -> Refund:
@@ -144,51 +160,17 @@ def make_refund(attempt: Attempt, world: World) -> Refund:
     return refund
 
 
-def patterns(resolver: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
-    """(route, pattern) of everything below /admin/."""
-    if resolver is None:
-        resolver = next(r for r in get_resolver().url_patterns if str(r.pattern) == "admin/")
-        prefix = "/admin/"
-    for entry in resolver.url_patterns:
-        route = prefix + str(entry.pattern)
-        if isinstance(entry, URLResolver):
-            yield from patterns(entry, route)
-        else:
-            yield route, entry
-
-
-def model_of(route: str) -> type[Model] | None:
-    for model in admin.site._registry:
-        if route.startswith(f"/admin/{model._meta.app_label}/{model._meta.model_name}/"):
-            return model
-    return None
-
-
 POLICY = {"automatic_up_to": "1.00", "one_approval_up_to": "2.00", "daily_ceiling": "", "approver_roles": "finance",
           "approval_hours": "1", "window_days": "1", "spacing_seconds": "0", "late_payment": "ask",
           "duplicate_payment": "ask", "wrong_payment": "ask", "abnormal_automatic_up_to": "0"}  # fmt: skip
-WORDS = {"transition": "suspend", "decision": "confirm", "kind": "app_hmac", "app_label": "trades", "act": "approve"}
-
-
-def addresses(tenants: Tenants) -> Iterator[str]:
+def urls_of(tenants: Tenants) -> list[str]:
     """Every address of the admin with A's objects in it."""
-    for route, pattern in patterns():
-        if pattern.name in OWN_PAGES or "(?P<url>" in route:
-            continue
-        model = model_of(route)
-        record = tenants.records.get(model) if model else None
-
-        def fill(match: re.Match[str], record: Any = record) -> str:
-            name = match.group(1).rpartition(":")[2]
-            known = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
-                     "payout_id": Payout.objects.values_list("pk", flat=True)[0], **WORDS}  # fmt: skip
-            return str(known.get(name, record.pk if record is not None else 1))
-
-        if re.search(r"[\^$(\\]", route):
-            for label in {m._meta.app_label for m in admin.site._registry}:
-                yield f"/admin/{label}/"
-            continue
-        yield re.sub(r"<([^>]+)>", fill, route)
+    words = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
+             "payout_id": Payout.objects.values_list("pk", flat=True)[0],
+             "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0], "step": "company",
+             "place": "account-1", "number": 1}  # fmt: skip
+    records = {model: [record] for model, record in tenants.records.items()}
+    return sorted(set(addresses(records, words, without=OWN_PAGES)))
 
 
 def test_every_registered_page_is_scoped_and_has_a_record_here(tenants: Tenants) -> None:
@@ -209,7 +191,7 @@ def test_a_page_that_names_no_tenant_shows_tenants_nothing(tenants: Tenants) -> 
 def test_no_address_answers_with_anything_of_another_tenant(tenants: Tenants, who: str) -> None:
     client = signed_in(getattr(tenants, who))
     number = tenants.records[Trade].trade_no  # type: ignore[attr-defined]
-    urls = sorted(set(addresses(tenants)))
+    urls = urls_of(tenants)
     assert len(urls) > 60
     for url in urls:
         record = model_of(url) and tenants.records.get(model_of(url))  # type: ignore[arg-type]
@@ -225,7 +207,7 @@ def test_no_address_answers_with_anything_of_another_tenant(tenants: Tenants, wh
 def test_no_post_changes_anything_of_another_tenant(tenants: Tenants, who: str) -> None:
     client = signed_in(getattr(tenants, who))
     before = snapshot()
-    for url in sorted(set(addresses(tenants))):
+    for url in urls_of(tenants):
         if model_of(url) is None and url not in ("/admin/search/", "/admin/autocomplete/"):
             continue
         data = {"reason": "because", "shown": f"{tenants.records[PaymentAccount].pk}-fake_qr",
@@ -242,7 +224,7 @@ def snapshot() -> dict[str, Any]:
     models = (Merchant, App, PaymentAccount, Trade, Attempt, AbnormalPayment, Notification, ChangeRequest,
               CashierMethod, PrintedCode, RetrySchedule, Alert, Refund, Approval, Payout, RefundPolicy, Bill,
               ReconciliationDay, Case, SettlementBatch, SettlementTerms, FeeRate, SettlementCalendar,
-              BankProfile)  # fmt: skip
+              BankProfile, Application, ApplicationDocument)  # fmt: skip
     return {m.__name__: list(m.objects.order_by("pk").values()) for m in models}
 
 

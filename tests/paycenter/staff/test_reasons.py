@@ -14,7 +14,10 @@ from django.utils import translation
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.words import EVENT_WORDS
 
-PACKAGES = ("paycenter", "channels", "merchants", "notifications", "trades", "refunds", "reconciliation", "cashier")
+PACKAGES = (
+    "paycenter", "channels", "merchants", "notifications", "trades", "refunds", "onboarding", "reconciliation",
+    "dashboards", "cashier",
+)  # fmt: skip
 # Whose words end up in a record: the reason of an event, the error of an exchange or a refusal of a bill.
 SPEAKERS = {
     "BillNotReady", "BillRefused", "EgressRefused", "NotSent", "UnknownOutcome", "Unreadable", "Untrusted",

@@ -19,10 +19,11 @@ from django.utils import translation
 from merchants.admin.states import BUTTONS
 from merchants.models import ChangeRequest, Role
 from merchants.roles import ROLE_PERMISSIONS
+from notifications.kinds import KINDS
 from paycenter.csp import STAFF_POLICY, ContentSecurityPolicyMiddleware, content_security_policy
 from paycenter.staff.display import copyable, money
 from paycenter.staff.lists import day_bounds, parse_day
-from paycenter.staff.words import ALERT_KINDS, EVENT_WORDS, OPERATION_WORDS, event_word
+from paycenter.staff.words import EVENT_WORDS, OPERATION_WORDS, event_word
 from paycenter.unfold import UNFOLD
 from tests.fakes.staff import make_staff, signed_in
 
@@ -34,7 +35,8 @@ def shown_words() -> list[Any]:
     titles = [item["title"] for group in groups for item in group["items"]]
     titles += [group["title"] for group in groups if "title" in group]
     return [*titles, *EVENT_WORDS.values(), *OPERATION_WORDS.values(),
-            *ALERT_KINDS.values(), *(b.label for b in BUTTONS), *(b.explanation for b in BUTTONS),
+            *(k.label for k in KINDS.values()), *(k.advice for k in KINDS.values()),
+            *(b.label for b in BUTTONS), *(b.explanation for b in BUTTONS),
             *Role.labels, *ChangeRequest.Kind.labels]  # fmt: skip
 
 
@@ -127,7 +129,8 @@ def spoken_strings() -> Iterator[tuple[str, str]]:
     """
     root = Path(settings.BASE_DIR)
     own_catalogue = {root / "cashier" / name for name in ("admin.py", "models.py", "apps.py")}
-    packages = ("paycenter", "channels", "merchants", "notifications", "trades", "refunds", "reconciliation", "cashier")
+    packages = ("paycenter", "channels", "merchants", "notifications", "trades", "refunds", "reconciliation", "cashier",
+                "dashboards")  # fmt: skip
     for package in packages:
         for file in sorted((root / package).rglob("*.py")):
             if package == "cashier" and file not in own_catalogue:

@@ -8,8 +8,9 @@ from django.utils import translation
 import merchants.admin  # noqa: F401 - it registers channels' names and states
 import trades.admin  # noqa: F401 - so does it
 from merchants.forms import method_label
+from notifications.kinds import kind_label
 from paycenter.staff.reasons import reason_word
-from paycenter.staff.words import alert_kind, operation_word, party, state_word, states_words
+from paycenter.staff.words import operation_word, party, state_word, states_words
 
 
 @pytest.mark.parametrize(
@@ -80,8 +81,8 @@ def test_states_read_as_a_change_only_where_something_changed() -> None:
 
 def test_calls_and_alerts_have_words_and_unknown_ones_stay() -> None:
     with translation.override("zh-hans"):
-        assert (operation_word("gopay"), alert_kind("give_up")) == ("下单请求", "通知已放弃")
-        assert (operation_word("x"), alert_kind("x")) == ("x", "x")
+        assert (operation_word("gopay"), kind_label("give_up")) == ("下单请求", "通知已放弃")
+        assert (operation_word("x"), kind_label("x")) == ("x", "x")
 
 
 def test_staff_can_tell_methods_apart_that_payers_see_under_one_name() -> None:

@@ -16,7 +16,7 @@ from django.test import Client
 from merchants.models import User
 from paycenter.models import Event
 from reconciliation import files, sweeps
-from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay, SettlementBatch
+from reconciliation.models import BankProfile, Bill, Case, ReconciliationDay, SettlementBatch
 from reconciliation.settlement.models import SettlementTerms
 from tests.conftest import World
 from tests.factories import fresh
@@ -260,17 +260,37 @@ def test_a_difference_is_accepted_by_who_may(finance: Client, batch: SettlementB
     assert (fresh(batch).state, fresh(batch).reason) == ("accepted", "held back")
 
 
-def test_rates_are_set_with_an_event(finance: Client, world: World) -> None:
-    data = {"account": world.account.pk, "method": "fake_qr", "from_day": "2026-11-01", "ppm": 3800,
-            "rounding": "half_up", "fixed": 0, "least": 0, "most": ""}  # fmt: skip
-    assert finance.post("/admin/reconciliation/feerate/add/", data).status_code == 302
-    assert FeeRate.objects.get().ppm == 3800
-    event = Event.objects.get(type="feerate.saved")
-    assert (event.actor, event.detail["ppm"]) == ("staff:ann", "3800")
-    assert signed_in(make_staff("service")).get("/admin/reconciliation/feerate/add/").status_code == 403
-
-
 def test_a_calendar_holds_days_only(finance: Client) -> None:
     url = "/admin/reconciliation/settlementcalendar/add/"
     assert finance.post(url, {"name": "C", "holidays": '["spring"]', "workdays": "[]"}).status_code == 200
     assert finance.post(url, {"name": "C", "holidays": '["2027-02-17"]', "workdays": "[]"}).status_code == 302
+
+
+def test_a_bill_is_asked_for_by_hand(finance: Client, world: World, published: bills.Published) -> None:
+    published.bills[DAY] = bills.make([bills.line(order_no="X1")])
+    data = {"account": world.account.pk, "day": str(DAY), "kind": "trade"}
+    assert "The channel is being asked." in finance.post(f"{BILLS}ask/", data, follow=True).content.decode()
+    sweeps.bills_fetch_due()
+    sweeps.bills_import_due()
+    assert Bill.objects.get().rows_read == 1
+    assert "has not begun" in finance.post(f"{BILLS}ask/", {**data, "day": "2999-01-01"}).content.decode()
+    published.rule = None
+    assert "publishes no bills" in finance.post(f"{BILLS}ask/", data).content.decode()
+
+
+@pytest.mark.parametrize(("result", "found"), [("open", 1), ("agrees", 1), ("waiting", 1), ("", 3)])
+def test_days_are_found_by_their_result(finance: Client, world: World, paid: Any, result: str, found: int) -> None:
+    reconcile(world, [row_of(paid(amount=5000), amount=4000)])
+    reconcile(world, [], day=DAY + timedelta(days=1))
+    ReconciliationDay.objects.create(account=world.account, day=DAY + timedelta(days=2))
+    page = finance.get(DAYS, {"result": result} if result else {}).content.decode()
+    assert page.count('class="pc-chip') == found
+
+
+def test_an_empty_list_says_what_comes_next(finance: Client) -> None:
+    assert "the morning after an account took money" in finance.get(BILLS).content.decode()
+    assert "Nothing matches" in finance.get(BILLS, {"state__exact": "refused"}).content.decode()
+
+
+def test_a_statement_needs_a_format_first(finance: Client, world: World) -> None:
+    assert finance.get(f"{BATCHES}statement/", follow=True).redirect_chain[-1][0].endswith("bankprofile/add/")

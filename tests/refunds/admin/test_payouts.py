@@ -10,8 +10,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from paycenter.uploads import MAX_BYTES
 from refunds.models import Payout, Refund, RefundPolicy
-from refunds.vouchers import MAX_BYTES, voucher_folder
+from refunds.vouchers import VOUCHERS
 from tests import factories
 from tests.conftest import World
 from tests.factories import fresh
@@ -55,7 +56,7 @@ def given(**changed: Any) -> dict[str, Any]:
 
 
 def stored() -> list[Path]:
-    return [path for path in voucher_folder().rglob("*") if path.is_file()] if voucher_folder().exists() else []
+    return [path for path in VOUCHERS.root.rglob("*") if path.is_file()] if VOUCHERS.root.exists() else []
 
 
 def test_one_pays_out_and_another_one_checks(trade: Trade, refund: Refund, ann: Desk, bob: Desk) -> None:

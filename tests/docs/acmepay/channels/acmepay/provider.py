@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from channels.acmepay import refunds
-from channels.acmepay.fields import ACMEPAY, FIELDS
+from channels.acmepay.fields import ACMEPAY, FIELDS, GUIDE
 from channels.acmepay.gateway import Gateway
 from channels.base import (
     CheckResult,
@@ -49,6 +49,7 @@ class AcmepayProvider(Provider):
     code = "acmepay"
     name = ACMEPAY
     fields = FIELDS
+    guide = GUIDE
     can_refund = True
     masked_keys = frozenset({"payer", "acme-signature"})
 

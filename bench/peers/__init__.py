@@ -1,0 +1,1 @@
+"""What is measured beside the center: written the usual way, or by others."""

@@ -1,0 +1,79 @@
+"""Closing expired orders that nobody tried to pay, with their events and the apps' messages."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from bench import site
+from bench.stage import Stage
+from bench.table import Bar, Pairs, Row, Series
+
+EXPIRED = 1000
+_BARE = "UPDATE trades_trade SET state = 'closed', closed_at = now(), next_close_at = NULL WHERE id = ANY(%s)"
+
+
+def close() -> float:
+    """Milliseconds in which the sweep closes 1,000 expired trades. Runs in a worker."""
+    from trades.sweeps import close_due
+
+    ids = _expired()
+    began = time.perf_counter()
+    while close_due():
+        pass
+    took = (time.perf_counter() - began) * 1000
+    _check(ids)
+    return took
+
+
+def bare() -> float:
+    """Milliseconds of one UPDATE of 1,000 such rows, with the same changes to them and nothing else."""
+    from django.db import connection
+
+    ids = _expired()
+    with connection.cursor() as cursor:
+        began = time.perf_counter()
+        cursor.execute(_BARE, [ids])
+        return (time.perf_counter() - began) * 1000
+
+
+def _expired() -> list[int]:
+    from trades.models import Trade
+
+    prefix = f"X{secrets.token_hex(4)}N"
+    site.pages(EXPIRED, prefix)
+    stored = Trade.objects.filter(trade_no__startswith=f"P{prefix}")
+    ids = list(stored.values_list("pk", flat=True))
+    site.run(
+        "UPDATE trades_trade SET expire_at = now() - interval '2 s', next_close_at = now() - interval '2 s'"  # noqa: S608
+        f" WHERE trade_no LIKE 'P{prefix}%'",
+        "VACUUM trades_trade",
+    )
+    return ids
+
+
+def _check(ids: list[int]) -> None:
+    """Raises RuntimeError where a trade is not closed, or its event or message is missing."""
+    from notifications.models import Notification
+    from paycenter.models import Event
+    from trades.models import Trade
+
+    closed = Trade.objects.filter(pk__in=ids, state="closed")
+    numbers = list(closed.values_list("trade_no", flat=True))
+    events = Event.objects.filter(type="trade.closed", trade_no__in=numbers, public=True).count()
+    messages = Notification.objects.filter(type="trade.closed", trade_no__in=numbers).count()
+    if (len(numbers), events, messages) != (EXPIRED,) * 3:
+        raise RuntimeError(f"{len(numbers)} trades closed, {events} events, {messages} messages")
+
+
+def _pairs(stage: Stage) -> Pairs:
+    worker = stage.book(stage.sizes.small)
+    series = Series("ms")
+    worker.call("bench.rows.close:close"), worker.call("bench.rows.close:bare")
+    for _ in range(stage.runs):
+        limit = worker.call("bench.rows.close:bare")
+        series.add(worker.call("bench.rows.close:close"), limit)
+    return series.pairs()
+
+
+ROWS = (Row("close_1000", "close 1,000 expired trades", "one bare UPDATE of 1,000 rows", Bar(3, 1.5), _pairs),)

@@ -1,0 +1,89 @@
+"""What is due and not done yet, and how long the oldest of it waits. Each kind has a partial index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
+
+from dashboards.bounded import First, HowMany, moment
+from dashboards.models import FoldedUpTo
+from notifications.models import Notification
+from paycenter.models import Event, EventHead
+from reconciliation.models import Bill, Case
+from refunds.models import Refund
+from trades.models import Attempt, Trade
+
+WORK: Mapping[str, tuple[Any, type[Model], str]] = {
+    "close": (_("Trades to close"), Trade, "next_close_at"),
+    "query": (_("Payments to ask about"), Attempt, "next_query_at"),
+    "finish": (_("Replaced payments to close"), Attempt, "next_close_at"),
+    "send": (_("Refunds to send"), Refund, "next_send_at"),
+    "refunds": (_("Refunds to ask about"), Refund, "next_query_at"),
+    "deliver": (_("Notifications to deliver"), Notification, "next_delivery_at"),
+    "fetch": (_("Bills to download"), Bill, "next_fetch_at"),
+    "cases": (_("Differences to ask about"), Case, "next_ask_at"),
+}
+# Overdue by less is everyday.
+LATE, VERY_LATE = timedelta(seconds=60), timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One kind of work: how much is due (up to `bounded.COUNT_LIMIT`), and since when the oldest is."""
+
+    name: str
+    count: int
+    overdue: timedelta | None
+
+    @property
+    def tone(self) -> str:
+        if self.overdue is None or self.overdue < LATE:
+            return ""
+        return "warn" if self.overdue < VERY_LATE else "bad"
+
+
+def questions(now: datetime) -> dict[str, HowMany | First]:
+    """What `bounded.ask` is asked, with others."""
+    found: dict[str, HowMany | First] = {
+        "unnumbered": First(Event.objects.filter(seq__isnull=True), "created_at", order="pk"),
+        "unnumbered_count": HowMany(Event.objects.filter(seq__isnull=True)),
+        "head": First(EventHead.objects.all(), "seq"), "folded": First(FoldedUpTo.objects.all(), "seq"),
+    }  # fmt: skip
+    for name, (_title, model, column) in WORK.items():
+        rows = model._default_manager.filter(**{f"{column}__lte": now})
+        found |= {name: First(rows, column), f"{name}_count": HowMany(rows)}
+    return found
+
+
+def waiting(answers: Mapping[str, Any], now: datetime) -> list[Waiting]:
+    """The backlog as `bounded.ask` answered it, the longest overdue first."""
+    titles = {name: title for name, (title, _model, _column) in WORK.items()}
+    titles["unnumbered"] = _("Events to number")
+    found = []
+    for name, title in titles.items():
+        since = moment(answers[name])
+        overdue = max(now - since, timedelta(0)) if since else None
+        found.append(Waiting(str(title), answers[f"{name}_count"], overdue))
+    return sorted(found, key=lambda work: work.overdue or timedelta(-1), reverse=True)
+
+
+def not_in_the_sums(answers: Mapping[str, Any]) -> int:
+    """How many numbered events the dashboards' sums do not hold yet."""
+    return max((answers["head"] or 0) - (answers["folded"] or 0), 0)
+
+
+def spell(overdue: timedelta | None) -> str:
+    """`45 s`, `12 min`, `3 h`, `2 d`; a dash for nothing."""
+    if overdue is None:
+        return "–"
+    seconds = int(overdue.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 7200:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"

@@ -1,0 +1,150 @@
+"""Who looks at which days: what every dashboard is built from, and the links and words they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from dashboards.parts import Cell, Chart, Figure, Series, amount, change, number
+from dashboards.periods import Period
+from dashboards.reading import Sums, Totals
+from paycenter.staff.display import money
+from paycenter.staff.words import party
+
+_SHOWN_CURRENCIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A staff member's look at a period. `wanted` is the currency of the charts, if they chose one."""
+
+    user: Any
+    period: Period
+    wanted: str = ""
+
+    def link(self, model: str, **query: Any) -> str:
+        """The list of a model (`trades.trade`), filtered; "" for who may not see it."""
+        app, name = model.split(".")
+        if not self.user.has_perm(f"{app}.view_{name}"):
+            return ""
+        return f"{reverse(f'admin:{app}_{name}_changelist')}?{urlencode(query)}"
+
+    def page(self, model: str, pk: int) -> str:
+        """The page of one record; "" for who may not see it."""
+        app, name = model.split(".")
+        return reverse(f"admin:{app}_{name}_change", args=[pk]) if self.user.has_perm(f"{app}.view_{name}") else ""
+
+    def trades(self, first: date | None = None, last: date | None = None, **query: Any) -> str:
+        """The trades of days; of the whole period unless they are given."""
+        first, last = first or self.period.first, last or first or self.period.last
+        return self.link("trades.trade", **query, day_from=first, day_to=last)
+
+    def currency_of(self, sums: Sums) -> str:
+        """The currency that charts of amounts show."""
+        found = sums.currencies
+        return self.wanted if self.wanted in found else found[0] if found else "CNY"
+
+
+def channel_name(code: str) -> str:
+    return party(f"channel:{code}") if code else "–"
+
+
+def day_label(day: date) -> str:
+    return day.strftime("%m-%d")
+
+
+def before_words(period: Period) -> str:
+    return _("than the %(days)d days before") % {"days": period.length}
+
+
+def paid_figures(look: Look, sums: Sums) -> list[Figure]:
+    """What was paid in the period: one figure for each currency, never one for several."""
+    found = []
+    for currency in (sums.currencies or ["CNY"])[:_SHOWN_CURRENCIES]:
+        now, before = sums.total(currency), sums.total_before(currency)
+        found.append(
+            Figure(
+                _("Paid"), money(now["paid_amount"], currency), payments(now["paid_count"]),
+                look.trades(state__exact="paid"), "good" if now["paid_count"] else "calm", "payments",
+                change(now["paid_amount"], before["paid_amount"]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def refunded_figures(look: Look, sums: Sums) -> list[Figure]:
+    """What went back in the period, one figure for each currency in which something did."""
+    link, found = look.link("refunds.refund", state="succeeded"), []
+    for currency in sums.currencies[:_SHOWN_CURRENCIES]:
+        now, before = sums.total(currency), sums.total_before(currency)
+        if now["refund_count"]:
+            count = ngettext("%(count)s refund", "%(count)s refunds", now["refund_count"])
+            note = count % {"count": f"{now['refund_count']:,}"}
+            moved = change(now["refund_amount"], before["refund_amount"])
+            value = money(now["refund_amount"], currency)
+            found.append(Figure(_("Refunded"), value, note, link, icon="undo", change=moved))
+    return found
+
+
+def notice(sums: Sums) -> str:
+    """What to do where there is nothing to show at all."""
+    if sums.now or sums.before:
+        return ""
+    return _(
+        "Nothing happened on these days. Figures appear seconds after the first order; those of payments from before"
+        " this page was introduced are counted once by the command dashboards_rebuild."
+    )
+
+
+def payments(count: int) -> str:
+    return ngettext("%(count)s payment", "%(count)s payments", count) % {"count": f"{count:,}"}
+
+
+def amounts_chart(look: Look, sums: Sums, currency: str, *, wide: bool = True) -> Chart:
+    """What was paid on each day, and on the days before."""
+    daily, before = sums.daily(currency), sums.daily_before(currency)
+    total, earlier = sums.total(currency), sums.total_before(currency)
+    return Chart(
+        "paid", _("Paid per day, %(currency)s") % {"currency": currency}, "bar", labels(look.period),
+        [
+            Series(_("Paid"), [amount(day["paid_amount"], currency) for day in daily]),
+            Series(_("Days before"), [amount(day["paid_amount"], currency) for day in before], dashed=True),
+        ],
+        _("%(now)s paid in these %(days)d days, %(before)s in the same number of days before.")
+        % {"now": money(total["paid_amount"], currency), "days": look.period.length,
+           "before": money(earlier["paid_amount"], currency)},
+        _("Nothing was paid on these days. Choose more days above."), wide=wide, links=day_links(look),
+    )  # fmt: skip
+
+
+def counts_chart(look: Look, id_: str, title: str, kind: str, series: list[tuple[str, list[Totals], str]]) -> Chart:
+    """Numbers per day; each series has a name, its days and which sum it shows."""
+    drawn = [Series(name, [number(day[column]) for day in days]) for name, days, column in series]
+    said = ", ".join(f"{name}: {sum(day[column] for day in days):,}" for name, days, column in series)
+    return Chart(
+        id_, title, kind, labels(look.period), drawn, f"{said}.",
+        _("Nothing happened on these days. Choose more days above."), links=day_links(look),
+    )  # fmt: skip
+
+
+def labels(period: Period) -> list[str]:
+    return [day_label(day) for day in period.days]
+
+
+def day_links(look: Look) -> list[str]:
+    """To the trades of each day."""
+    return [look.trades(day, day) for day in look.period.days]
+
+
+def lines_chart(look: Look, id_: str, title: str, unit: str, lines: dict[str, list[Cell]], summary: str) -> Chart:
+    series = [Series(name, cells) for name, cells in sorted(lines.items())]
+    return Chart(
+        id_, title, "line", labels(look.period), series, summary,
+        _("No channel was asked on these days. Choose more days above."), unit=unit,
+    )  # fmt: skip

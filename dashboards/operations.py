@@ -1,0 +1,236 @@
+"""The operators' dashboard: is money coming in, do the channels answer, is anything left lying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from dashboards.backlog import Waiting, not_in_the_sums, questions, spell, waiting
+from dashboards.bounded import HowMany, ask, at_most
+from dashboards.look import Look, amounts_chart, channel_name, counts_chart, lines_chart, notice, paid_figures
+from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, duration, number, seconds, share, signed
+from dashboards.reading import Sums, Totals, answered_within, center_sums
+from dashboards.recent import recent_calls
+from merchants.forms import method_label
+from merchants.models import PaymentAccount
+from merchants.states import MerchantState
+from notifications.models import Notification, NotificationState
+from paycenter.staff.reasons import reason_word
+from reconciliation.models import Case
+from reconciliation.states import UNRESOLVED_CASE_STATES
+from trades.models import AbnormalPayment, ChannelHealth, ChannelSwitch
+from trades.states import AbnormalState
+
+_SHED = Q(switch=ChannelSwitch.ALWAYS_OFF) | Q(switch=ChannelSwitch.AUTO, opened_at__isnull=False)
+_SHOWN = 20
+_CERTIFICATE_DAYS = 30
+
+
+def operations(look: Look) -> Dashboard:
+    """Volume, success and answer times of channels, what is shed, overdue, given up or about to expire."""
+    now = timezone.now()
+    sums = center_sums(look.period)
+    currency = look.currency_of(sums)
+    shed = list(ChannelHealth.objects.filter(_SHED).select_related("account").defer("account__config")[:_SHOWN])
+    ending = list(_ending(now).defer("config").order_by("certificate_expires_at")[:_SHOWN])
+    answers = ask(**questions(now), **_open_work())
+    backlog = waiting(answers, now)
+    panels: list[Chart | Table] = [
+        _payments_chart(look, sums), amounts_chart(look, sums, currency, wide=False), _success_chart(look, sums),
+        _times_chart(look, sums), _channels_table(look, sums), _lately_table(now), _backlog_table(backlog, answers),
+        _shed_table(look, shed), _certificates_table(look, ending, now),
+    ]  # fmt: skip
+    return Dashboard(
+        _("Operations"), [*paid_figures(look, sums), *_rates(sums)], panels,
+        _now_figures(look, answers, backlog, len(shed), len(ending)), sums.currencies, currency, notice(sums),
+    )  # fmt: skip
+
+
+def _open_work() -> dict[str, HowMany]:
+    return {
+        "given_up": HowMany(Notification.objects.filter(state=NotificationState.GIVEN_UP)),
+        "differences": HowMany(Case.objects.filter(state__in=UNRESOLVED_CASE_STATES)),
+        "abnormal": HowMany(
+            AbnormalPayment.objects.filter(state__in=(AbnormalState.OPEN, AbnormalState.UNVERIFIED))
+        ),
+    }
+
+
+def _ending(now: datetime) -> Any:
+    rows = PaymentAccount.objects.filter(certificate_expires_at__lt=now + timedelta(days=_CERTIFICATE_DAYS))
+    return rows.exclude(state=MerchantState.CLOSED)
+
+
+def _rates(sums: Sums) -> list[Figure]:
+    now, before = sums.total(), sums.total_before()
+    rates = (
+        (_("Attempts that were paid"), "succeeded_count", "", "check_circle"),
+        (_("Refused by channels"), "failed_count", "bad", "block"),
+        (_("Outcome unknown at first"), "unknown_count", "warn", "help"),
+    )
+    found = []
+    for title, name, tone, icon in rates:
+        rate = share(now[name], now["asked_count"])
+        note = _("%(part)s of %(whole)s") % {"part": f"{now[name]:,}", "whole": f"{now['asked_count']:,}"}
+        worse = tone if (rate.plain or 0) > 5 else "calm"
+        found.append(Figure(title, rate.text, note, "", worse or "calm", icon, _points(now, before, name)))
+    answered = seconds(now["answer_us"], now["answer_count"])
+    note = _("95 %% of answers %(bound)s") % {"bound": answered_within(now, 95)}
+    return [*found, Figure(_("Channels answer in"), answered.text, note, icon="speed")]
+
+
+def _points(now: Totals, before: Totals, name: str) -> str:
+    """By how many percentage points a rate moved."""
+    if not (now["asked_count"] and before["asked_count"]):
+        return ""
+    moved = now[name] * 100 / now["asked_count"] - before[name] * 100 / before["asked_count"]
+    return _("%(points)s points") % {"points": signed(moved)}
+
+
+def _now_figures(
+    look: Look, answers: Mapping[str, Any], backlog: list[Waiting], shed: int, ending: int
+) -> list[Figure]:
+    oldest = backlog[0]
+    due = oldest.name if oldest.overdue is not None else _("nothing is overdue")
+    certificates = look.link("merchants.paymentaccount", o="7")
+    return [
+        Figure(
+            _("Channels shed"), number(shed).text, "", look.link("trades.channelhealth"), _bad(shed), "monitor_heart"
+        ),
+        Figure(_("Longest overdue"), spell(oldest.overdue), due, "#backlog", oldest.tone or "calm", "hourglass"),
+        Figure(
+            _("Notifications given up"), at_most(answers["given_up"]), "",
+            look.link("notifications.notification", state__exact="given_up", day_all=1), _bad(answers["given_up"]),
+            "outbox",
+        ),
+        Figure(
+            _("Open differences"), at_most(answers["differences"]), "", look.link("reconciliation.case"),
+            _bad(answers["differences"]), "balance",
+        ),
+        Figure(
+            _("Open abnormal payments"), at_most(answers["abnormal"]), "", look.link("trades.abnormalpayment"),
+            _bad(answers["abnormal"]), "report",
+        ),
+        Figure(
+            _("Certificates expiring"), number(ending).text, _("within 30 days"), certificates,
+            "warn" if ending else "calm", "workspace_premium",
+        ),
+    ]  # fmt: skip
+
+
+def _bad(count: int) -> str:
+    return "bad" if count else "calm"
+
+
+def _payments_chart(look: Look, sums: Sums) -> Chart:
+    daily = sums.daily_by(lambda row: row["channel"])
+    paying = {code: days for code, days in daily.items() if any(day["paid_count"] for day in days)}
+    series = [(channel_name(code), days, "paid_count") for code, days in sorted(paying.items())]
+    return counts_chart(look, "payments", _("Payments per day by channel"), "stack", series)
+
+
+def _lines(sums: Sums, cell: Callable[[Totals], Cell]) -> dict[str, list[Cell]]:
+    """A line for each channel that was asked."""
+    daily = sums.daily_by(lambda row: row["channel"])
+    asked = {code: days for code, days in daily.items() if code and any(day["asked_count"] for day in days)}
+    return {channel_name(code): [cell(day) for day in days] for code, days in asked.items()}
+
+
+def _success_chart(look: Look, sums: Sums) -> Chart:
+    lines = _lines(sums, lambda day: share(day["succeeded_count"], day["asked_count"]))
+    total = sums.total()
+    said = share(total["succeeded_count"], total["asked_count"]).text
+    return lines_chart(
+        look, "success", _("Attempts that were paid, by channel"), "%", lines,
+        _("Of all attempts of these days %(share)s were paid.") % {"share": said},
+    )  # fmt: skip
+
+
+def _times_chart(look: Look, sums: Sums) -> Chart:
+    lines = _lines(sums, lambda day: seconds(day["answer_us"], day["answer_count"]))
+    total = sums.total()
+    said = seconds(total["answer_us"], total["answer_count"]).text
+    return lines_chart(
+        look, "times", _("Mean time until a channel answers"), "ms", lines,
+        _("On average a channel answered within %(time)s.") % {"time": said},
+    )  # fmt: skip
+
+
+def _channels_table(look: Look, sums: Sums) -> Table:
+    found = {key: row for key, row in sums.by(lambda row: (row["channel"], row["method"])).items() if key[0] and key[1]}
+    rows = []
+    for (channel, method), row in sorted(found.items(), key=lambda item: -item[1]["asked_count"]):
+        rows.append([
+            Cell(channel_name(channel)), Cell(method_label(method), link=look.trades(method=method)),
+            number(row["asked_count"]), number(row["paid_count"], look.trades(method=method, state__exact="paid")),
+            share(row["succeeded_count"], row["asked_count"]),
+            share(row["failed_count"], row["asked_count"], worse_above=5),
+            share(row["unknown_count"], row["asked_count"], worse_above=2),
+            seconds(row["answer_us"], row["answer_count"]), Cell(answered_within(row, 95), numeric=True),
+            number(row["refund_count"]),
+        ])  # fmt: skip
+    heads = [_("Channel"), _("Pay method"), _("Attempts"), _("Payments"), _("Paid"), _("Refused"), _("Unknown"),
+             _("Mean answer"), _("95 % of answers"), _("Refunds")]  # fmt: skip
+    empty = _("No channel was asked on these days. Set up a payment account, or choose more days above.")
+    return Table("channels", _("Channels and pay methods"), heads, rows, empty, wide=True)
+
+
+def _lately_table(now: datetime) -> Table:
+    rows = []
+    for code, calls in sorted(recent_calls(now).items()):
+        count = len(calls.times)
+        rows.append([
+            Cell(channel_name(code)), number(count), share(calls.errors, count, worse_above=2),
+            *(Cell(duration(calls.quantile(q)), calls.quantile(q), numeric=True) for q in (50, 95)),
+        ])  # fmt: skip
+    heads = [_("Channel"), _("Calls"), _("Errors"), _("Median"), _("95 % within")]
+    note = _("From the newest exchanges: calls to channels of every kind.")
+    return Table("lately", _("Channels in the last hour"), heads, rows, _("No channel was called in the last hour."),
+                 note=note)  # fmt: skip
+
+
+def _backlog_table(backlog: list[Waiting], answers: Mapping[str, Any]) -> Table:
+    rows = [
+        [Cell(work.name), Cell(at_most(work.count), work.count, numeric=True),
+         Cell(spell(work.overdue), int(work.overdue.total_seconds()) if work.overdue is not None else None,
+              tone=work.tone, numeric=True)]
+        for work in backlog if work.count
+    ]  # fmt: skip
+    behind = not_in_the_sums(answers)
+    note = _("These figures lack the last %(count)s events.") % {"count": f"{behind:,}"} if behind else ""
+    heads = [_("Work"), _("Due"), _("Oldest overdue")]
+    return Table("backlog", _("Due and not done yet"), heads, rows, _("Nothing waits: all workers keep up."), note=note)
+
+
+def _shed_table(look: Look, shed: list[ChannelHealth]) -> Table:
+    local = timezone.localtime
+    rows = [
+        [Cell(str(row.account), link=look.page("trades.channelhealth", row.pk)),
+         Cell(channel_name(row.account.channel)),
+         Cell(f"{local(row.opened_at):%m-%d %H:%M}" if row.opened_at else _("by hand")),
+         Cell(reason_word(row.last_error) or "–")]
+        for row in shed
+    ]  # fmt: skip
+    heads = [_("Payment account"), _("Channel"), _("Since"), _("Last error")]
+    return Table("shed", _("Channels shed"), heads, rows, _("Every channel is in use."))
+
+
+def _certificates_table(look: Look, ending: list[PaymentAccount], now: datetime) -> Table:
+    rows = []
+    for account in ending:
+        ends = account.certificate_expires_at
+        assert ends is not None  # noqa: S101  the query asks for it
+        days = (ends - now).days
+        rows.append([
+            Cell(str(account), link=look.page("merchants.paymentaccount", account.pk)),
+            Cell(channel_name(account.channel)), Cell(f"{timezone.localtime(ends):%Y-%m-%d}"),
+            number(days, tone="bad" if days < 7 else "warn"),
+        ])  # fmt: skip
+    heads = [_("Payment account"), _("Channel"), _("Expires on"), _("Days left")]
+    empty = _("No certificate expires within 30 days.")
+    return Table("certificates", _("Certificates about to expire"), heads, rows, empty)

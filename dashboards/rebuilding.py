@@ -1,0 +1,108 @@
+"""Counting days afresh from the rows: after an import, a changed time zone, or for what is older than the sums."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+
+from django.db import OperationalError, connection, transaction
+from django.db.models import Max, Min
+from django.utils import timezone
+
+from dashboards.counting import count_day
+from dashboards.folding import changes_of, fold, unfolded
+from dashboards.keeping import add, fold_events, lock_mark
+from dashboards.models import AppDay, ChannelDay, PaymentDay
+from paycenter.models import EventHead
+from refunds.models import Refund
+from refunds.states import RefundState
+from trades.models import Attempt, Trade
+from trades.states import AttemptState
+
+Progress = Callable[[date], None]
+_TRIES = 20
+_ONE = timedelta(days=1)
+
+
+def rebuild(first: date, last: date, *, progress: Progress | None = None) -> int:
+    """Replace the sums of the days from `first` to `last`; answers how many days. Payments go on meanwhile.
+
+    A day is counted in one snapshot; what it holds already of events that are not folded in yet is taken off again,
+    because it comes once more. Raises ValueError where the last day lies before the first.
+    """
+    if last < first:
+        raise ValueError("the last day lies before the first")
+    while fold_events():
+        pass
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    for day in days:
+        _rebuild_day(day)
+        if progress is not None:
+            progress(day)
+    return len(days)
+
+
+def rebuild_everything(*, progress: Progress | None = None) -> int:
+    """Count all days there are, without folding the events of the past one by one; answers how many days.
+
+    Sums are incomplete until it ends; when it does not, run it again.
+    """
+    times = _all_times()
+    with transaction.atomic():
+        mark = lock_mark(wait=True)
+        head = EventHead.objects.first()
+        if mark is not None and head is not None:
+            mark.seq = head.seq
+            mark.save(update_fields=["seq"])
+    if not times:
+        return 0
+    # A day more at both ends: merchants may live in other time zones than the center.
+    first, last = timezone.localdate(min(times)) - _ONE, timezone.localdate(max(times)) + _ONE
+    return rebuild(first, last, progress=progress)
+
+
+def _all_times() -> list[datetime]:
+    """The first and the last time of everything that is counted. Channels name times of their own."""
+    asked = (
+        Trade.objects.aggregate(Min("created_at"), Max("created_at")),
+        Attempt.objects.filter(state=AttemptState.SUCCEEDED).aggregate(Min("paid_at"), Max("paid_at")),
+        Refund.objects.filter(state=RefundState.SUCCEEDED).aggregate(Min("finished_at"), Max("finished_at")),
+    )
+    return [at for times in asked for at in times.values() if at is not None]
+
+
+def _rebuild_day(day: date) -> None:
+    for tries in range(_TRIES):
+        try:
+            with _snapshot():
+                _replace(day)
+            return
+        except OperationalError:
+            # The sweep moved the mark while we waited for it: the snapshot is older than the mark.
+            if tries == _TRIES - 1 or connection.in_atomic_block:
+                raise
+            time.sleep(0.05)
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """A transaction whose every statement sees the same moment. SQLite's always do."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost and connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+def _replace(day: date) -> None:
+    mark = lock_mark(wait=True)
+    sums = count_day(day)
+    for key, waiting in fold(changes_of(unfolded(mark.seq if mark else 0))).items():
+        if key.day == day:
+            sums[key].subtract(waiting)
+    for model in (PaymentDay, ChannelDay, AppDay):
+        model._default_manager.filter(day=day).delete()
+    add(sums)

@@ -1,0 +1,184 @@
+"""Rows by the million: COPY on PostgreSQL with the indexes made afterwards, `executemany` elsewhere.
+
+A row is a tuple of texts, numbers and None in the order of a table's columns; columns that are not named get their
+field's default. Ids are given here, which needs the tables locked against other writers until the end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection
+from django.db.models import JSONField, Max, Model
+
+PORTION = 20_000  # rows that are handed over at once
+_WAITING = 3  # portions the database may lag behind
+
+
+class Table:
+    """One model's rows on their way. `ids` counts up from what was there."""
+
+    def __init__(self, model: type[Model], *columns: str) -> None:
+        fields = {field.attname: field for field in model._meta.concrete_fields}
+        composite = model._meta.pk is not None and model._meta.pk.attname not in fields
+        rest = [field for name, field in fields.items() if name not in columns and not (field.primary_key)]
+        self.model, self.name = model, model._meta.db_table
+        self.columns = [str(field.column) for field in (*(fields[name] for name in columns), *rest)]
+        self.defaults = tuple(_default(field) for field in rest)
+        last = None if composite or "id" not in columns else model._default_manager.aggregate(last=Max("pk"))["last"]
+        self.last_id: int = last or 0
+        self.rows: list[tuple[Any, ...]] = []
+        self.written = 0
+
+    def next_id(self) -> int:
+        self.last_id += 1
+        return self.last_id
+
+    def add(self, *values: Any) -> None:
+        self.rows.append(values + self.defaults)
+
+    def take(self) -> list[tuple[Any, ...]]:
+        rows, self.rows = self.rows, []
+        self.written += len(rows)
+        return rows
+
+
+def _default(field: Any) -> Any:
+    value = field.get_default()
+    if isinstance(field, JSONField):
+        return None if value is None else json.dumps(value)
+    return field.get_prep_value(value)
+
+
+class Sink:
+    """Takes what tables hold. Used inside one transaction."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self.tables = tables
+
+    def flush(self, *, least: int = PORTION) -> None:
+        """Hand over what has come together, tables that others refer to first."""
+        for table in self.tables:
+            if len(table.rows) >= max(least, 1):
+                self.write(table, table.take())
+
+    def write(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
+        places = ", ".join(["%s"] * len(table.columns))
+        with connection.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})", rows)  # noqa: S608
+
+    def finish(self) -> None:
+        """Everything is there when this returns."""
+        self.flush(least=1)
+
+
+class CopySink(Sink):
+    """COPY in a thread of its own, so that the next rows are made while the database takes these."""
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        super().__init__(tables)
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._pending: list[Future[None]] = []
+        connection.ensure_connection()
+        self._driver: Any = connection.connection
+
+    def write(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
+        while len(self._pending) >= _WAITING:
+            self._pending.pop(0).result()
+        self._pending.append(self._thread.submit(self._copy, table, rows))
+
+    def _copy(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
+        text = "\n".join(["\t".join(map(str, row)) for row in rows])
+        if "\\" in text:
+            raise ValueError(f"a row of {table.name} needs escaping")
+        statement = f"COPY {table.name} ({_names(table)}) FROM STDIN WITH (NULL 'None')"
+        with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(f"{text}\n".encode())
+
+    def finish(self) -> None:
+        super().finish()
+        for done in self._pending:
+            done.result()
+        self._pending.clear()
+        self._thread.shutdown()
+        with connection.cursor() as cursor:
+            for table in self.tables:
+                if table.last_id:
+                    cursor.execute(
+                        "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table.name, table.last_id]
+                    )
+
+
+def _names(table: Table) -> str:
+    return ", ".join(table.columns)
+
+
+def sink_for(tables: Sequence[Table]) -> Sink:
+    return CopySink(tables) if connection.vendor == "postgresql" else Sink(tables)
+
+
+def keep_others_out(tables: Iterable[Table]) -> None:
+    """Nobody else writes to these until the transaction ends: ids and the chain of events are ours."""
+    if connection.vendor == "postgresql":
+        names = ", ".join(sorted({table.name for table in tables}))
+        with connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
+
+
+_INDEXES = """
+    SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = %s::regclass AND NOT i.indisprimary
+      AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
+"""
+_CONSTRAINTS = """
+    SELECT conname, pg_get_constraintdef(oid), contype FROM pg_constraint
+    WHERE conrelid = %s::regclass AND contype IN ('f', 'u') ORDER BY contype DESC
+"""
+
+
+@contextmanager
+def without_indexes(tables: Sequence[Table], *, told: Any) -> Iterator[None]:
+    """Secondary indexes, unique and foreign keys are made anew after the block, which checks every row at once.
+
+    In the caller's transaction: whatever fails leaves everything as it was. Only on PostgreSQL.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    again: list[tuple[str, str]] = []
+    with connection.cursor() as cursor:
+        for table in tables:
+            again += _drop(cursor, table.name)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
+        # Indexes before the foreign keys that are checked through them.
+        for number, (_name, statement) in enumerate(sorted(again, key=lambda one: "FOREIGN KEY" in one[1]), start=1):
+            if number % 10 == 1:
+                told(f"index or constraint {number} of {len(again)}")
+            cursor.execute(statement)
+
+
+def _drop(cursor: Any, table: str) -> list[tuple[str, str]]:
+    again = []
+    cursor.execute(_CONSTRAINTS, [table])
+    for name, definition, _kind in sorted(cursor.fetchall(), key=lambda row: row[2]):
+        cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+        again.append((name, f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}'))
+    cursor.execute(_INDEXES, [table])
+    for name, definition in cursor.fetchall():
+        cursor.execute(f'DROP INDEX "{name}"')
+        again.append((name, definition))
+    return again
+
+
+def analyse(tables: Iterable[Table]) -> None:
+    """Let the planner know what was loaded."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            for table in tables:
+                cursor.execute(f"ANALYZE {table.name}")

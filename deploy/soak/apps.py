@@ -1,0 +1,93 @@
+"""The apps' end: a receiver that writes down every notification, checks its signature, and sometimes fails."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
+from typing import Any
+
+from deploy.soak.record import Record
+
+# How a receiver that fails does so, and how often it does.
+FAILURES = ("500", "not_success", "slow", "reset")
+FAILING = 0.2
+
+
+class Receiver:
+    """Serves `/APP_ID` for every app in `secrets`. `behaving` makes it acknowledge everything from then on."""
+
+    def __init__(self, seed: int, record: Record) -> None:
+        self._seed, self._record = seed, record
+        self.secrets: dict[str, str] = {}
+        self._count = itertools.count(1)
+        self.behaving = False
+
+    def how(self) -> str:
+        """How the next request is answered: by its number, so that one seed fails at the same ones."""
+        random = Random(f"receiver:{self._seed}:{next(self._count)}")
+        if self.behaving or random.random() >= FAILING:
+            return "success"
+        return random.choice(FAILURES)
+
+    def is_genuine(self, app_id: str, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether one of the signatures (Standard Webhooks) is the app's."""
+        secret = self.secrets.get(app_id, "")
+        text = f"{headers.get('webhook-id')}.{headers.get('webhook-timestamp')}.".encode() + body
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        wanted = "v1," + base64.b64encode(hmac.digest(key, text, hashlib.sha256)).decode()
+        return wanted in (headers.get("webhook-signature") or "").split()
+
+    def take(self, app_id: str, headers: Mapping[str, str], body: bytes, how: str) -> None:
+        message: dict[str, Any] = json.loads(body)
+        self._record.receipt(
+            app_id=app_id, webhook_id=headers.get("webhook-id"), type=message.get("type"), body=body.decode(),
+            genuine=self.is_genuine(app_id, headers, body), acknowledged=how == "success",
+        )  # fmt: skip
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Yields its base URL."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            how = receiver.how()
+            if how == "slow":
+                time.sleep(1.5)
+            if how == "reset":
+                self.close_connection = True
+                receiver.take(self.path.strip("/"), headers, body, how)
+                return
+            # Taken down before it is acknowledged: a receipt is never missing here.
+            receiver.take(self.path.strip("/"), headers, body, "success" if how == "slow" else how)
+            answer = b"try later" if how == "not_success" else b"success"
+            self.send_response(500 if how == "500" else 200)
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    return Handler

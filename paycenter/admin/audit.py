@@ -1,0 +1,154 @@
+"""The auditor's page: the chain of events with its head and its last verification, searched and exported."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext
+
+from paycenter.admin.records import trade_numbers
+from paycenter.middleware import parse_network
+from paycenter.models import AuditVerification, Event, EventHead
+from paycenter.sequencer import HEAD_ID
+from paycenter.staff import audit_search
+from paycenter.staff.audit_search import Records, Search
+from paycenter.staff.audit_words import changes_of, record_name, rest_of, trail_of
+from paycenter.staff.lists import parse_day
+from paycenter.staff.tenancy import ReadOnlyAdmin
+from paycenter.staff.words import EVENT_WORDS, event_word, party
+
+# A number of a record → the records it names, as (type, id).
+KeyResolver = Callable[[str], Iterable[tuple[str, int]]]
+_key_resolvers: list[KeyResolver] = []
+_COLUMNS = (
+    "seq", "time", "type", "what", "record", "trade_no", "refund_no", "merchant_no", "app_id", "actor", "address",
+    "from_state", "to_state", "reason", "before_after", "detail", "hash",
+)  # fmt: skip
+
+
+def resolves_keys(function: KeyResolver) -> KeyResolver:
+    """Register a way from a number (or name) of a record that is no payment to its type and id."""
+    _key_resolvers.append(function)
+    return function
+
+
+def records_of(term: str) -> Records | None:
+    """What a typed number names; None where nothing was typed."""
+    term = term.strip()[:64]
+    if not term or not term.isprintable():
+        return None
+    keys = {key for resolve in (_typed_key, *_key_resolvers) for key in resolve(term)}
+    return Records(frozenset(trade_numbers(term)), frozenset(keys))
+
+
+def _typed_key(term: str) -> Iterable[tuple[str, int]]:
+    """`alertrule 3`, as the page itself calls records without a number."""
+    kind, _space, number = term.rpartition(" ")
+    return [(kind.lower(), int(number))] if kind and number.isdecimal() and len(number) < 19 else []
+
+
+def search_of(request: HttpRequest) -> Search:
+    """The search an address asks for; what cannot be read does not count."""
+    asked = {name: request.GET.get(name, "").strip() for name in ("actor", "q", "kind", "address", "from", "to", "all")}
+    actor = asked["actor"][:100]
+    return Search(
+        actor=actor if not actor or ":" in actor else f"staff:{actor}", records=records_of(asked["q"]),
+        kind=asked["kind"][:48], address=asked["address"] if parse_network(asked["address"]) else "",
+        first=parse_day(asked["from"]), last=parse_day(asked["to"]), everybody=asked["all"] == "1",
+    )  # fmt: skip
+
+
+@admin.register(AuditVerification)
+class AuditAdmin(ReadOnlyAdmin):
+    """One page instead of a list of verifications; everybody else's pages show the events of their own records."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/", view, name=self.view_name("export")), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        search, before = search_of(request), request.GET.get("before", "")
+        found = audit_search.page(search, int(before) if before.isdecimal() and len(before) < 19 else None)
+        older = _query(request, before=str(found.older)) if found.older else ""
+        context = self.page_context(
+            request, title=gettext("Audit"), rows=[_row(event) for event in found.events], page=found, older=older,
+            newest=_query(request) if before else "", asked=request.GET,
+            export=reverse(f"admin:{self.view_name('export')}") + _query(request),
+            kinds=sorted(((code, str(word)) for code, word in EVENT_WORDS.items()), key=lambda kind: kind[0]),
+            searched=any(request.GET.get(name) for name in ("actor", "q", "kind", "address", "from", "to")),
+            **_chain(),
+        )  # fmt: skip
+        return TemplateResponse(request, "admin/pc/audit.html", context)
+
+    def export_view(self, request: HttpRequest) -> StreamingHttpResponse:
+        """All that the search finds, as CSV, streamed."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        body = _csv(audit_search.everything(search_of(request)))
+        response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
+        response.headers["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y%m%d}.csv"'
+        return response
+
+
+def _chain() -> dict[str, Any]:
+    """The head, the last verification and the last one of the whole chain."""
+    rows = AuditVerification.objects.order_by("-id")
+    return {
+        "head": EventHead.objects.filter(pk=HEAD_ID).first(), "last": rows.first(),
+        "whole": rows.filter(first_seq=1, ok=True).first(),
+    }  # fmt: skip
+
+
+def _query(request: HttpRequest, **changed: str) -> str:
+    asked = request.GET.copy()
+    asked.pop("before", None)
+    for name, value in changed.items():
+        asked[name] = value
+    return f"?{asked.urlencode()}"
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {
+        "event": event, "word": event_word(event.type), "record": record_name(event), "actor": party(event.actor),
+        "address": trail_of(event).get("address", ""), "changes": changes_of(event)[:4],
+        "url": reverse("admin:paycenter_event_change", args=[event.pk]),
+    }  # fmt: skip
+
+
+class _Echo:
+    """A file whose writes are the writer's answers."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _csv(events: Iterable[Event]) -> Iterator[str]:
+    """UTF-8 with the mark by which spreadsheets know it; no cell is taken for a formula."""
+    writer = csv.writer(_Echo())
+    yield "\ufeff" + writer.writerow(_COLUMNS)
+    for event in events:
+        yield writer.writerow([_harmless(cell) for cell in _cells(event)])
+
+
+def _cells(event: Event) -> list[Any]:
+    changes = "; ".join(f"{change.label}: {change.before} → {change.after}" for change in changes_of(event))
+    return [
+        event.seq, timezone.localtime(event.created_at).isoformat(timespec="milliseconds"), event.type,
+        event_word(event.type), record_name(event), event.trade_no, event.refund_no, event.merchant_no, event.app_id,
+        event.actor, trail_of(event).get("address", ""), event.from_state, event.to_state, event.reason, changes,
+        rest_of(event), event.hash,
+    ]  # fmt: skip
+
+
+def _harmless(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

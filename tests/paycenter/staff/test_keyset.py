@@ -1,0 +1,144 @@
+"""Lists come in pages by key, and every question a list can be asked is answered through an index."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from paycenter.staff.lists import first_id
+from paycenter.staff.tenancy import TenantAdmin
+from tests import factories
+from tests.conftest import World
+from tests.fakes.staff import make_staff, signed_in
+from trades.models import AbnormalPayment, Trade
+
+LIST = "/admin/trades/trade/"
+# Tables that grow with the payments.
+BIG = ("trades_trade", "trades_attempt", "trades_abnormalpayment", "trades_contract", "refunds_refund",
+       "paycenter_event", "paycenter_exchange", "notifications_notification", "notifications_delivery",
+       "reconciliation_billrow", "reconciliation_case", "cashier_cashierorder")  # fmt: skip
+PAGES = (
+    "trades/trade", "trades/abnormalpayment", "trades/contract", "refunds/refund", "paycenter/event",
+    "paycenter/exchange", "notifications/notification", "reconciliation/case",
+)  # fmt: skip
+
+
+@pytest.fixture
+def desk(db: None) -> Client:
+    return signed_in(make_staff("operator", is_superuser=True))
+
+
+@pytest.fixture
+def trades(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Seven trades, the newest first, in pages of three."""
+    monkeypatch.setattr(TenantAdmin, "list_per_page", 3)
+    made = [factories.trade_open(app=world.app, order=world.order()) for _n in range(7)]
+    return [trade.trade_no for trade in reversed(made)]
+
+
+def shown(page: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"P\d{20}[0-9A-Z]{7}", page)))
+
+
+def link(page: str, rel: str) -> str:
+    found = re.search(rf'rel="{rel}" href="([^"]+)"', page)
+    return found[1].replace("&amp;", "&") if found else ""
+
+
+def test_pages_follow_each_other_whatever_comes_in(desk: Client, world: World, trades: list[str]) -> None:
+    first = desk.get(LIST).content.decode()
+    assert (shown(first), link(first, "prev"), "First page" in first) == (trades[:3], "", False)
+    factories.trade_open(app=world.app, order=world.order())  # somebody pays while we read
+    second = desk.get(LIST + link(first, "next")).content.decode()
+    assert shown(second) == trades[3:6]
+    third = desk.get(LIST + link(second, "next")).content.decode()
+    assert (shown(third), link(third, "next")) == (trades[6:], "")
+    assert shown(desk.get(LIST + link(third, "prev")).content.decode()) == trades[3:6]
+    assert shown(desk.get(LIST + link(second, "prev")).content.decode()) == trades[:3]
+    assert "First page" in third
+
+
+def test_the_other_way_round_and_with_a_filter(desk: Client, trades: list[str]) -> None:
+    first = desk.get(f"{LIST}?o=0&state__exact=waiting").content.decode()
+    assert shown(first) == trades[:3:-1]
+    following = link(first, "next")
+    assert parse_qs(urlsplit(following).query)["state__exact"] == ["waiting"]
+    assert shown(desk.get(LIST + following).content.decode()) == trades[3:0:-1]
+
+
+@pytest.mark.parametrize("place", ["n.", "n.!!", "n.W10", "n.WzFd", "b.WyJ4Iiwi", "7", "x.WyJQIl0"])
+def test_a_place_that_is_none_is_the_first_page(desk: Client, trades: list[str], place: str) -> None:
+    assert shown(desk.get(LIST, {"p": place}).content.decode()) == trades[:3]
+
+
+def test_columns_without_an_index_cannot_be_ordered_by(desk: Client, trades: list[str]) -> None:
+    page = desk.get(f"{LIST}?o=-6.2").content.decode()
+    assert shown(page) == trades[:3]
+    assert "?o=6" not in page
+
+
+def test_ids_of_a_time_are_found_by_halving(world: World) -> None:
+    attempt = factories.trade_pay(app=world.app, order=world.order(), method="fake_qr")
+    values = {"trade": attempt.trade, "account": world.account, "currency": "CNY", "amount": 1, "kind": "late"}
+    days = [f"2026-03-{day:02d}T00:00:00+00:00" for day in range(1, 20)]
+    ids = [AbnormalPayment.objects.create(attempt=attempt, state="void", created_at=at, **values).pk for at in days]
+    AbnormalPayment.objects.filter(pk__in=ids[3:9]).delete()
+    for day in (1, 2, 4, 7, 12, 19):
+        moment = datetime(2026, 3, day, tzinfo=UTC)
+        found = first_id(AbnormalPayment, "created_at", moment)
+        assert AbnormalPayment.objects.filter(created_at__gte=moment).order_by("pk")[0].pk >= found
+        assert not AbnormalPayment.objects.filter(pk__lt=found, created_at__gte=moment).exists()
+        assert not AbnormalPayment.objects.filter(pk__gte=found, created_at__lt=moment).exists()
+
+
+def addresses(page: str, html: str) -> Iterator[str]:
+    """The list as it opens, every filter's choices and every ordering that it offers."""
+    yield ""
+    yield from {
+        found.replace("&amp;", "&") for found in re.findall(r'href="(\?[^"]+)"', html) if found != "?"
+    }  # fmt: skip
+    yield "?day_from=2026-11-01&day_to=2026-11-20&day_all=1"
+    yield "?q=P20261121034447123456ABCDEFG"
+    yield "?q=4321"
+    yield "?q=128.50 2026-11-20 15:30"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("page", PAGES)
+def test_every_question_is_answered_through_an_index(desk: Client, world: World, page: str) -> None:
+    """With sequential scans forbidden the planner takes one only where there is no other way."""
+    factories.trade_pay(app=world.app, order=world.order(), method="fake_qr")
+    url = f"/admin/{page}/"
+    asked: dict[str, str] = {}
+    for address in addresses(page, desk.get(url).content.decode()):
+        with CaptureQueriesContext(connection) as queries:
+            assert desk.get(url + address).status_code in (200, 302), address
+        asked.update({q["sql"]: address for q in queries if q["sql"].startswith("SELECT")})
+    for tenant in (make_staff("app", app=world.app), make_staff("merchant", merchant=world.merchant)):
+        with CaptureQueriesContext(connection) as queries:
+            signed_in(tenant).get(f"{url}?state=all")
+        asked.update({q["sql"]: tenant.role for q in queries if q["sql"].startswith("SELECT")})
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for sql, address in asked.items():
+            if not any(f'"{table}"' in sql for table in BIG):
+                continue
+            assert "COUNT(*)" not in sql or "LIMIT" in sql, (address, sql)
+            cursor.execute("EXPLAIN " + sql.replace("%", "%%"), [])
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+            scanned = [table for table in BIG if f"Seq Scan on {table}" in plan]
+            assert not scanned, (address, sql, plan)
+
+
+def test_every_list_that_grows_comes_by_key() -> None:
+    growing = {p.opts.label_lower for p in admin.site._registry.values() if isinstance(p, TenantAdmin) and p.grows}
+    assert {name.replace("/", ".") for name in PAGES} <= growing
+    assert Trade._meta.label_lower in growing

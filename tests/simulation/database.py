@@ -1,0 +1,179 @@
+"""The database of a history: where its processes may be overtaken, killed, or lose their connection.
+
+SQLite lives in memory and is one connection for everybody: there, nobody is overtaken inside a transaction, as
+IMMEDIATE has it in production. On PostgreSQL every process has a connection, and waits for locks like a real one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from django.db import OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from tests.simulation.scheduler import Died, Process, Scheduler, current
+
+# Rows that a history makes; everything else is there before it and stays.
+TABLES = (
+    "refunds_payout", "refunds_approval", "refunds_refund", "refunds_refundceiling", "notifications_delivery",
+    "notifications_notification", "notifications_alert", "trades_abnormalpayment", "trades_attempt", "trades_trade",
+    "trades_channelhealth", "trades_channelcounter", "paycenter_exchange", "paycenter_event", "paycenter_eventhead",
+)  # fmt: skip
+
+
+class Points:
+    """The points of a connection. `commits` counts what was committed through any of them."""
+
+    def __init__(self, scheduler: Scheduler, *, overtaken_inside: bool) -> None:
+        self.scheduler, self._inside = scheduler, overtaken_inside
+        self.commits = 0
+
+    def attach(self, wrapper: BaseDatabaseWrapper) -> None:
+        """Once per connection."""
+        wrapper.execute_wrappers.append(self._statement)
+        wrapper._commit = self._committing(wrapper, wrapper._commit)  # type: ignore[method-assign]
+
+    def _statement(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        process, wrapper = current(), context["connection"]
+        if process is None:
+            return execute(sql, params, many, context)
+        if process.lost and not wrapper.in_atomic_block:
+            process.lost = False  # a new connection
+        if (process.dead or process.lost) and sql.startswith(("ROLLBACK", "RELEASE")):
+            return None
+        self.point(process, wrapper, may_switch=self._inside or not wrapper.in_atomic_block)
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            if not wrapper.in_atomic_block:
+                self.commits += 1
+            self._after(process)
+
+    def _after(self, process: Process) -> None:
+        """Whoever waited in that statement goes on only when its turn comes."""
+        self.scheduler.resume(process)
+
+    def point(self, process: Process, wrapper: BaseDatabaseWrapper, *, may_switch: bool) -> None:
+        """Raises Died or OperationalError where the process, or its connection, ends here."""
+        if process.dead:
+            raise Died
+        if process.lost:
+            raise OperationalError("the connection is lost")
+        self.scheduler.pause(may_switch=may_switch)
+        if process.points == process.dies_at:
+            if process.how == "lost":
+                process.lost = wrapper.in_atomic_block
+                raise OperationalError("the connection is lost")
+            process.dead = True
+            raise Died
+
+    def _committing(self, wrapper: BaseDatabaseWrapper, commit: Callable[[], Any]) -> Callable[[], Any]:
+        def committing() -> None:
+            process = current()
+            if process is None:
+                return commit()
+            try:
+                self.point(process, wrapper, may_switch=self._inside)
+            except (Died, OperationalError):
+                undo(wrapper)
+                raise
+            commit()
+            self.commits += 1
+            self._after(process)
+            self._committed(process, wrapper)
+            return None
+
+        return committing
+
+    def _committed(self, process: Process, wrapper: BaseDatabaseWrapper) -> None:
+        """The transaction stands; whoever asked for it may never hear so."""
+        process.points += 1
+        if process.points == process.dies_at:
+            wrapper.run_on_commit = []
+            if process.how == "lost":
+                raise OperationalError("the connection is lost")
+            process.dead = True
+            raise Died
+
+
+def undo(wrapper: BaseDatabaseWrapper) -> None:
+    """As the server does for a client that is gone."""
+    wrapper.run_on_commit = []
+    if wrapper.connection is not None:
+        wrapper.connection.rollback()
+
+
+class InMemory:
+    """SQLite: one connection that all threads share, and a picture of it to begin every history from."""
+
+    overtaken_inside = False
+
+    def __init__(self, points: Points) -> None:
+        settings = {**connection.settings_dict, "NAME": ":memory:"}
+        self._wrapper = type(connections["default"])(settings, "default")
+        self._wrapper.inc_thread_sharing()
+        self._wrapper.ensure_connection()
+        with sqlite3.connect(connection.settings_dict["NAME"]) as migrated:
+            migrated.backup(self._wrapper.connection)
+        points.attach(self._wrapper)
+        self._picture = sqlite3.connect(":memory:")
+
+    def use(self) -> None:
+        """In every thread, once."""
+        connections["default"] = self._wrapper
+
+    def keep(self) -> None:
+        """What is there now is there at the beginning of every history."""
+        self._wrapper.connection.backup(self._picture)
+
+    def restore(self) -> None:
+        self._picture.backup(self._wrapper.connection)
+
+    def clean(self) -> None:
+        """After each process: nothing of its transaction is left."""
+        if self._wrapper.connection.in_transaction:
+            undo(self._wrapper)
+
+    def waits(self, _process: Process) -> bool:
+        return False
+
+
+class Server:
+    """PostgreSQL: the test database itself, a connection per thread."""
+
+    overtaken_inside = True
+
+    def __init__(self, points: Points) -> None:
+        self._points = points
+
+    def use(self) -> None:
+        self._points.attach(connection)
+        connection.execute_wrappers.append(_note_backend)
+
+    def keep(self) -> None:
+        pass
+
+    def restore(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+            cursor.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
+            cursor.execute("SET session_replication_role = DEFAULT")
+
+    def clean(self) -> None:
+        connection.close()
+
+    def waits(self, process: Process) -> bool:
+        if process.backend is None:
+            return False
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [process.backend])
+            return bool(cursor.fetchone()[0])
+
+
+def _note_backend(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+    process = current()
+    if process is not None:
+        process.backend = context["connection"].connection.info.backend_pid
+    return execute(sql, params, many, context)

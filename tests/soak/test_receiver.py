@@ -1,0 +1,64 @@
+"""The app stand-in of the soak: it writes down what came and fails by number, not by chance."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from deploy.soak.apps import FAILURES, Receiver
+from deploy.soak.record import Record
+from notifications.signing import signed_headers
+from tests.factories import WEBHOOK_SECRET
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    return Record(tmp_path / "operations.jsonl")
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as exc:
+        return exc.code, exc.read()
+    except (OSError, HTTPException):
+        return 0, b""
+
+
+def test_one_seed_fails_at_the_same_requests(record: Record) -> None:
+    one, other = Receiver(3, record), Receiver(3, record)
+    told = [one.how() for _ in range(200)]
+    assert told == [other.how() for _ in range(200)]
+    assert {"success", *FAILURES} == set(told)
+
+
+def test_what_came_is_written_down_and_its_signature_judged(record: Record) -> None:
+    receiver = Receiver(3, record)
+    receiver.secrets["APP"] = WEBHOOK_SECRET
+    receiver.behaving = True
+    body = json.dumps({"id": "m1", "type": "trade.paid", "data": {}}).encode()
+    headers = signed_headers((WEBHOOK_SECRET,), webhook_id="m1", timestamp=1, body=body)
+    with receiver.serving() as url:
+        assert post(f"{url}/APP", body, headers) == (200, b"success")
+        assert post(f"{url}/APP", body, {**headers, "webhook-signature": "v1,AAAA"}) == (200, b"success")
+    assert [(r["webhook_id"], r["genuine"], r["acknowledged"]) for r in record.receipts] == [
+        ("m1", True, True), ("m1", False, True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["500", "not_success", "reset"])
+def test_a_receiver_that_fails_acknowledges_nothing(record: Record, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    receiver = Receiver(3, record)
+    receiver.secrets["APP"] = WEBHOOK_SECRET
+    monkeypatch.setattr(receiver, "how", lambda: how)
+    body = json.dumps({"id": "m1", "type": "trade.paid"}).encode()
+    with receiver.serving() as url:
+        status, answer = post(f"{url}/APP", body, {"webhook-id": "m1"})
+    assert (status, answer) != (200, b"success")
+    assert [r["acknowledged"] for r in record.receipts] == [False]
