@@ -28,7 +28,7 @@ from trades.admin.abnormal import AbnormalPaymentAdmin
 from trades.admin.trade import TradeAdmin
 from trades.models import AbnormalPayment, Trade
 
-OURS = ("merchants", "notifications", "trades", "refunds", "cashier", "reconciliation")
+OURS = ("merchants", "onboarding", "notifications", "trades", "refunds", "cashier", "reconciliation")
 NUMBERS = ("merchant_no", "payment_no", "app_id", "trade_no", "attempt_no", "refund_no", "contract_no", "webhook_id")
 
 
