@@ -16,7 +16,7 @@ help:
 	@echo "make bench-gopay   processor time of one payment, two minutes"
 	@echo "make messages      compile the translations (needs gettext)"
 	@echo "make figures       statements of the hot paths, lines of scenes and providers"
-	@echo "make diagrams      draw the state diagrams in docs/architecture.md from the code"
+	@echo "make diagrams      draw state diagrams and the table of roles in docs/ from the code"
 	@echo "make screenshots   pictures for the README, from a running make demo"
 	@echo "make requirements  pin the packages of requirements*.in with hashes (needs uv)"
 	@echo "make clean         remove caches; asks before it touches the data in var"
@@ -57,6 +57,7 @@ figures:
 
 diagrams:
 	@.venv/bin/python manage.py state_diagrams --write
+	@.venv/bin/python manage.py staff_roles --write
 
 screenshots:
 	@$(RUN) dev deploy.screenshots

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from paycenter.models import Exchange
 
-RECENT = 3000
+RECENT = 2000
 SPAN = timedelta(hours=1)
 
 

@@ -86,9 +86,10 @@ def account_change_request(
 @transaction.atomic
 def app_open_request(*, app: App, user: User, reason: str) -> ChangeRequest:
     """Ask to take an app into use that is switched off."""
+    locked = lock(App, pk=app.pk)
     return _request(
-        Kind.APP_OPENED, lock(App, pk=app.pk), user=user, reason=reason, payload={"is_active": True},
-        before={"is_active": False}, after={} if app.is_active else {"is_active": True},
+        Kind.APP_OPENED, locked, user=user, reason=reason, payload={"is_active": True},
+        before={"is_active": False}, after={} if locked.is_active else {"is_active": True},
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view change", ("trades.channelhealth",))
         | _perms("view add change", (*_ALERTING, "paycenter.retryschedule"))
         | _perms("resend", ("notifications.notification",))
-        | _perms("ask", ("trades.trade",))
+        | _perms("ask close", ("trades.trade",))
         | _perms("acknowledge", ("notifications.alert",))
         | _FILLS_IN
         | _perms("add submit review", _APPLICATION)
@@ -83,7 +83,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("resend", ("notifications.notification",))
         | _perms("acknowledge", ("notifications.alert",))
         | _perms("add", ("refunds.refund",))
-        | _perms("ask", ("trades.trade",))
+        | _perms("ask close", ("trades.trade",))
         | _perms("view", ("reconciliation.case",))
     ),
     Role.AUDITOR: frozenset(

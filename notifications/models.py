@@ -26,7 +26,7 @@ class Notification(models.Model):
     """
 
     webhook_id = models.CharField(_("webhook id"), max_length=40, unique=True)
-    app = models.ForeignKey(App, models.PROTECT, verbose_name=_("app"))
+    app = models.ForeignKey(App, models.PROTECT, verbose_name=_("app"), db_index=False)  # served by the list's index
     type = models.CharField(_("type"), max_length=32)
     url = models.CharField(_("address"), max_length=512)
     host = models.CharField(_("receiver"), max_length=260, blank=True, default="")  # host:port of `url`
@@ -48,6 +48,7 @@ class Notification(models.Model):
                 fields=["next_delivery_at"], condition=Q(next_delivery_at__isnull=False), name="notification_due"
             ),
             models.Index(fields=["trade_no", "id"], condition=~Q(trade_no=""), name="notification_trade"),
+            models.Index(fields=["app", "-id"], name="notification_app_list"),
             models.Index(fields=["state", "id"], condition=Q(state="given_up"), name="notification_given_up"),
         ]
 

@@ -12,6 +12,7 @@ from django.core.validators import validate_email
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import translation
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -60,6 +61,8 @@ class AlertRouteForm(forms.ModelForm):  # type: ignore[type-arg]
         self.initial["url"] = self.initial["secret"] = ""
         language: Any = self.fields["language"]
         language.choices = [("", _("the installation's")), *settings.LANGUAGES]
+        for field in self.fields.values():
+            field.label = capfirst(str(field.label))
 
     def clean_url(self) -> str:
         url: str = self.cleaned_data["url"].strip() or self._stored[0]

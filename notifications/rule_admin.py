@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from notifications.backlogs import WORK, work_label
 from notifications.kinds import KINDS, kind_label
@@ -41,6 +41,7 @@ class AlertRuleForm(forms.ModelForm):  # type: ignore[type-arg]
             "kind", "is_active", "severity", "receivers", "repeat_minutes", "per_hour", "quiet_from", "quiet_until",
             "quiet_zone", "critical_passes",
         ]  # fmt: skip
+        widgets = {"receivers": UnfoldAdminCheckboxSelectMultipleWidget}
         help_texts = {
             "severity": _("As reported unless you choose one."),
             "receivers": _("All active ones unless you choose some."),
@@ -51,6 +52,8 @@ class AlertRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        severity: Any = self.fields["severity"]
+        severity.choices = [("", _("as reported")), *AlertSeverity.choices]
         if "kind" in self.fields:
             taken = set(AlertRule.objects.values_list("kind", flat=True))
             choices = [(kind, kind_label(kind)) for kind in KINDS if kind not in taken]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -109,6 +111,79 @@ def _literal(value: object) -> str:
     return f"'{value!s}'"
 
 
+class Gathered:
+    """What `insert` and `update` were given inside `gathering`, to be written together with what others gathered."""
+
+    def __init__(self, keys: Mapping[type[models.Model], int]) -> None:
+        self._keys = dict(keys)
+        self.new: dict[type[models.Model], list[models.Model]] = {}
+        self.changed: dict[tuple[type[models.Model], tuple[str, ...]], list[models.Model]] = {}
+
+    def insert(self, records: Iterable[models.Model]) -> None:
+        for record in records:
+            if type(record) in self._keys:
+                record.pk = self._keys.pop(type(record))
+            self.new.setdefault(type(record), []).append(record)
+
+    def update(self, record: models.Model, names: tuple[str, ...]) -> None:
+        """A row that is new here is written as it is in the end."""
+        if all(record is not one for one in self.new.get(type(record), ())):
+            self.changed.setdefault((type(record), names), []).append(record)
+
+
+_gathered: ContextVar[Gathered | None] = ContextVar("gathered", default=None)
+
+
+@contextmanager
+def gathering(keys: Mapping[type[models.Model], int] | None = None) -> Iterator[Gathered]:
+    """Inside the block rows are not written but collected; the first new row of a model gets the key in `keys`."""
+    found = Gathered(keys or {})
+    token = _gathered.set(found)
+    try:
+        yield found
+    finally:
+        _gathered.reset(token)
+
+
+def next_keys(model: type[models.Model], count: int) -> list[int]:
+    """Keys for so many new rows of a model (PostgreSQL)."""
+    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
+        cursor.execute(_KEYS, [model._meta.db_table, model._meta.pk.column, count])
+        return [key for (key,) in cursor.fetchall()]
+
+
+_KEYS = "SELECT nextval(pg_get_serial_sequence(%s::text, %s::text)) FROM generate_series(1, %s::int)"
+
+
+def insert_rows(records: Sequence[models.Model], *, keyed: bool = False, unless_there: bool = False) -> set[int]:
+    """Insert new rows of one model in one statement, whose text is the same however many there are (PostgreSQL).
+
+    `keyed`: they have their keys. `unless_there` leaves out rows that contradict a unique index. The stored keys.
+    """
+    if not records:
+        return set()
+    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    fields = (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
+    values = [[_value(field, record, True, db) for record in records] for field in fields]
+    with _cursor(db) as cursor:
+        cursor.execute(_insert_rows_sql(model, keyed, unless_there), values)
+        return {key for (key,) in cursor.fetchall()}
+
+
+def update_rows(records: Sequence[models.Model], names: tuple[str, ...]) -> None:
+    """Write these fields of existing rows of one model in one statement (PostgreSQL).
+
+    Raises the model's DoesNotExist where one is gone.
+    """
+    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    keys = [record.pk for record in records]
+    values = [[_value(field, record, False, db) for record in records] for field in _fields(model, names)]
+    with _cursor(db) as cursor:
+        cursor.execute(_update_rows_sql(model, names), [keys, *values])
+        if cursor.rowcount != len(records):
+            raise model.DoesNotExist  # type: ignore[attr-defined]
+
+
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
     """Insert new rows of one model in one statement; each gets its key, in the order given.
 
@@ -116,6 +191,10 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
     fields that have no value yet; they stand in the statement itself, because psycopg keeps one parsed only while it
     has no more than 50 values.
     """
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.insert(records)
+        return
     model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
     if _is_listened_to(model):
         for record in records:
@@ -152,6 +231,10 @@ def update(record: models.Model, names: Iterable[str]) -> None:
     Raises the model's DoesNotExist where the row is gone.
     """
     model, db, wanted = type(record), connections[DEFAULT_DB_ALIAS], tuple(sorted(names))
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.update(record, wanted)
+        return
     if _is_listened_to(model):
         record.save(update_fields=wanted)
         return
@@ -220,6 +303,31 @@ def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) ->
         f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
         f" VALUES {', '.join([f'({row})'] * rows)} RETURNING {_quoted(model._meta.pk)}"
     )
+
+
+@lru_cache(maxsize=64)
+def _insert_rows_sql(model: type[models.Model], keyed: bool, unless_there: bool) -> str:
+    fields = (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
+    columns = ", ".join(_quoted(field) for field in fields)
+    return (
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
+        f" SELECT * FROM unnest({', '.join(_array(field) for field in fields)})"
+        f"{' ON CONFLICT DO NOTHING' if unless_there else ''} RETURNING {_quoted(model._meta.pk)}"
+    )
+
+
+@lru_cache(maxsize=64)
+def _update_rows_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
+    fields = (model._meta.pk, *_fields(model, names))
+    pairs = ", ".join(f"{_quoted(field)} = given.v{at}" for at, field in enumerate(fields) if at)
+    table, key = connection.ops.quote_name(model._meta.db_table), _quoted(model._meta.pk)
+    given = f"unnest({', '.join(_array(f) for f in fields)}) AS given({', '.join(f'v{n}' for n in range(len(fields)))})"
+    return f"UPDATE {table} SET {pairs} FROM {given} WHERE {table}.{key} = given.v0"  # noqa: S608
+
+
+def _array(field: Any) -> str:
+    """Without a length: an explicit cast to one would cut a text that is too long instead of refusing it."""
+    return f"%s::{re.sub(r'[(].*[)]', '', field.db_type(connection))}[]"
 
 
 @lru_cache(maxsize=256)

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from paycenter import compiled
+from paycenter.combining import Combiner
 from paycenter.http import HttpCall
 from paycenter.masking import mask_mapping, mask_text, mask_url, shorten
 from paycenter.models import Exchange
@@ -123,10 +124,23 @@ def _request_id() -> str:
 
 def _write(rows: list[Exchange]) -> None:
     """Inside somebody's transaction a failure must not spoil it, hence the savepoint there."""
-    if not rows:
-        return
+    if len(rows) == 1:
+        _rows.write(rows[0])
+    elif rows:
+        _write_here(rows)
+
+
+def _write_here(rows: Sequence[Exchange]) -> None:
     with transaction.atomic() if connection.in_atomic_block else nullcontext():
         compiled.insert(*rows)
+
+
+def _write_together(rows: Sequence[Exchange]) -> list[None]:
+    compiled.insert_rows(rows)
+    return [None] * len(rows)
+
+
+_rows: Combiner[Exchange, None] = Combiner(lambda row: _write_here([row]), _write_together)
 
 
 def _log_failure(peer: str, trade_no: str, exc: Exception) -> None:

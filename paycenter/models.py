@@ -81,7 +81,7 @@ class AuditVerification(models.Model):
 
     class Meta:
         verbose_name = _("verification of the audit chain")
-        verbose_name_plural = _("verifications of the audit chain")
+        verbose_name_plural = _("audit")
 
     def __str__(self) -> str:
         return f"{self.first_seq}–{self.last_seq}"

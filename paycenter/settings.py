@@ -81,9 +81,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
-    "paycenter.staff.trail.StaffTrailMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "paycenter.staff.sessions.StaffSessionMiddleware",
+    "paycenter.staff.trail.StaffTrailMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "paycenter.csp.ContentSecurityPolicyMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -226,6 +226,9 @@ CHANNEL_CONCURRENCY = env.int("PAYCENTER_CHANNEL_CONCURRENCY", default=64)
 # How long a process may go on with apps, keys, merchants and accounts as it last saw them: so long after a
 # suspension or a revoked key the last payments pass. 0: every payment reads them.
 CONFIGURATION_MEMORY = env.float("PAYCENTER_CONFIGURATION_MEMORY", default=0.5)
+# Payments of one process that are written in one transaction when they wait for the database at the same moment;
+# 1: each in its own.
+WRITE_TOGETHER = env.int("PAYCENTER_WRITE_TOGETHER", default=32)
 # Channel calls a sweep makes side by side in one worker process; 0 makes them one after the other.
 SWEEP_THREADS = env.int("PAYCENTER_SWEEP_THREADS", default=16)
 # Days a payment may be missing in its channel's bill before somebody has to look; later days' bills explain it.

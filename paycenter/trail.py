@@ -29,7 +29,7 @@ _SECRET = (EncryptedTextField, EncryptedJSONField)
 _WRITES = re.compile(r'\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+"?(\w+)"?', re.IGNORECASE)
 # Sessions, counters of wrong passwords, codes that were used, and the records themselves.
 _TECHNICAL = re.compile(
-    r"django_session|django_admin_log|axes_\w+|otp_\w+|paycenter_(event|eventhead|exchange|staffsession|knownaddress)"
+    r"django_session|django_admin_log|axes_\w+|otp_\w+|paycenter_(event|eventhead|exchange|staffsession|knownaddress|passwordused)"
 )
 
 
@@ -46,11 +46,12 @@ class Trail:
     def watch(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Mapping[str, Any]
     ) -> Any:
-        """An `execute_wrapper` that notes which tables are written."""
+        """An `execute_wrapper` that notes in which tables rows are written."""
+        result = execute(sql, params, many, context)
         written = _WRITES.match(sql)
-        if written and not _TECHNICAL.fullmatch(written[1]):
+        if written and not _TECHNICAL.fullmatch(written[1]) and context["cursor"].rowcount != 0:
             self.tables.add(written[1])
-        return execute(sql, params, many, context)
+        return result
 
     def has_event_about(self, record: models.Model) -> bool:
         """Whether an event about this record was written in this request."""

@@ -20,7 +20,7 @@ def _may(permission: str) -> Callable[[HttpRequest], bool]:
 def _item(title: Any, icon: str, model: str) -> dict[str, Any]:
     app, name = model.split(".")
     return {
-        "title": title, "icon": icon, "permission": _may(f"{app}.view_{name}"),
+        "title": title, "icon": icon, "model": model, "permission": _may(f"{app}.view_{name}"),
         "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
     }  # fmt: skip
 
@@ -115,6 +115,7 @@ UNFOLD: dict[str, Any] = {
                     _item(_("Applications"), "assignment", "onboarding.application"),
                     _item(_("Payment accounts"), "account_balance_wallet", "merchants.paymentaccount"),
                     _item(_("Apps"), "apps", "merchants.app"),
+                    _item(_("Cashier"), "point_of_sale", "merchants.cashiermethod"),
                     _item(_("Printed codes"), "qr_code_2", "cashier.printedcode"),
                     _item(_("Changes to confirm"), "rule", "merchants.changerequest"),
                 ],
@@ -150,3 +151,22 @@ UNFOLD: dict[str, Any] = {
         ],
     },
 }
+
+_GROUPS: list[dict[str, Any]] = UNFOLD["SIDEBAR"]["navigation"]
+# Where each role's day begins: the group of this page comes first in its menu.
+_FIRST = {
+    "operator": "merchants.changerequest", "owner": "merchants.user", "merchant": "trades.trade",
+    "app": "merchants.cashiermethod", "finance": "refunds.refund", "service": "trades.trade",
+    "auditor": "paycenter.event",
+}  # fmt: skip
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar of this person: what the role may see, with the role's own work at the top."""
+    first = _FIRST.get(getattr(request.user, "role", ""), "")
+    head, *groups = _GROUPS
+    mine = [group for group in groups if any(item.get("model") == first for item in group["items"])]
+    return [head, *mine, *(group for group in groups if group not in mine)]
+
+
+UNFOLD["SIDEBAR"]["navigation"] = navigation

@@ -16,6 +16,7 @@ from paycenter.money import Money
 from paycenter.wakeup import wake
 from refunds import sums
 from refunds.confirm import Booked, refund_confirm
+from refunds.early import early_refund_keep
 from refunds.external import QUERY_TASK, SUM_PREFIX, external_refund_open, external_refund_record
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.selectors import load_refund
@@ -63,10 +64,13 @@ class _RefundSide:
         if not number:
             query_payment(attempt)
             return
-        external_refund_open(
+        opened = external_refund_open(
             attempt=attempt, channel_request_no=number, amount=notice.amount, actor=actor,
             channel_refund_no=notice.channel_refund_no, sent_at=notice.refund_sent_at,
         )  # fmt: skip
+        if opened is None:  # whoever gives money back has it: ask for the payment, and book this with it
+            early_refund_keep(attempt=attempt, number=number, notice=notice)
+            query_payment(attempt)
 
     def hint_received(self, attempt: Attempt) -> None:
         under_way = Refund.objects.filter(

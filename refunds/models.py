@@ -129,6 +129,33 @@ class RefundPolicy(models.Model):
         return {"app_id": self.app.app_id, "merchant_no": self.merchant.merchant_no}
 
 
+class EarlyRefund(models.Model):
+    """A refund of the channel's own that was told of before its payment was booked. It waits until `next_try_at` and
+    is gone once it is booked; `next_try_at` is NULL where the payment never came."""
+
+    attempt = models.ForeignKey(Attempt, models.PROTECT, related_name="+")
+    channel_request_no = models.CharField(max_length=64)
+    channel_refund_no = models.CharField(max_length=64, null=True)
+    amount = models.BigIntegerField(null=True)  # minor units; NULL where the channel did not say
+    currency = models.CharField(max_length=3, blank=True, default="")
+    sent_at = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["attempt", "channel_request_no"], name="earlyrefund_unique"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"], condition=Q(next_try_at__isnull=False), name="earlyrefund_due"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attempt_id} {self.channel_request_no}"
+
+
 class RefundCeiling(models.Model):
     """What was refunded automatically on one day, for one app, merchant and currency. Locked last."""
 

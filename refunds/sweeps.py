@@ -5,7 +5,8 @@ from __future__ import annotations
 from paycenter.lanes import sweep
 from refunds.abnormal import abnormal_apply_policy
 from refunds.approvals import approvals_expire
-from refunds.models import Refund
+from refunds.early import early_refund_book
+from refunds.models import EarlyRefund, Refund
 from refunds.sending import refund_query, refund_send
 from trades.models import AbnormalPayment
 
@@ -18,6 +19,11 @@ def send_due() -> int:
 def query_due() -> int:
     """Ask about refunds that are under way. Returns how many were looked at."""
     return sweep("refund_query", Refund, "next_query_at", "channel", lambda pk: refund_query(refund_id=pk))
+
+
+def book_early_due() -> int:
+    """Book refunds that were told of before their payment, where it is booked now. Returns how many were looked at."""
+    return sweep("refund_early", EarlyRefund, "next_try_at", "attempt__channel", early_refund_book)
 
 
 def expire_due() -> int:

@@ -20,6 +20,12 @@ def query_due() -> None:
 
 
 @shared_task
+def book_early() -> None:
+    """Book refunds that were told of before their payment."""
+    sweeps.book_early_due()
+
+
+@shared_task
 def expire_approvals() -> None:
     """Void approvals that are too old."""
     sweeps.expire_due()

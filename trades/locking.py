@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import QuerySet
 
 from paycenter import compiled
@@ -45,6 +47,26 @@ def lock_attempt(attempt_id: int, trade_id: int | None = None) -> tuple[Trade, A
     if trade.current_attempt_id == attempt.pk:
         trade.current_attempt = attempt
     return trade, attempt
+
+
+def lock_attempts(attempts: Sequence[Attempt]) -> dict[int, tuple[Trade, Attempt]]:
+    """As `lock_attempt`, for attempts of different trades, by the attempt's key; those whose trade or own row somebody
+    has locked are not among them. Must run inside `atomic`."""
+    keys = [attempt.trade_id for attempt in attempts]
+    rows = Trade.objects.select_for_update(of=("self",), skip_locked=True)
+    trades = {trade.pk: trade for trade in rows.filter(pk__in=keys).order_by("pk")}
+    known = {attempt.trade_id: attempt.trade for attempt in attempts}
+    free = [attempt.pk for attempt in attempts if attempt.trade_id in trades]
+    locked = Attempt.objects.select_for_update(of=("self",), skip_locked=True).filter(pk__in=free).order_by("pk")
+    found = {}
+    for attempt in locked:
+        trade = trades[attempt.trade_id]
+        trade.app, trade.merchant = known[trade.pk].app, known[trade.pk].merchant
+        attempt.trade = trade
+        if trade.current_attempt_id == attempt.pk:
+            trade.current_attempt = attempt
+        found[attempt.pk] = (trade, attempt)
+    return found
 
 
 def load_attempt(attempt_id: int) -> Attempt:

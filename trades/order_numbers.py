@@ -32,6 +32,11 @@ def used_up_alert(account: PaymentAccount) -> None:
     )  # fmt: skip
 
 
+def numbers_are_counted(account: PaymentAccount) -> bool:
+    """Whether the channel wants numbers in a format of its own, which are given out under a lock."""
+    return provider_of(account).number_rule() is not None
+
+
 def channel_order_number(account: PaymentAccount, attempt_no: str, at: datetime) -> tuple[str, str]:
     """`(number, day)` for a new attempt; `day` is empty where our own number is used.
 

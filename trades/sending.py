@@ -6,6 +6,8 @@ A process killed between any two lines leaves a row that the query sweep resolve
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,13 +18,15 @@ from django.utils import timezone
 from channels.base import Form, Initiated, Instruction, NoAction, PayResult, QrCode, Redirect, Refused, SdkParams
 from merchants.api.errors import AlreadyPaid, ChannelRefused, ChannelUnknown, OrderClosed
 from paycenter import compiled
+from paycenter.combining import Combiner, WriteAlone
 from paycenter.errors import ApiError, NotSent, UnknownOutcome
 from paycenter.http import time_limit
+from paycenter.models import Event
 from paycenter.transitions import advance, record_event
 from trades.calling import call_channel, pay_order
 from trades.confirm import trade_without_attempts
 from trades.form_page import form_html
-from trades.locking import lock_attempt
+from trades.locking import lock_attempt, lock_attempts
 from trades.models import Attempt, Trade
 from trades.querying import query_delay
 from trades.selectors import live_attempts
@@ -53,27 +57,63 @@ def attempt_send(*, attempt: Attempt, deadline: float, actor: str) -> Attempt:
     return _submitted(attempt, result, actor)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What a channel answered to an attempt."""
+
+    attempt: Attempt
+    result: Initiated
+    actor: str
+
+
 def _submitted(attempt: Attempt, result: Initiated, actor: str) -> Attempt:
-    now = timezone.now()
+    return _answerable(*_answers.write(_Answered(attempt, result, actor)))
+
+
+def _submit_alone(one: _Answered) -> tuple[Trade, Attempt]:
     with transaction.atomic():
-        trade, locked = lock_attempt(attempt.pk, attempt.trade_id)
-        locked.pay = instruction_data(result.instruction)
-        locked.memo = {**(locked.memo or {}), **result.memo} or None
-        locked.submitted_at, locked.in_flight_until = now, None
-        fields = ["pay", "memo", "submitted_at", "in_flight_until"]
-        if locked.state not in (AttemptState.CREATED, AttemptState.UNKNOWN):
-            # A notification or the close was faster; its word stands.
-            compiled.update(locked, fields)
-        else:
-            if result.channel_trade_no and not locked.channel_trade_no:
-                locked.channel_trade_no = result.channel_trade_no
-                fields.append("channel_trade_no")
-            locked.next_query_at = now + query_delay(locked.channel, 0)
-            advance(locked, "submit", actor=actor, fields=(*fields, "next_query_at"), event="attempt.submitted")
-            if "channel_trade_no" in fields and trade.current_attempt_id == locked.pk:
-                _count_up(trade)
-                trade_changed(trade, "trade.paying", actor=actor)
-    return _answerable(trade, locked)
+        trade, locked = lock_attempt(one.attempt.pk, one.attempt.trade_id)
+        _submit(trade, locked, one)
+    return trade, locked
+
+
+def _submit(trade: Trade, locked: Attempt, answered: _Answered) -> None:
+    now, result, actor = timezone.now(), answered.result, answered.actor
+    locked.pay = instruction_data(result.instruction)
+    locked.memo = {**(locked.memo or {}), **result.memo} or None
+    locked.submitted_at, locked.in_flight_until = now, None
+    fields = ["pay", "memo", "submitted_at", "in_flight_until"]
+    if locked.state not in (AttemptState.CREATED, AttemptState.UNKNOWN):
+        # A notification or the close was faster; its word stands.
+        compiled.update(locked, fields)
+        return
+    if result.channel_trade_no and not locked.channel_trade_no:
+        locked.channel_trade_no = result.channel_trade_no
+        fields.append("channel_trade_no")
+    locked.next_query_at = now + query_delay(locked.channel, 0)
+    advance(locked, "submit", actor=actor, fields=(*fields, "next_query_at"), event="attempt.submitted")
+    if "channel_trade_no" in fields and trade.current_attempt_id == locked.pk:
+        _count_up(trade)
+        trade_changed(trade, "trade.paying", actor=actor)
+
+
+def _submit_together(answers: Sequence[_Answered]) -> list[tuple[Trade, Attempt] | Exception]:
+    """As each alone, in one transaction. Rows somebody else has locked are waited for, alone, in their own turn."""
+    done: dict[int, tuple[Trade, Attempt]] = {}
+    with transaction.atomic():
+        locked = lock_attempts([one.attempt for one in answers])
+        with compiled.gathering() as found:
+            for one in answers:
+                if one.attempt.pk in locked:
+                    done[one.attempt.pk] = locked[one.attempt.pk]
+                    _submit(*locked[one.attempt.pk], one)
+        for (_model, names), rows in found.changed.items():
+            compiled.update_rows(rows, names)
+        compiled.insert_rows(found.new.get(Event, []))
+    return [done.get(one.attempt.pk) or WriteAlone() for one in answers]
+
+
+_answers: Combiner[_Answered, tuple[Trade, Attempt]] = Combiner(_submit_alone, _submit_together)
 
 
 def _count_up(trade: Trade) -> None:

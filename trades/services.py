@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,7 +26,10 @@ from merchants.api.errors import AlreadyPaid, BadParameter, ChannelUnknown, Cont
 from merchants.channels import account_has_method, active_account, active_merchant
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter import compiled
+from paycenter.combining import Combiner
+from paycenter.errors import ApiError
 from paycenter.http import time_limit
+from paycenter.models import Event
 from paycenter.money import is_currency
 from paycenter.numbers import NumberKind, new_number
 from paycenter.transitions import advance, events_together, lock, record_event
@@ -36,7 +39,7 @@ from trades.contracts.selectors import contract_for_deduction
 from trades.locking import load_attempt, lock_trade
 from trades.models import Attempt, Trade
 from trades.opening import find_trade, open_new, open_once, phone_tail
-from trades.order_numbers import NumbersUsedUp, channel_order_number, used_up_alert
+from trades.order_numbers import NumbersUsedUp, channel_order_number, numbers_are_counted, used_up_alert
 from trades.orders import OrderRequest
 from trades.querying import attempt_query
 from trades.sending import IN_FLIGHT_SECONDS, attempt_claim, attempt_send, gopay_deadline, outcome_error
@@ -74,7 +77,7 @@ def trade_pay(
     with _place_for(account):
         # Opened only now: what is shed at the door leaves no trade to be closed, and told about, later.
         if trade is None:
-            first = _first_attempt(app, merchant, order, wish)
+            first = _first_attempt(_First(app, merchant, order, wish))
             if first is not None:
                 return attempt_send(attempt=first, deadline=deadline, actor=wish.actor)
             trade = find_trade(app, merchant, order)
@@ -185,17 +188,66 @@ def _is_recent(attempt: Attempt) -> bool:
     return bool(timezone.now() - attempt.submitted_at < timedelta(seconds=settings.GOPAY_REPEAT_WINDOW))
 
 
-def _first_attempt(app: App, merchant: Merchant, order: OrderRequest, wish: _Wish) -> Attempt | None:
-    """Commit-ready intent of an order's first call, in one transaction: its trade and the attempt in flight by us.
+@dataclass(frozen=True, slots=True)
+class _First:
+    """An order's first call."""
+
+    app: App
+    merchant: Merchant
+    order: OrderRequest
+    wish: _Wish
+
+    def record(self) -> Attempt:
+        """The trade and the attempt in flight by us, in the caller's transaction. Raises BadParameter, NumbersUsedUp,
+        and IntegrityError where somebody else opened the trade."""
+        trade = open_new(self.app, self.merchant, self.order)
+        return _new_attempt(trade, self.wish, trade.amount, None, is_new=True)
+
+
+def _first_attempt(first: _First) -> Attempt | None:
+    """Commit the intent of an order's first call, with those of others who are waiting to.
 
     None where somebody else opened the trade meanwhile. Raises BadParameter, NumbersUsedUp.
     """
+    if numbers_are_counted(first.wish.account):  # under a lock that would be held for the whole group
+        return _first_alone(first)
+    return _firsts.write(first)
+
+
+def _first_alone(first: _First) -> Attempt | None:
     try:
         with transaction.atomic(), events_together():
-            trade = open_new(app, merchant, order)
-            return _new_attempt(trade, wish, trade.amount, None, is_new=True)
+            return first.record()
     except IntegrityError:
         return None
+
+
+def _first_together(firsts: Sequence[_First]) -> list[Attempt | Exception | None]:
+    """As each alone would be, in four statements: the rows of each are made by the same code, and inserted together.
+
+    Of two first calls of one order the trade of one is stored, and nothing of the other.
+    """
+    with transaction.atomic():
+        keys = zip(*(compiled.next_keys(model, len(firsts)) for model in (Trade, Attempt)), strict=True)
+        made = [_gather(first, trade, attempt) for first, (trade, attempt) in zip(firsts, keys, strict=True)]
+        good = [one.new for one, _answer in made if one is not None]
+        stored = compiled.insert_rows([row for new in good for row in new[Trade]], keyed=True, unless_there=True)
+        ours = [new for new in good if new[Trade][0].pk in stored]
+        compiled.insert_rows([row for new in ours for row in new[Attempt]], keyed=True)
+        compiled.insert_rows([row for new in ours for row in new[Event]])
+    return [answer if one is None or one.new[Trade][0].pk in stored else None for one, answer in made]
+
+
+def _gather(first: _First, trade: int, attempt: int) -> tuple[compiled.Gathered | None, Attempt | Exception]:
+    """The rows of one intent under these keys, and its attempt; or why there are none."""
+    try:
+        with compiled.gathering({Trade: trade, Attempt: attempt}) as found:
+            return found, first.record()
+    except ApiError as exc:
+        return None, exc
+
+
+_firsts: Combiner[_First, Attempt | None] = Combiner(_first_alone, _first_together)
 
 
 def _pay_in_place(trade: Trade, wish: _Wish, deadline: float, order: OrderRequest | None) -> Attempt:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
+from paycenter.staff.display import money
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.words import actor_word, event_word, operation_word, party, states_words
 from trades.models import AbnormalPayment, Trade
 
 LIMIT = 300
+PAGE = 100
+# What can be chosen to be shown alone; the first three are events.
+KINDS = {
+    "payment": _("Payment"), "refund": _("Refunds and abnormal money"), "staff": _("Staff"),
+    "delivery": _("Messages to the app"), "exchange": _("Requests"), "bill": _("Bills and settlement"),
+}  # fmt: skip
+_EVENTS = {
+    "payment": Q(object_type__in=("trade", "attempt", "cashierorder")),
+    "refund": Q(object_type__in=("refund", "abnormalpayment")), "staff": Q(actor__startswith="staff:"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One thing that happened, in the reader's words. `kind` is `event`, `exchange`, `delivery` or `bill`; payloads
-    are masked already."""
+    are masked already. `sums` are amounts as they stood afterwards: (word, money)."""
 
     at: datetime
     kind: str
@@ -32,6 +46,18 @@ class Entry:
     who: str = ""
     states: str = ""
     payloads: tuple[tuple[str, str], ...] = field(default=())
+    sums: tuple[tuple[str, str], ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A page of a timeline, oldest first. `earlier` is where the page before it ends, empty on the first one; `kinds`
+    are (code, word, whether it is chosen)."""
+
+    entries: list[Entry]
+    earlier: str
+    kinds: list[tuple[str, Any, bool]]
+    later: bool = False
 
 
 Teller = Callable[[Trade], Iterable[Entry]]
@@ -45,22 +71,64 @@ def tells_of_trades(function: Teller) -> Teller:
 
 
 def timeline(trade: Trade, *, with_exchanges: bool = True, with_staff: bool = True) -> list[Entry]:
-    """Events, exchanges and deliveries of a trade and what other apps tell of it, oldest first; at most LIMIT of
-    each, the newest.
+    """The newest page of everything about a trade."""
+    return timeline_page(trade, with_exchanges=with_exchanges, with_staff=with_staff).entries
+
+
+def timeline_page(
+    trade: Trade, *, with_exchanges: bool = True, with_staff: bool = True, kind: str = "", before: str = ""
+) -> Line:
+    """Events, exchanges and deliveries of a trade and what other apps tell of it, before the moment `before` (ISO) and
+    of one of KINDS where that is chosen; some PAGE of them.
 
     Three queries and those of the others, however many there are. Tenants get neither exchanges nor the names of our
     staff.
     """
-    entries = [*_events(trade, with_staff), *_deliveries(trade, with_staff)]
-    entries += [entry for tell in _tellers for entry in tell(trade)]
-    if with_exchanges:
-        entries += _exchanges(trade)
-    return sorted(entries, key=lambda entry: entry.at)
+    moment = _moment(before)
+    shown = [code for code in KINDS if with_exchanges or code != "exchange"]
+    wanted = {kind} if kind in shown else set(shown)
+    entries: list[Entry] = []
+    if wanted & _EVENTS.keys():
+        entries += _events(trade, with_staff, moment, _EVENTS.get(kind, Q()))
+    if "delivery" in wanted:
+        entries += _deliveries(trade, with_staff, moment)
+    if "exchange" in wanted:
+        entries += _exchanges(trade, moment)
+    if "bill" in wanted:
+        told = [entry for tell in _tellers for entry in tell(trade)]
+        entries += [entry for entry in told if moment is None or entry.at < moment]
+    entries.sort(key=lambda entry: entry.at)
+    kept, earlier = _last_page(entries)
+    return Line(kept, earlier, [(code, KINDS[code], code == kind) for code in shown], moment is not None)
 
 
-def _events(trade: Trade, with_staff: bool) -> list[Entry]:
-    rows = Event.objects.filter(trade_no=trade.trade_no).exclude(trade_no="").order_by("-id")[:LIMIT]
-    return event_entries(rows, with_staff)
+def _moment(text: str) -> datetime | None:
+    try:
+        found = parse_datetime(text.replace(" ", "+"))
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def _last_page(entries: list[Entry]) -> tuple[list[Entry], str]:
+    """The newest PAGE and whatever is of the same moment as the oldest of them; where it begins, if there is more."""
+    if len(entries) <= PAGE:
+        return entries, ""
+    first = entries[-PAGE].at
+    kept = [entry for entry in entries if entry.at >= first]
+    return kept, first.isoformat() if len(kept) < len(entries) else ""
+
+
+def _newest(rows: QuerySet[Any], column: str, moment: datetime | None) -> list[Any]:
+    """The newest LIMIT before the moment, oldest first: what has one and the same time stays in the order it was
+    written in."""
+    earlier = rows.filter(**{f"{column}__lt": moment}) if moment is not None else rows
+    return list(earlier.order_by("-id")[:LIMIT])[::-1]
+
+
+def _events(trade: Trade, with_staff: bool, moment: datetime | None, wanted: Q) -> list[Entry]:
+    rows = Event.objects.filter(wanted, trade_no=trade.trade_no).exclude(trade_no="")
+    return event_entries(_newest(rows, "created_at", moment), with_staff)
 
 
 def money_timeline(abnormal: AbnormalPayment, *, with_staff: bool = True) -> list[Entry]:
@@ -75,17 +143,36 @@ def event_entries(rows: Iterable[Event], with_staff: bool) -> list[Entry]:
         Entry(
             at=e.created_at, kind="event", title=event_word(e.type), note=reason_word(e.reason),
             who=actor_word(e.actor, with_staff=with_staff),
-            states=states_words(e.from_state, e.to_state, e.object_type),
+            states=states_words(e.from_state, e.to_state, e.object_type), sums=_sums_after(e), payloads=_record(e),
         )
         for e in rows
     ]  # fmt: skip
 
 
-def _exchanges(trade: Trade) -> list[Entry]:
+_SUMS = {"paid_amount": _("paid"), "refunding_amount": _("refunding"), "refunded_amount": _("refunded")}
+
+
+def _sums_after(event: Event) -> tuple[tuple[str, str], ...]:
+    """The amounts that the step left: a trade's sums, a refund's amount, what arrived."""
+    data: Any = event.data or event.detail or {}
+    currency, amount = data.get("currency"), data.get("amount")
+    if not isinstance(currency, str) or not isinstance(amount, int):
+        return ()
+    found = [(str(_("amount")), amount)]
+    found += [(str(word), data[name]) for name, word in _SUMS.items() if isinstance(data.get(name), int) and data[name]]
+    return tuple((word, money(value, currency)) for word, value in found)
+
+
+def _record(event: Event) -> tuple[tuple[str, str], ...]:
+    """The public record after the step, as the app's query answered from then on."""
+    return (("record", json.dumps(event.data, ensure_ascii=False, indent=2)),) if event.data else ()
+
+
+def _exchanges(trade: Trade, moment: datetime | None) -> list[Entry]:
     # A request that was refused before it had a trade is known by the app's own number only.
     by_order = Q(trade_no="", app_order_no=trade.app_order_no, peer=f"app:{trade.app.app_id}")
-    rows = Exchange.objects.filter(Q(trade_no=trade.trade_no) | by_order).order_by("-id")[:LIMIT]
-    return exchange_entries(rows)
+    rows = Exchange.objects.filter(Q(trade_no=trade.trade_no) | by_order)
+    return exchange_entries(_newest(rows, "created_at", moment))
 
 
 def exchange_entries(rows: Iterable[Exchange]) -> list[Entry]:
@@ -102,9 +189,9 @@ def exchange_entries(rows: Iterable[Exchange]) -> list[Entry]:
     ]  # fmt: skip
 
 
-def _deliveries(trade: Trade, with_staff: bool) -> list[Entry]:
+def _deliveries(trade: Trade, with_staff: bool, moment: datetime | None) -> list[Entry]:
     rows = Delivery.objects.filter(notification__trade_no=trade.trade_no).exclude(notification__trade_no="")
-    return delivery_entries(rows.select_related("notification").order_by("-id")[:LIMIT], with_staff)
+    return delivery_entries(_newest(rows.select_related("notification"), "started_at", moment), with_staff)
 
 
 def delivery_entries(rows: Iterable[Delivery], with_staff: bool) -> list[Entry]:
@@ -114,12 +201,7 @@ def delivery_entries(rows: Iterable[Delivery], with_staff: bool) -> list[Entry]:
             at=d.started_at, kind="delivery", good=d.acknowledged, who=actor_word(d.by, with_staff=with_staff),
             title=gettext("Told the app: %(what)s") % {"what": event_word(d.notification.type)},
             note=f"{d.notification.url} → {d.status or reason_word(d.error)} · {d.elapsed_ms} ms",
-            payloads=(("response", d.response),) if d.response else (),
+            payloads=tuple(pair for pair in (("message", d.notification.body), ("response", d.response)) if pair[1]),
         )
         for d in rows
     ]  # fmt: skip
-
-
-def counts(entries: list[Entry]) -> dict[str, Any]:
-    """How many of each kind."""
-    return {kind: sum(e.kind == kind for e in entries) for kind in ("event", "exchange", "delivery")}

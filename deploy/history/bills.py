@@ -92,8 +92,9 @@ class Bills:
 
     def write_before(self, day: int) -> None:
         """The bills of all days before this one, of which nothing may come any more."""
-        for account_id, number in sorted({key for key in {**self._paid, **self._returned} if key[1] < day}, key=_by_day):
-            key = (account_id, number)
+        over = {key for key in {**self._paid, **self._returned} if key[1] < day}
+        for key in sorted(over, key=_by_day):
+            account_id, number = key
             _Day(self, self.accounts[account_id], number).write(self._paid.pop(key, []), self._returned.pop(key, []))
 
     def event(self, at: int, type_: str, kind: str, number: int, account: Account, **more: Any) -> None:
@@ -157,7 +158,8 @@ class _Day:
             self._case(kind, one, one.amount, amount, fee, charged)
         if kind == "missing_here":
             stranger = f"X{one.attempt_no[1:]}"
-            self._row("payment", one.at + 60 * SECOND, stranger, one.amount, one.currency, fee, f"9{one.channel_trade_no[1:]}")
+            own = f"9{one.channel_trade_no[1:]}"
+            self._row("payment", one.at + 60 * SECOND, stranger, one.amount, one.currency, fee, own)
             self._count(self.theirs, one.currency, "count", "paid", one.amount)
             self.theirs[one.currency]["fee"] += fee
             self._case(kind, one._replace(attempt_no=stranger), None, one.amount, None, fee)
@@ -183,7 +185,9 @@ class _Day:
         )  # fmt: skip
 
     # ---- differences ----
-    def _case(self, kind: str, one: Paid, ours: int | None, theirs: int | None, fee: int | None, charged: int | None) -> None:
+    def _case(
+        self, kind: str, one: Paid, ours: int | None, theirs: int | None, fee: int | None, charged: int | None
+    ) -> None:
         """Closed by finance within two days, unless it is younger."""
         book, number, age = self.book, self.book.cases.next_id(), (self.book.now - self.imported) / DAY
         difference = 1 if kind == "fee" else 100 if kind == "amount" else one.amount

@@ -28,33 +28,9 @@ class Try:
 class Order:
     """A trade with its attempts, as it stands at the moment that is told of."""
 
-    __slots__ = (
-        "amount",
-        "app_order_no",
-        "at",
-        "business_no",
-        "cashier",
-        "closed_at",
-        "currency",
-        "expire_at",
-        "id",
-        "line",
-        "logged",
-        "no",
-        "notified_at",
-        "notify_state",
-        "paid",
-        "paid_at",
-        "payer",
-        "refunded",
-        "refunding",
-        "settled",
-        "state",
-        "subject",
-        "tail",
-        "tries",
-        "version",
-    )  # fmt: skip
+    __slots__ = ("amount", "app_order_no", "at", "business_no", "cashier", "closed_at", "currency", "expire_at",
+                 "id", "line", "logged", "no", "notified_at", "notify_state", "paid", "paid_at", "payer", "refunded",
+                 "refunding", "settled", "state", "subject", "tail", "tries", "version")  # fmt: skip
 
     def __init__(self, number: int, no: str, line: Line, at: int) -> None:
         self.id, self.no, self.line, self.at = number, no, line, at
@@ -66,7 +42,8 @@ class Order:
         self.notify_state: str | None = None
         self.notified_at: int | None = None
         self.logged = self.cashier = False
-        self.app_order_no = self.business_no = self.currency = self.subject = self.tail = self.payer = ""
+        self.app_order_no = self.business_no = self.currency = self.subject = self.tail = ""
+        self.payer: str | None = None
         self.amount = self.expire_at = 0
 
 

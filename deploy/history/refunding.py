@@ -149,7 +149,8 @@ class Refunding:
             self._tell_stray(r.order, r.stray, at, f"abnormal.{'refunded' if went else 'open_again'}", actor, before)
             return
         o = r.order
-        o.refunding, o.version, o.refunded = o.refunding - r.amount, o.version + 1, o.refunded + (r.amount if went else 0)
+        o.refunding, o.version = o.refunding - r.amount, o.version + 1
+        o.refunded += r.amount if went else 0
         self.telling.of_trade(o, at, "trade.refunds_changed", actor)
 
     # ---- what becomes of one ----

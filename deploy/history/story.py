@@ -29,7 +29,9 @@ class Story:
     def __init__(self, cast: Cast, words: Words, telling: Telling, bills: Bills, now: int) -> None:
         self.words, self.random, self.telling, self.bills, self.now = words, words.random, telling, bills, now
         total = sum(line.share for line in cast.lines)
-        self.lines: list[Line] = [l for line in cast.lines for l in [line] * max(1, 4000 * line.share // total)]
+        self.lines: list[Line] = []
+        for line in cast.lines:
+            self.lines += [line] * max(1, 4000 * line.share // total)
         self.trades = Table(
             Trade, "id", "trade_no", "app_id", "merchant_id", "app_order_no", "business_no", "amount", "currency",
             "subject", "client_ip", "payer", "phone_tail", "state", "paid_amount", "refunded_amount",

@@ -27,7 +27,7 @@ class Table:
         composite = model._meta.pk is not None and model._meta.pk.attname not in fields
         rest = [field for name, field in fields.items() if name not in columns and not (field.primary_key)]
         self.model, self.name = model, model._meta.db_table
-        self.columns = [fields[name].column for name in columns] + [field.column for field in rest]
+        self.columns = [str(field.column) for field in (*(fields[name] for name in columns), *rest)]
         self.defaults = tuple(_default(field) for field in rest)
         last = None if composite or "id" not in columns else model._default_manager.aggregate(last=Max("pk"))["last"]
         self.last_id: int = last or 0

@@ -110,7 +110,8 @@ class Telling:
         direction, peer, operation, method, url = way
         self.exchanges.add(
             self.exchanges.next_id(), utc(at), direction, peer, operation, o.app_order_no, o.no, a.no if a else "",
-            o.line.merchant_no, method, url, 200, 30 + self.random.randrange(400), request, response, self.words.hex(32),
+            o.line.merchant_no, method, url, 200, 30 + self.random.randrange(400), request, response,
+            self.words.hex(32),
         )  # fmt: skip
 
     def alert(self, o: Order, at: int, kind: str, key: str, title: str, text: str) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -26,6 +26,7 @@ from channels.base import keys
 from merchants.api.errors import AddressNotAllowed, NonceUsed, NotAuthenticated, TimestampOutside
 from merchants.models import App, AppKey, Nonce
 from paycenter import compiled
+from paycenter.combining import Combiner
 from paycenter.memory import Memory
 from paycenter.middleware import client_ip, in_networks
 
@@ -164,9 +165,26 @@ def _public_key(pem: str) -> RSAPublicKey:
 def _spend_nonce(app: App, signed: _Signed) -> None:
     """Store the nonce until its timestamp can no longer pass; one statement decides who was first."""
     expires_at = datetime.fromtimestamp(signed.timestamp, UTC) + timedelta(seconds=WINDOW)
-    stored = compiled.run(_spend_sql(), [app.pk, signed.nonce, connection.ops.adapt_datetimefield_value(expires_at)])
-    if stored != 1:
+    if not _nonces.write(Nonce(app_id=app.pk, nonce=signed.nonce, expires_at=expires_at)):
         raise NonceUsed
+
+
+def _store_nonce(nonce: Nonce) -> bool:
+    """Whether nobody had spent it before."""
+    expires_at = connection.ops.adapt_datetimefield_value(nonce.expires_at)
+    return compiled.run(_spend_sql(), [nonce.app_id, nonce.nonce, expires_at]) == 1
+
+
+def _store_nonces(nonces: Sequence[Nonce]) -> list[bool]:
+    """Of one that is given twice, the first counts."""
+    keys = compiled.next_keys(Nonce, len(nonces))
+    for nonce, key in zip(nonces, keys, strict=True):
+        nonce.pk = key
+    stored = compiled.insert_rows(nonces, keyed=True, unless_there=True)
+    return [nonce.pk in stored for nonce in nonces]
+
+
+_nonces: Combiner[Nonce, bool] = Combiner(_store_nonce, _store_nonces)
 
 
 @lru_cache(maxsize=1)

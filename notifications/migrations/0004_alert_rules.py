@@ -9,6 +9,7 @@ RULES = [
     ("security", 10, 20), ("anomaly", 10, 20), ("abnormal_payment", 10, 20), ("channel", 30, 20), ("refund", 10, 20),
     ("approval", 240, 20), ("case", 720, 20), ("reconciliation", 720, 20), ("give_up", 60, 20),
     ("certificate", 1440, 20), ("backlog", 30, 20), ("audit", 1440, 20), ("fault", 60, 20),
+    ("onboarding", 240, 20),
 ]
 LIMITS = [
     ("query", 120), ("close", 120), ("superseded", 120), ("delivery", 120), ("refund_send", 300),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qsl
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -80,7 +81,9 @@ class ListExportAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         busy = ListExport.objects.filter(owner=request.user, state__in=UNFINISHED).exists()  # type: ignore[misc]
-        return super().changelist_view(request, {**(extra_context or {}), "busy": busy})
+        return super().changelist_view(request, {
+            **(extra_context or {}), "busy": busy, "most": settings.EXPORT_ROWS, "days": settings.EXPORT_KEEP_DAYS,
+        })  # fmt: skip
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """There is nothing more to see than in the list."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseNotAllowed
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -49,12 +49,15 @@ class EventAdmin(ReadOnlyAdmin):
         (_("type"), lambda e: e.type), (_("record"), lambda e: f"{e.object_type} {e.object_id or ''}"),
         (_("merchant"), lambda e: e.merchant_no), (_("app"), lambda e: e.app_id),
         (_("trade number"), lambda e: e.trade_no), (_("attempt number"), lambda e: e.attempt_no),
-        (_("refund number"), lambda e: e.refund_no), (_("from"), lambda e: e.from_state), (_("to"), lambda e: e.to_state),
+        (_("refund number"), lambda e: e.refund_no), (_("from"), lambda e: e.from_state),
+        (_("to"), lambda e: e.to_state),
         (_("actor"), lambda e: party(e.actor)), (_("reason"), lambda e: reason_word(e.reason)),
         (_("sequence"), lambda e: e.seq), (_("hash"), lambda e: e.hash),
     )  # fmt: skip
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
         return event_page(self, request, self.fetch(request, object_id))
 
     @display(description=_("what happened"))

@@ -81,14 +81,14 @@ def export_path(export: ListExport) -> Path:
 
 
 def reader_of(user: Any) -> str:
-    """What decides which rows somebody sees. Whoever is somebody else by now does not get what they could see before."""
+    """What decides which rows somebody sees. Whoever is somebody else by now gets nothing they could see before."""
     return f"{user.role}:{user.merchant_id}:{user.app_id}:{user.is_superuser}"
 
 
 # ---- what people do -----------------------------------------------------------------------------------------
 def export_start(page: Any, request: HttpRequest, kind: str) -> ListExport:
-    """Have the list written as it is filtered now. Raises TransitionRefused for too many at once or a list too long
-    a filter, ValueError for an unknown format."""
+    """Have the list written as it is filtered now. Raises TransitionRefused for too many at once or too long a filter,
+    ValueError for an unknown format."""
     query = request.GET.copy()
     query.pop("p", None)
     if len(query.urlencode()) > 2000:
@@ -101,7 +101,8 @@ def export_start(page: Any, request: HttpRequest, kind: str) -> ListExport:
     with transaction.atomic():
         export = ListExport.objects.create(
             owner=user, page=page.opts.label_lower, query=query.urlencode(), kind=ListExport.Kind(kind).value,
-            language=translation.get_language() or "", reader=reader_of(user), expected=min(estimated(rows)[0], settings.EXPORT_ROWS),
+            language=translation.get_language() or "", reader=reader_of(user),
+            expected=min(estimated(rows)[0], settings.EXPORT_ROWS),
             file=f"{secrets.token_hex(16)}.{kind}", created_at=now, next_run_at=now,
         )  # fmt: skip
         record_event(export, "listexport.requested", actor=_actor(user), to_state=str(export.state))
@@ -252,11 +253,12 @@ def _write_xlsx(export: ListExport, heads: list[str], shown: Sequence[Column], p
 
 
 def _store(export: ListExport, *names: str, alive: bool = False, **more: Any) -> None:
-    """Write columns of an unfinished export, and that somebody is at it. Raises Stopped where it is not ours to write."""
+    """Write columns of an unfinished export, and that somebody is at it. Raises Stopped where it is not ours."""
     values: dict[str, Any] = {name: getattr(export, name) for name in names}
     if alive:
         values["next_run_at"] = timezone.now() + timedelta(seconds=LEASE)
-    if not ListExport.objects.filter(pk=export.pk, state__in=UNFINISHED, tries__lte=export.tries).update(**values, **more):
+    ours = ListExport.objects.filter(pk=export.pk, state__in=UNFINISHED, tries__lte=export.tries)
+    if not ours.update(**values, **more):
         raise Stopped
 
 
@@ -277,4 +279,16 @@ def exports_forget() -> int:
         export_path(export).unlink(missing_ok=True)
         ListExport.objects.filter(pk=export.pk).update(state=ExportState.GONE)
         record_event(export, "listexport.forgotten", actor="system", to_state=str(ExportState.GONE))
+    _forget_strays()
     return len(old)
+
+
+def _forget_strays() -> None:
+    """Files of exports that are finished without one, or of people who were deleted; a day old at least."""
+    before = timezone.now().timestamp() - 86_400
+    files = [f for f in exports_root().glob("*.*") if f.stat().st_mtime < before] if exports_root().is_dir() else []
+    kept = ListExport.objects.filter(file__in=[f.name for f in files], state__in=(*UNFINISHED, ExportState.DONE))
+    known = set(kept.values_list("file", flat=True))
+    for stray in files:
+        if stray.name not in known:
+            stray.unlink(missing_ok=True)

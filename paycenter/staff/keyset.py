@@ -34,7 +34,7 @@ class Key:
 
 
 def keys_of(rows: QuerySet[Any]) -> list[Key] | None:
-    """The columns of an ordering that tells any two rows apart; None where it is made of expressions or others' rows."""
+    """The columns of an ordering that tells any two rows apart; None where it is made of expressions or nulls."""
     model: type[Model] = rows.model
     found = []
     for part in rows.query.order_by:
@@ -57,11 +57,8 @@ def beyond(keys: Sequence[Key], values: Sequence[Any], *, backwards: bool = Fals
     for place in range(len(keys) - 1, -1, -1):
         key, value = keys[place], values[place]
         word = "lt" if key.descending != backwards else "gt"
-        strictly = Q(**{f"{key.name}__{word}": value})
-        if place == len(keys) - 1:
-            found = strictly
-        else:
-            found = Q(**{f"{key.name}__{word}e": value}) & (strictly | found)
+        strictly, within = Q(**{f"{key.name}__{word}": value}), Q(**{f"{key.name}__{word}e": value})
+        found = within & (strictly | found) if found else strictly
     return found
 
 
@@ -77,7 +74,8 @@ def values_of(keys: Sequence[Key], text: str, model: type[Model]) -> list[Any] |
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if not isinstance(found, list) or len(found) != len(keys):
             return None
-        return [model._meta.get_field(key.name).to_python(value) for key, value in zip(keys, found, strict=True)]
+        fields: list[Any] = [model._meta.get_field(key.name) for key in keys]
+        return [field.to_python(value) for field, value in zip(fields, found, strict=True)]
     except (ValueError, TypeError, OverflowError, ValidationError, binascii.Error, UnicodeDecodeError):
         return None
 
@@ -135,10 +133,10 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
 
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         allowed = set(self.model_admin.get_sortable_by(request))
-        chosen = str(self.params.get(ORDER_VAR, "")).split(".")
-        known = [p for p in chosen if self._column(p) in allowed]
-        if ORDER_VAR in self.params:
-            self.params = {**self.params, ORDER_VAR: ".".join(known)}
+        params: dict[str, Any] = self.params  # type: ignore[has-type]
+        if ORDER_VAR in params:
+            known = [part for part in str(params[ORDER_VAR]).split(".") if self._column(part) in allowed]
+            self.params = {**params, ORDER_VAR: ".".join(known)}
         return list(super().get_ordering(request, queryset))
 
     def _column(self, part: str) -> Any:
@@ -177,6 +175,6 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             before=link({PAGE_VAR: f"{_BEFORE}.{token(keys, rows[0])}"}) if has_before and rows else "",
             after=link({PAGE_VAR: f"{_NEXT}.{token(keys, rows[-1])}"}) if has_after and rows else "",
         )  # fmt: skip
-        self.result_list, self.result_count, self.full_result_count = rows, count, None
+        self.result_list, self.result_count, self.full_result_count = rows, count, count
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = True

@@ -52,7 +52,9 @@ class ListExport(models.Model):
         CSV = "csv", "CSV"
         XLSX = "xlsx", "XLSX"
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("staff member"))
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("staff member")
+    )
     page = models.CharField(_("list"), max_length=80)
     query = models.CharField(_("filter"), max_length=2000, blank=True, default="")
     kind = models.CharField(_("format"), max_length=4, choices=Kind)

@@ -154,4 +154,5 @@ def tell_ready(request: HttpRequest) -> None:
     ready = list(rows.values_list("pk", flat=True)[:10])
     if ready and ListExport.objects.filter(pk__in=ready, told_at=None).update(told_at=timezone.now()):
         url = reverse("admin:paycenter_listexport_changelist")
-        messages.info(request, format_html('{} <a href="{}">{}</a>', _("An export is ready."), url, _("To the exports")))
+        link = format_html('<a href="{}">{}</a>', url, _("To the exports"))
+        messages.info(request, format_html("{} {}", _("An export is ready."), link))

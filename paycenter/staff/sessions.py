@@ -14,7 +14,7 @@ from typing import Any
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import logout, update_session_auth_hash
+from django.contrib.auth import get_user_model, logout, update_session_auth_hash
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import F, Max, Sum
 from django.http import HttpRequest, HttpResponse
@@ -107,13 +107,13 @@ def end(session_key: str) -> None:
 
 def end_all(user: Any, *, keep: HttpRequest | None = None) -> None:
     """End every session of a person, whether it is on the list or not; `keep` is the request whose own goes on."""
-    type(user).objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
+    get_user_model().objects.filter(pk=user.pk).update(session_epoch=F("session_epoch") + 1)
     kept = keep.session.session_key if keep else None
     for key in StaffSession.objects.filter(user_id=user.pk).values_list("session_key", flat=True):
         if key != kept:
             end(key)
     if keep is not None:
-        update_session_auth_hash(keep, type(user).objects.get(pk=user.pk))
+        update_session_auth_hash(keep, get_user_model().objects.get(pk=user.pk))
 
 
 def device_word(user_agent: str) -> str:

@@ -51,6 +51,7 @@ class StaffTrailMiddleware:
 
     def _tell(self, request: HttpRequest, response: HttpResponse, opened: trail.Trail, before: Any) -> None:
         now = request.user if request.user.is_authenticated else None
+        trail.remember(now or before)  # their own record says nothing here
         if now is not None and before is None:
             record_event(now, "user.signed_in", actor=actor_of(now))
         elif before is not None and now is None:
@@ -85,6 +86,7 @@ def _tell_failure(request: HttpRequest, response: HttpResponse) -> None:
     user = model.objects.filter(username=request.POST["username"][:150].replace("\x00", "")).first()
     locked = {"locked": True} if response.status_code in (403, 429) else {}
     actor = actor_of(user) if user is not None else "staff:?"
+    trail.remember(user)
     record_event(user or model(), "user.sign_in_failed", actor=actor, detail=locked)
 
 

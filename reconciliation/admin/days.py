@@ -108,6 +108,7 @@ class ReconciliationDayAdmin(ReadOnlyAdmin):
         context = self.page_context(
             request, day, title=str(day), day=day, result=self.result(day), tables=_side_by_side(day),
             **self._neighbours(request, day), may_upload=request.user.has_perm("reconciliation.upload_bill"),
+            sees_bills=request.user.has_perm("reconciliation.view_bill"),
             bills=[(bill, state_chip(bill)) for bill in Bill.objects.filter(account=day.account, day=day.day)],
             cases=[(case, state_chip(case), money(case.difference, case.currency))
                    for case in cases.filter(unresolved).order_by("-difference")[:200]],

@@ -53,13 +53,15 @@ class _Settings(TenantAdmin):
 
 
 class _ByTwoPeople(TenantAdmin):
-    """Asked for here, in effect once somebody else confirms. `kind` names the change, `asked` its form."""
+    """Asked for here, in effect once somebody else confirms. `kind` names the change, `asked` its form, and
+    `asking` is that form's title."""
 
     can_add = True
     search_fields = ["account__payment_no", "account__name", "account__merchant__name"]
     search_help_text = _("Payment number or name of the account or merchant")
     kind: str
     asked: type[RateForm] | type[TermsForm]
+    asking: Any
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("account__merchant").defer("account__config")
@@ -114,8 +116,8 @@ class _ByTwoPeople(TenantAdmin):
             if change is not None:
                 return HttpResponseRedirect(self._list_url())
         context = self.page_context(
-            request, title=gettext("Ask for: %(what)s") % {"what": self.opts.verbose_name}, forms=[form],
-            reason=reason, submit=gettext("Ask for confirmation"), cancel=self._list_url(), moves_money=True,
+            request, title=str(self.asking), forms=[form], reason=reason,
+            submit=gettext("Ask for confirmation"), cancel=self._list_url(), moves_money=True,
             pending=self.changes(account=replaced.account, state=ChangeState.PENDING) if replaced else (),
             sees_changes=_sees_changes(request),
         )  # fmt: skip
@@ -144,7 +146,7 @@ def _sees_changes(request: HttpRequest) -> bool:
 
 @admin.register(FeeRate)
 class FeeRateAdmin(_ByTwoPeople):
-    kind, asked = changing.FEE_RATE.code, RateForm
+    kind, asked, asking = changing.FEE_RATE.code, RateForm, _("Ask for a fee rate")
     empty_text = _("Set what each channel charges: without a rate no fee in a bill can be checked.")
     list_display = ["account_label", "method_label", "from_day", "standing", "ratio", "rounding", "fixed_label",
                     "limits"]  # fmt: skip
@@ -205,7 +207,7 @@ class FeeRateAdmin(_ByTwoPeople):
 
 @admin.register(SettlementTerms)
 class SettlementTermsAdmin(_ByTwoPeople):
-    kind, asked = changing.SETTLEMENT_TERMS.code, TermsForm
+    kind, asked, asking = changing.SETTLEMENT_TERMS.code, TermsForm, _("Ask for settlement terms")
     empty_text = _("Say when each account's money arrives: without terms no settlement batch is made.")
     list_display = ["account_label", "days_label", "calendar"]
     change_list_template = "admin/pc/reconciliation/terms_list.html"

@@ -19,11 +19,13 @@ from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import Act, Section, adds_to_page, adds_view
 from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money, state_chip
+from paycenter.staff.tenancy import tenant_of
 from refunds.abnormal import policy_wish
 from refunds.models import LatePayment, Refund, RefundRoute
 from refunds.policies import policy_for
 from refunds.services import ASK_PERMISSION, refund_request_by_staff
 from refunds.sums import Source
+from trades.admin.acting import why_not_role
 from trades.models import AbnormalPayment, Trade
 from trades.states import AbnormalState, TradeState
 
@@ -130,10 +132,10 @@ def _sums(source: Source) -> list[tuple[Any, str]]:
 
 @adds_to_page(Trade)
 def ask_on_trade(request: HttpRequest, trade: Any) -> list[Act | Section]:
-    """The button that leads to the form; where the trade was never paid there is none."""
-    if not request.user.has_perm(ASK_PERMISSION) or trade.state != TradeState.PAID:
+    """The button that leads to the form, and why it cannot be pressed; tenants do nothing here."""
+    if tenant_of(request.user) is not None and not request.user.has_perm(ASK_PERMISSION):
         return []
-    why_not = why_not_refund(trade)
+    why_not = why_not_role(request.user, ASK_PERMISSION) or why_not_refund(trade)
     url = reverse("admin:trades_trade_refund", args=[trade.pk])
     return [Act(label=gettext("Ask for a refund"), url=url, why_not=why_not, icon="undo", order=40)]
 

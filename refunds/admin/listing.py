@@ -81,7 +81,7 @@ class RefundChangeList(KeysetChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows: list[Any] = list(self.result_list)  # type: ignore[has-type]
+        rows: list[Any] = list(self.result_list)
         facts = facts_of(rows, reader(request))
         for row in rows:
             row.facts = facts[row.pk]
@@ -107,7 +107,8 @@ class RefundListing(ReadOnlyAdmin):
         (_("currency"), lambda r: r.currency), (_("amount"), lambda r: major(r.amount, r.currency)),
         (_("reason"), lambda r: reason_word(r.reason)), (_("kind"), lambda r: str(r.get_kind_display())),
         (_("route"), lambda r: str(r.get_route_display())), (_("asked for by"), lambda r: str(r.get_source_display())),
-        (_("state"), lambda r: str(r.get_state_display())), (_("channel's refund number"), lambda r: r.channel_refund_no),
+        (_("state"), lambda r: str(r.get_state_display())),
+        (_("channel's refund number"), lambda r: r.channel_refund_no),
         (_("asked for at"), lambda r: moment(r.requested_at)), (_("approved at"), lambda r: moment(r.approved_at)),
         (_("finished at"), lambda r: moment(r.finished_at)),
     )  # fmt: skip

@@ -18,6 +18,7 @@ from deploy.demo.layout import ROOT, Trouble, read
 from merchants.models import App, AppKey, CashierMethod, Merchant, PaymentAccount, Role, User
 from merchants.services import app_create
 from paycenter.models import RetrySchedule
+from reconciliation.settlement.models import FeeRate, SettlementTerms
 from tests.demo.test_children import wait_until
 from tests.demo.test_end_to_end import free_ports
 
@@ -58,6 +59,7 @@ def test_seeding_twice_is_seeding_once(layout, sandbox):
     assert PaymentAccount.objects.count() == len(accounts) == len(played) + 2
     assert {a.state for a in accounts.values()} == {"active"}
     assert all(a.check_ok for a in accounts.values())
+    assert FeeRate.objects.count() == SettlementTerms.objects.count() == len(accounts)
     modes = {(a.channel, a.config.get("key_mode") or a.config.get("verify_mode")) for a in accounts.values()}
     assert len(modes) == len(accounts), "each merchant signs in its own way"
     for app, merchants in zip(App.objects.order_by("id"), (2, 1), strict=True):
@@ -74,12 +76,14 @@ def test_what_an_operator_changed_stays(layout, sandbox):
     RetrySchedule.objects.filter(name="query").update(delays=[60])
     app = App.objects.order_by("id").first()
     CashierMethod.objects.filter(app=app).exclude(method="alipay_qr").delete()
+    FeeRate.objects.update(ppm=2500)
     shown = CashierMethod.objects.filter(app=app).count()
 
     seed.seed(layout)
 
     assert RetrySchedule.objects.get(name="query").delays == [60]
     assert CashierMethod.objects.filter(app=app).count() == shown
+    assert set(FeeRate.objects.values_list("ppm", flat=True)) == {2500}
 
 
 def test_an_account_follows_the_sandbox_to_its_new_port():

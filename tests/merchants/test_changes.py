@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from merchants import changes, services
 from merchants.models import AppKey, ChangeRequest, User
@@ -181,3 +183,38 @@ def test_an_rsa_key_is_shown_by_its_fingerprint(world: World, asker: User, secon
     assert change.after["public_key"] == changes.fingerprint(pem)
     changes.change_confirm(change=change, user=second)
     assert AppKey.objects.get(app=world.app, kind="rsa", slot="current").value.strip() == pem.strip()
+
+
+def test_a_request_that_waited_too_long_is_refused_and_makes_room(
+    world: World, change: ChangeRequest, asker: User, second: User, settings: Any
+) -> None:
+    ChangeRequest.objects.update(requested_at=timezone.now() - timedelta(days=settings.CHANGE_REQUEST_DAYS, seconds=1))
+    with pytest.raises(TransitionRefused, match="too long"):
+        changes.change_confirm(change=change, user=second)
+    assert fresh(world.account).config["secret"] == "fake-channel-secret"
+    again = changes.account_change_request(account=world.account, config=NEW, user=asker, reason="again")
+    assert (fresh(change).state, fresh(change).payload) == ("expired", {})
+    changes.change_confirm(change=again, user=second)
+
+
+def test_an_app_is_taken_into_use_by_two_people(world: World, asker: User, second: User) -> None:
+    services.app_update(app=world.app, values={"is_active": False}, actor="staff:operator")
+    change = changes.app_open_request(app=world.app, user=asker, reason="back")
+    with pytest.raises(TransitionRefused):
+        changes.change_confirm(change=change, user=asker)
+    assert not fresh(world.app).is_active
+    changes.change_confirm(change=change, user=second)
+    assert fresh(world.app).is_active
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_confirm_at_the_same_moment_one_does(committed_world: World, in_threads: Any) -> None:
+    world, people = committed_world, [make_staff("finance", username=f"finance{n}") for n in range(4)]
+    change = changes.account_change_request(
+        account=world.account, config=NEW, user=make_staff("operator"), reason="rotation"
+    )
+    outcomes = in_threads(lambda n: changes.change_confirm(change=change, user=people[n]), 4)
+    refused = [o for o in outcomes if isinstance(o, TransitionRefused)]
+    assert (len(refused), len(outcomes)) == (3, 4)
+    assert fresh(world.account).config_version == world.account.config_version + 1
+    assert Event.objects.filter(type="changerequest.confirm").count() == 1

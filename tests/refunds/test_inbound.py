@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from notifications.models import Alert
 from paycenter.money import Money
 from refunds.external import external_refund_record
-from refunds.models import Refund, RefundPolicy
-from refunds.sweeps import send_due
+from refunds.models import EarlyRefund, Refund, RefundPolicy
+from refunds.sweeps import book_early_due, send_due
 from tests.conftest import World
 from tests.factories import fresh
 from tests.refunds.paying import due_now, paid_trade, paid_twice, sweep
-from trades.models import Trade
+from trades.models import Attempt, Trade
+from trades.services import trade_pay
 from trades.sweeps import query_due as query_payments
 
 Ask = Callable[..., Refund]
@@ -162,12 +165,43 @@ def test_console_refunds_of_money_paid_twice_stay_on_its_row(world: World) -> No
 
 
 def test_a_refund_of_money_that_is_not_booked_is_alerted(world: World) -> None:
-    from trades.services import trade_pay
-
     attempt = trade_pay(app=world.app, order=world.order(), method="fake_qr")
     external_refund_record(attempt=attempt, channel_request_no="X", amount=Money(1, "CNY"), actor="bill")
     assert not Refund.objects.exists()
     assert Alert.objects.filter(key=f"refund-of-nothing:{attempt.attempt_no}").exists()
+
+
+def early(world: World) -> Attempt:
+    """A payment whose refund at the channel's console is told of before anybody heard of the payment itself."""
+    attempt = trade_pay(app=world.app, order=world.order(amount=1000), method="fake_qr")
+    world.book.pay(attempt.channel_order_no)
+    world.book.give_back(attempt.channel_order_no, "CONSOLE-1", Money(400, "CNY"))
+    assert post(f"/notify/fake_qr/{attempt.attempt_no}", world.book.refund_notice("CONSOLE-1")) == 200
+    assert not Refund.objects.exists()
+    return attempt
+
+
+def test_a_refund_told_of_before_its_payment_is_booked_with_it(world: World) -> None:
+    attempt = early(world)
+    post(f"/notify/fake_qr/{attempt.attempt_no}", world.book.refund_notice("CONSOLE-1"))
+    EarlyRefund.objects.update(next_try_at=timezone.now())
+    book_early_due()
+    assert EarlyRefund.objects.get().next_try_at > timezone.now(), "its payment is not booked yet"
+    assert query_payments() == 1, "the payment is asked about at once"
+    EarlyRefund.objects.update(next_try_at=timezone.now())
+    book_early_due()
+    sweep()
+    refund = Refund.objects.get()
+    assert (refund.source, refund.state, refund.amount) == ("external", "succeeded", 400)
+    assert fresh(attempt.trade).external_refunded == 400
+    assert not EarlyRefund.objects.exists()
+
+
+def test_an_early_refund_whose_payment_never_comes_is_left_after_a_month(world: World) -> None:
+    early(world)
+    EarlyRefund.objects.update(next_try_at=timezone.now(), heard_at=timezone.now() - timedelta(days=31))
+    book_early_due()
+    assert EarlyRefund.objects.get().next_try_at is None
 
 
 def test_a_told_refund_that_the_channel_does_not_have_is_given_up(world: World, trade: Trade) -> None:

@@ -147,8 +147,10 @@ class History:
         request = InboundRequest(method="POST", path="/notify", body=json.dumps(body).encode())
         reply = notify_receive(attempt=attempt, request=request)
         if reply.status == 200 and books:
-            booked = Attempt.objects.filter(attempt_no=order_no, state="succeeded").exists()
-            self.rules.answered("notification", booked)
+            booked = Attempt.objects.filter(attempt_no=order_no, state="succeeded")
+            # One that names another amount than was asked for is kept as a claim, and the channel is asked.
+            claimed = AbnormalPayment.objects.filter(attempt__attempt_no=order_no)
+            self.rules.answered("notification", booked.exists() or claimed.exists())
 
     def do_tell_refund(self, index: int) -> None:
         given = list(self.book.refunds.values())

@@ -74,18 +74,61 @@ class Plan:
 
 
 def make(seed: str) -> Plan:
-    """The plan of a seed: it opens with an order and mostly with its money, for without it nothing happens."""
+    """The plan of a seed: a few chapters, in which one thing leads to another, and whatever else comes in between."""
     random = Random(f"history:{seed}")
-    steps = [Step("gopay", ("fake_qr", 1000))]
-    if random.random() < 0.75:
-        steps += [Step("payer_pays", (0, 0)), Step("notify", (0, "true"))]
+    steps = [Step("gopay", (random.choice(("fake_qr", "fake_qr", "fake_page")), 1000))]
+    if random.random() < 0.7:
+        steps += [Step("payer_pays", (0, 0)), Step("notify", (0, random.choice(("true", "true", "hint"))))]
+    for _ in range(random.randint(1, 3)):
+        steps += random.choice(_CHAPTERS)(random)
     # Each history leaves some things out, so that the others meet more often.
     weights = [c[1] if c[0] == "sweep" or random.random() < 0.6 else 0 for c in _CHOICES]
-    for _ in range(random.randint(4, 16)):
+    for _ in range(random.randint(1, 6)):
         name = random.choices(_NAMES, weights)[0]
-        steps.append(Step(name, _ARGUMENTS[name](random)))
-    steps = [_mortal(step, random) for step in steps]
-    return Plan(seed, seed, random.choice((0.02, 0.1, 0.3)), tuple(steps))
+        steps.insert(random.randint(1, len(steps)), Step(name, _ARGUMENTS[name](random)))
+    return Plan(seed, seed, random.choice((0.0, 0.02, 0.1, 0.3)), tuple(_mortal(step, random) for step in steps))
+
+
+def _refund(random: Random) -> list[Step]:
+    """Asked for, decided, sent, and heard of."""
+    steps = [Step("ask", (random.choice(AMOUNTS), False))]
+    steps += [Step("decide", ("approve", 0, clerk)) for clerk in random.sample(range(3), random.randint(0, 2))]
+    if random.random() < 0.6:
+        steps.append(Step("fault", (random.choice(("refund", "refund", "query_refund", "query")),
+                                    random.choice(("lost", "silent", "refused")))))  # fmt: skip
+    steps.append(Step("sweep", ("send_refunds",)))
+    more = ["again", "tell_refund", "ask", "decide", "sweep", "time", "end_refund"]
+    steps += [Step(name, _ARGUMENTS[name](random)) for name in random.sample(more, random.randint(0, 3))]
+    return [*steps, Step("time", (random.choice((3, 40)),)), Step("sweep", ("query_refunds",))]
+
+
+def _second_payment(random: Random) -> list[Step]:
+    """Another way to pay, while the first one may still be open; sometimes both are paid."""
+    steps = [Step("time", (16,)), Step("gopay", (random.choice(("fake_qr", "fake_page")), random.choice((1000, 700))))]
+    paid = random.sample((0, 1), random.randint(1, 2))
+    steps += [Step("payer_pays", (index, 0)) for index in paid]
+    return [*steps, *(Step("notify", (index, "true")) for index in paid)]
+
+
+def _closing(random: Random) -> list[Step]:
+    """By the app or by time, with a channel that is silent or a payer who pays in the last moment."""
+    steps = []
+    if random.random() < 0.5:
+        steps.append(Step("fault", (random.choice(("query", "close")), random.choice(("lost", "silent")))))
+    if random.random() < 0.5:
+        steps.append(Step("payer_pays_during", (random.choice(("query", "close")), 0)))
+    ending = [Step("close")] if random.random() < 0.6 else [Step("time", (1790,)), Step("sweep", ("close",))]
+    return [*steps, *ending, Step("sweep", (random.choice(("close", "superseded", "query")),))]
+
+
+def _telling(random: Random) -> list[Step]:
+    """The app is told, and may be deaf."""
+    wait = Step("time", (random.choice((3, 70)),))
+    return [Step("receiver", (random.random() < 0.5,)), Step("sweep", ("deliver",)), wait,
+            Step("sweep", ("deliver",))]  # fmt: skip
+
+
+_CHAPTERS = (_refund, _refund, _refund, _second_payment, _closing, _telling)
 
 
 def _mortal(step: Step, random: Random) -> Step:

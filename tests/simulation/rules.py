@@ -20,6 +20,7 @@ from trades.models import AbnormalPayment, Attempt, Trade
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
 
+AUTOMATIC_UP_TO, ONE_APPROVAL_UP_TO = 300, 700
 RESERVING = ("pending_approval", "on_hold", "approved", "processing")
 LIVE = ("created", "submitted", "unknown")
 TOLD = {"paid": "trade.paid", "closed": "trade.closed", "failed": "trade.failed"}
@@ -32,6 +33,8 @@ _READ = {
                 " FROM trades_abnormalpayment",
     "refund": "SELECT id, refund_no, state, amount, source, counted_as_external, abnormal_id, trade_id, attempt_id,"
               " channel_request_no, route, sends FROM refunds_refund",
+    "approved": "SELECT refund_id, amount, count(DISTINCT approver_id) AS people FROM refunds_approval"
+                " WHERE decision = 'approve' GROUP BY 1, 2",
     "told": "SELECT type, trade_no, refund_no, count(*) FROM notifications_notification GROUP BY 1, 2, 3",
     "events": "SELECT type, trade_no, refund_no, count(*) FROM paycenter_event GROUP BY 1, 2, 3",
 }  # fmt: skip
@@ -78,6 +81,16 @@ class Rules:
         self._sums(rows)
         self._told(rows)
         self._channel(rows)
+        self._decided(rows)
+
+    def _decided(self, rows: dict[str, list[dict[str, Any]]]) -> None:
+        """Nothing is sent that fewer people approved, over this very amount, than the policy asks for."""
+        people = {(row["refund_id"], row["amount"]): row["people"] for row in rows["approved"]}
+        for refund in rows["refund"]:
+            needed = sum(refund["amount"] > limit for limit in (AUTOMATIC_UP_TO, ONE_APPROVAL_UP_TO))
+            given = people.get((refund["id"], refund["amount"]), 0)
+            if refund["sends"] and refund["source"] == "api" and given < needed:
+                raise Broken(f"refund of {refund['amount']} was sent with {given} approvals instead of {needed}")
 
     def _read(self, sql: str) -> list[dict[str, Any]]:
         with connection.cursor() as cursor:

@@ -23,6 +23,7 @@ from tests import factories
 from tests.conftest import World
 from tests.fakes import fakepay
 from tests.simulation.database import InMemory, Points, Server
+from tests.simulation.rules import AUTOMATIC_UP_TO, ONE_APPROVAL_UP_TO
 from tests.simulation.scheduler import Clock, Scheduler
 from trades import sending, shedding, switching
 from trades import services as trade_services
@@ -119,7 +120,8 @@ def _world(stack: ExitStack) -> tuple[World, list[User]]:
         User.objects.get_or_create(username=f"sim{n}", defaults={"role": "finance", "is_staff": True})[0]
         for n in range(3)
     ]
-    RefundPolicy.objects.create(app=app, merchant=merchant, automatic_up_to=300, one_approval_up_to=700)
+    limits = {"automatic_up_to": AUTOMATIC_UP_TO, "one_approval_up_to": ONE_APPROVAL_UP_TO}
+    RefundPolicy.objects.create(app=app, merchant=merchant, **limits)
     return World(book, merchant, app, account), clerks
 
 

@@ -73,8 +73,8 @@ class AbnormalPaymentAdmin(ReadOnlyAdmin):
         (_("channel's number"), lambda a: a.channel_trade_no), (_("merchant"), lambda a: a.trade.merchant.name),
         (_("kind"), lambda a: str(a.get_kind_display())), (_("state"), lambda a: str(a.get_state_display())),
         (_("currency"), lambda a: a.currency), (_("amount"), lambda a: major(a.amount, a.currency)),
-        (_("refunded"), lambda a: major(a.refunded_amount, a.currency)), (_("recorded"), lambda a: moment(a.created_at)),
-        (_("resolved"), lambda a: moment(a.resolved_at)),
+        (_("refunded"), lambda a: major(a.refunded_amount, a.currency)),
+        (_("recorded"), lambda a: moment(a.created_at)), (_("resolved"), lambda a: moment(a.resolved_at)),
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> Any:

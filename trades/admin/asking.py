@@ -17,6 +17,7 @@ from paycenter.staff.acts import Act, Answer, adds_to_page, adds_view
 from paycenter.staff.display import money
 from paycenter.staff.tenancy import actor_of, tenant_of
 from paycenter.transitions import record_event
+from trades.admin.acting import why_not_role
 from trades.locking import load_attempt
 from trades.models import Attempt, Trade
 from trades.querying import attempt_query
@@ -28,11 +29,13 @@ ASKED_AT_ONCE = 3  # attempts, the newest: each may take the channel's whole tim
 
 @adds_to_page(Trade)
 def ask_on_trade(request: HttpRequest, trade: Any) -> list[Act]:
-    """The button, for whose role may; disabled while nothing was sent to a channel."""
-    if not _may_ask(request):
+    """The button of the center's staff; disabled for whose role may not, and while nothing was sent to a channel."""
+    if tenant_of(request.user) is not None:
         return []
     url = reverse("admin:trades_trade_ask", args=[trade.pk])
-    why_not = "" if _sent(trade).exists() else _("Nothing was sent to a channel yet.")
+    why_not = why_not_role(request.user, ASK_PERMISSION)
+    if not why_not and not _sent(trade).exists():
+        why_not = _("Nothing was sent to a channel yet.")
     return [Act(_("Ask the channel"), url=url, post=True, why_not=why_not, icon="contact_support", order=30)]
 
 
@@ -49,10 +52,6 @@ def ask_view(page: Any, request: HttpRequest, object_id: str) -> HttpResponse:
     answers = [_ask(pk, actor_of(request.user)) for pk in asked]
     response: HttpResponse = page.trade_page(request, page.fetch(request, object_id), answers=answers)
     return response
-
-
-def _may_ask(request: HttpRequest) -> bool:
-    return tenant_of(request.user) is None and request.user.has_perm(ASK_PERMISSION)
 
 
 def _sent(trade: Trade) -> QuerySet[Attempt]:

@@ -32,7 +32,7 @@ from paycenter.staff.words import names_states
 from trades.finding import amount_and_time, trade_ids, trade_nos_of
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, AttemptState, TradeState
-from trades.timeline import timeline
+from trades.timeline import timeline_page
 
 resolves_numbers(trade_nos_of)
 # Encrypted or large columns of the joined attempts that no list needs.
@@ -162,12 +162,16 @@ class TradeAdmin(ReadOnlyAdmin):
         )
         center = tenant_of(request.user) is None
         sees_exchanges = center and request.user.has_perm("paycenter.view_exchange")
-        entries = timeline(trade, with_exchanges=sees_exchanges, with_staff=center)
+        line = timeline_page(
+            trade, with_exchanges=sees_exchanges, with_staff=center, kind=request.GET.get("kind", ""),
+            before=request.GET.get("before", ""),
+        )  # fmt: skip
         context = self.page_context(
             request, trade, title=trade.trade_no, trade=trade, state_chip=state_chip(trade), sums=_sums(trade),
             attempts=[_attempt_row(a) for a in attempts.order_by("id")],
             abnormal=[_abnormal_row(a) for a in trade.abnormal_payments.select_related("attempt").order_by("id")],
-            timeline=entries, center=center, answers=answers, **page_additions(request, trade),
+            timeline=line.entries, line=line, line_kind=next((code for code, _word, now in line.kinds if now), ""),
+            center=center, answers=answers, **page_additions(request, trade),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/trade.html", context)
 

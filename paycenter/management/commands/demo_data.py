@@ -36,6 +36,7 @@ class Command(BaseCommand):
         )  # fmt: skip
         rows = ", ".join(f"{name.partition('_')[2]} {count:,}" for name, count in written.items() if count)
         self.stdout.write(f"{rows}\n{sum(written.values()):,} rows in {time.monotonic() - began:.1f} s")
+        self.stdout.write(f"The dashboards' sums: manage.py dashboards_rebuild --days {options['days']}")
 
     def _told(self, text: str) -> None:
         self.stdout.write(text)

@@ -8,12 +8,15 @@ from typing import Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.db import models
 from django.utils import translation
 from django_fsm import FSMFieldMixin
 
-BEGIN, END = "<!-- state diagrams: begin -->", "<!-- state diagrams: end -->"
+from paycenter.management.pages import bring_up_to_date, marks
+
+NAME = "state diagrams"
+BEGIN, END = marks(NAME)
 
 
 def machines() -> list[tuple[type[models.Model], Any]]:
@@ -78,20 +81,7 @@ class Command(BaseCommand):
         mode.add_argument("--check", action="store_true", help="fail when docs/architecture.md shows others")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        if not (options["write"] or options["check"]):
+        if options["write"] or options["check"]:
+            bring_up_to_date("architecture.md", NAME, diagrams(), write=options["write"])
+        else:
             self.stdout.write(diagrams())
-            return
-        page = Path(settings.BASE_DIR) / "docs" / "architecture.md"
-        before = page.read_text(encoding="utf-8")
-        after = self._replaced(before)
-        if options["check"] and after != before:
-            raise CommandError(f"{page.name} shows other states than the code; run: make diagrams")
-        if options["write"]:
-            page.write_text(after, encoding="utf-8")
-
-    def _replaced(self, page: str) -> str:
-        head, begin, rest = page.partition(BEGIN)
-        _old, end, tail = rest.partition(END)
-        if not (begin and end):
-            raise CommandError(f"the page has no {BEGIN} and {END}")
-        return f"{head}{BEGIN}\n\n{diagrams()}\n\n{END}{tail}"

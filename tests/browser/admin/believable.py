@@ -11,11 +11,11 @@ from cashier.models import PrintedCode
 from channels.base.bills import BillKind
 from merchants.changes import account_change_request
 from merchants.models import App, Merchant, PaymentAccount, User
-from notifications.models import Alert, AlertRoute, Delivery, Notification
+from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
 from onboarding.models import Application, ApplicationDocument, ApplicationVersion
 from onboarding.services import DOCUMENTS
 from onboarding.versions import snapshot_of
-from paycenter.models import RetrySchedule
+from paycenter.models import AuditVerification, RetrySchedule
 from reconciliation import cases, files
 from reconciliation.bills import bill_import, bill_upload
 from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay
@@ -202,6 +202,9 @@ def _messages(world: World) -> None:
     for notification in Notification.objects.order_by("pk")[:3]:
         Delivery.objects.create(notification=notification, number=1, started_at=now, elapsed_ms=84, status=502,
                                 response="Bad Gateway", error="HTTP 502")  # fmt: skip
+    AlertRule.objects.get_or_create(kind="give_up")
+    BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})
+    AuditVerification.objects.create(started_at=now, finished_at=now, by="staff:wang.li", ok=True, events=120)
     Alert.objects.get_or_create(kind="give_up", key="give_up:1", defaults={
         "title": "An app does not acknowledge", "text": "Twelve tries to https://app.example/notify.",
         "merchant_no": world.merchant.merchant_no, "created_at": now, "last_at": now})  # fmt: skip

@@ -21,7 +21,7 @@ from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, ChangeRequest, Merchant, PaymentAccount, User
 from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
 from onboarding.models import Application, ApplicationDocument
-from paycenter.models import AuditVerification, Event, Exchange, RetrySchedule
+from paycenter.models import AuditVerification, Event, Exchange, ListExport, RetrySchedule
 from paycenter.staff.tenancy import TenantAdmin
 from reconciliation.models import (
     BankProfile,
@@ -121,6 +121,8 @@ def tenants(world: World) -> Tenants:
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
+        ListExport.objects.create(owner=boss, page="trades.trade", query=MARK, kind="csv", language="en",
+                                  created_at=now),
         AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
         AlertRule.objects.get_or_create(kind="security")[0],
         BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],

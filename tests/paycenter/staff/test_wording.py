@@ -129,7 +129,8 @@ def spoken_strings() -> Iterator[tuple[str, str]]:
     """
     root = Path(settings.BASE_DIR)
     own_catalogue = {root / "cashier" / name for name in ("admin.py", "models.py", "apps.py")}
-    packages = ("paycenter", "channels", "merchants", "notifications", "trades", "refunds", "reconciliation", "cashier")
+    packages = ("paycenter", "channels", "merchants", "notifications", "trades", "refunds", "reconciliation", "cashier",
+                "dashboards")  # fmt: skip
     for package in packages:
         for file in sorted((root / package).rglob("*.py")):
             if package == "cashier" and file not in own_catalogue:

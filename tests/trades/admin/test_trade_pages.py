@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications.models import Delivery, Notification
-from paycenter.models import Exchange
+from paycenter.models import Event, Exchange
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
@@ -141,6 +141,71 @@ def test_the_line_of_time_is_in_order_and_takes_few_queries(attempt: Attempt, dj
         entries = timeline(trade)
     assert [e.at for e in entries] == sorted(e.at for e in entries)
     assert len(entries) >= 3
+
+
+def record(attempt: Attempt, second: int, type_: str = "attempt.asked", **values: Any) -> Event:
+    at = timezone.now() + timedelta(seconds=second)
+    values = {"object_type": "attempt", "object_id": attempt.pk, "actor": "system", **values}
+    return Event(type=type_, created_at=at, trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no, **values)
+
+
+def test_a_long_line_of_time_comes_in_pages_of_equal_cost(service: Client, attempt: Attempt) -> None:
+    Event.objects.bulk_create([record(attempt, n // 3, reason=f"no {n:04d}") for n in range(5000)])
+    url = f"{LIST}{attempt.trade_id}/change/"
+    service.get(url)
+    seen: list[str] = []
+    address, asked = "", set()
+    for _page in range(4):
+        with CaptureQueriesContext(connection) as queries:
+            page = service.get(url + address).content.decode()
+        asked.add(len(queries))
+        found = re.findall(r"no (\d{4})", page)
+        assert found == sorted(found)
+        assert len(found) < 110
+        seen = found + seen
+        address = re.search(r'href="(\?before=[^"#]+)', page)[1]  # type: ignore[index]
+    assert seen == [f"{n:04d}" for n in range(5000 - len(seen), 5000)]
+    assert len(asked) == 1
+
+
+def test_one_kind_alone_and_amounts_at_each_step(service: Client, world: World, attempt: Attempt) -> None:
+    data = {"amount": 1234, "currency": "CNY", "paid_amount": 1234, "refunded_amount": 200, "refunding_amount": 0}
+    record(attempt, 1, "trade.refunds_changed", object_type="trade", object_id=attempt.trade_id, data=data).save()
+    said = {"object_type": "refund", "object_id": 1, "actor": "staff:ann", "reason": "too late"}
+    record(attempt, 2, "refund.rejected", **said).save()
+    url = f"{LIST}{attempt.trade_id}/change/"
+    page = service.get(url).content.decode()
+    for text in ("¥2.00", "Record after this step", "too late", "Sent to the channel"):
+        assert text in page, text
+    line = service.get(f"{url}?kind=refund").content.decode().partition('id="timeline"')[2]
+    assert "too late" in line
+    assert "Sent to the channel" not in line
+    assert "Staff ann" in service.get(f"{url}?kind=staff").content.decode()
+    assert service.get(f"{url}?kind=nonsense&before=never").status_code == 200
+
+
+def test_what_can_be_done_and_why_not(world: World, attempt: Attempt) -> None:
+    url = f"{LIST}{attempt.trade_id}/change/"
+    auditor, clerk = signed_in(make_staff("auditor")), signed_in(make_staff("merchant", merchant=world.merchant))
+    page = auditor.get(url).content.decode()
+    assert "Only for: operator, customer service." in page
+    assert "The app was told nothing yet, or has no address." in page
+    assert "Close the order" not in clerk.get(url).content.decode()
+    for desk, path in ((auditor, "close"), (auditor, "tell"), (clerk, "close"), (clerk, "tell")):
+        assert desk.post(f"{LIST}{attempt.trade_id}/{path}/").status_code == 403, path
+
+
+def test_an_open_order_is_closed_and_the_app_told_again(service: Client, world: World, attempt: Attempt) -> None:
+    url = f"{LIST}{attempt.trade_id}/"
+    assert "The order is closed." in service.post(f"{url}close/", follow=True).content.decode()
+    trade = Trade.objects.get(pk=attempt.trade_id)
+    assert trade.state == "closed"
+    assert Event.objects.get(type="trade.closed").actor == "staff:service"
+    page = service.get(f"{url}change/").content.decode()
+    assert "It is over already." in page
+    assert "It is on its way again" in service.post(f"{url}tell/", follow=True).content.decode()
+    assert Notification.objects.get(trade_no=trade.trade_no).resend_by == "staff:service"
+    assert service.get(f"{url}close/").status_code == 405
 
 
 def test_another_apps_exchange_with_the_same_order_number_stays_out(world: World, attempt: Attempt) -> None:

@@ -1,0 +1,137 @@
+"""Writing together what waits at the same moment: requests of one process share a transaction under load.
+
+Who comes while nobody writes, writes at once and alone: an idle process is as quick as without this. Who comes while
+somebody writes, waits; whoever of those came first then writes for all that wait by then, and wakes each with its own
+answer after the commit. So a group forms from what has to wait anyway, and nobody waits for a group to form.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from django.conf import settings
+from django.db import DataError, IntegrityError, OperationalError, connection
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class WriteAlone(Exception):
+    """Stands for the result of one that `together` left to be written alone."""
+
+
+class _Place(Generic[T, R]):
+    """Somebody's turn: woken to write (`leads`), to write alone, or with an outcome."""
+
+    __slots__ = ("alone", "error", "item", "leads", "result", "woken")
+
+    def __init__(self, item: T) -> None:
+        self.item = item
+        self.woken = threading.Event()
+        self.leads = self.alone = False
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Combiner(Generic[T, R]):
+    """`alone(item)` writes one; `together(items)` writes several in one transaction and answers a result or an
+    exception for each. Where `together` fails because of some row, each is written alone: a bad row spoils nobody
+    else's. Where the database itself fails, everybody gets that error, as everybody would alone.
+    """
+
+    _all: ClassVar[list[Combiner[Any, Any]]] = []
+
+    def __init__(self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]]) -> None:
+        self._alone, self._together = alone, together
+        self._start_afresh()
+        self._all.append(self)
+
+    def _start_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[_Place[T, R]] = deque()
+        self._writing = False
+
+    def write(self, item: T) -> R:
+        """Write it, alone or with others, and answer when it is committed. Raises what `alone` raises.
+
+        Inside a transaction it is part of that one, and written alone.
+        """
+        if settings.WRITE_TOGETHER < 2 or connection.vendor != "postgresql" or connection.in_atomic_block:
+            return self._alone(item)
+        place: _Place[T, R] = _Place(item)
+        with self._lock:
+            leads, self._writing = not self._writing, True
+            if not leads:
+                self._waiting.append(place)
+        if not leads:
+            connection.close()  # back to the pool, where whoever writes may need it
+            place.woken.wait()
+            if place.alone:
+                return self._alone(item)
+            if not place.leads:
+                return self._outcome(place)
+        return self._lead(place)
+
+    def _lead(self, own: _Place[T, R]) -> R:
+        """Write for `own` and for those that wait now, then hand over to the first of those that came meanwhile."""
+        with self._lock:
+            most = min(len(self._waiting), settings.WRITE_TOGETHER - 1)
+            group = [own, *(self._waiting.popleft() for _ in range(most))]
+        try:
+            if len(group) == 1:
+                return self._alone(own.item)
+            self._write_group(group)
+        except BaseException as exc:
+            # Nobody is left waiting for somebody who is gone; whether it was committed is not known.
+            error = exc if isinstance(exc, Exception) else OperationalError(f"whoever wrote it ended: {exc!r}")
+            for place in group[1:]:
+                place.error = error
+            raise
+        finally:
+            self._hand_over()
+            for place in group[1:]:
+                place.woken.set()
+        return self._alone(own.item) if own.alone else self._outcome(own)
+
+    def _write_group(self, group: list[_Place[T, R]]) -> None:
+        try:
+            found = self._together([place.item for place in group])
+        except (DataError, IntegrityError):
+            for place in group:
+                place.alone = True
+            return
+        for place, result in zip(group, found, strict=True):
+            if isinstance(result, WriteAlone):
+                place.alone = True
+            elif isinstance(result, Exception):
+                place.error = result
+            else:
+                place.result = result
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            following = self._waiting.popleft() if self._waiting else None
+            if following is None:
+                self._writing = False
+                return
+        following.leads = True
+        following.woken.set()
+
+    def _outcome(self, place: _Place[T, R]) -> R:
+        if place.error is not None:
+            raise place.error
+        found: R = place.result
+        return found
+
+    @classmethod
+    def forget_all(cls) -> None:
+        """A forked child starts with nobody waiting."""
+        for combiner in cls._all:
+            combiner._start_afresh()
+
+
+os.register_at_fork(after_in_child=Combiner.forget_all)

@@ -1,0 +1,69 @@
+"""Refunds of the channel's own that are told of before their payment is booked: kept, and booked when it is.
+
+A notice of the refund may overtake that of the payment, or the payment is known to the next query only.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from channels.base import Notice
+from paycenter.money import Money
+from refunds.external import external_refund_open
+from refunds.models import EarlyRefund
+from trades.models import AbnormalPayment, Attempt
+from trades.states import AbnormalState, AttemptState
+
+FIRST_WAIT = timedelta(seconds=5)
+KEPT = timedelta(days=30)  # a payment that did not come by then will not come; its alert was raised
+
+
+def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
+    """Keep it; the same number again is the same refund. The payment itself is asked about by the caller."""
+    amount, now = notice.amount, timezone.now()
+    EarlyRefund.objects.get_or_create(
+        attempt_id=attempt.pk, channel_request_no=number[:64],
+        defaults={
+            "amount": amount.minor if amount else None, "currency": amount.currency if amount else "",
+            "channel_refund_no": notice.channel_refund_no, "sent_at": notice.refund_sent_at, "heard_at": now,
+            "next_try_at": now + FIRST_WAIT,
+        },
+    )  # fmt: skip
+
+
+def early_refund_book(early_id: int) -> None:
+    """Book it if its payment is booked by now, else wait longer. Running it again does nothing twice: the refund is
+    known by its number."""
+    early = EarlyRefund.objects.select_related("attempt__trade__merchant").filter(pk=early_id).first()
+    if early is None:
+        return
+    if not _is_booked(early.attempt):
+        _wait(early)
+        return
+    with transaction.atomic():
+        external_refund_open(
+            attempt=early.attempt, channel_request_no=early.channel_request_no, actor="system",
+            amount=None if early.amount is None else Money(early.amount, early.currency),
+            channel_refund_no=early.channel_refund_no, sent_at=early.sent_at,
+        )  # fmt: skip
+        EarlyRefund.objects.filter(pk=early.pk).delete()
+
+
+def _is_booked(attempt: Attempt) -> bool:
+    """Whether its money stands on the trade or on an abnormal payment that the channel confirmed."""
+    if attempt.trade.settled_attempt_id == attempt.pk:
+        return True
+    unsure = (AbnormalState.VOID, AbnormalState.UNVERIFIED)
+    found = AbnormalPayment.objects.filter(attempt_id=attempt.pk).exclude(state__in=unsure)
+    return attempt.state == AttemptState.SUCCEEDED and found.exists()
+
+
+def _wait(early: EarlyRefund) -> None:
+    """Half as long again as it has waited already."""
+    now = timezone.now()
+    waited = now - early.heard_at
+    next_try = None if waited > KEPT else now + max(waited / 2, FIRST_WAIT)
+    EarlyRefund.objects.filter(pk=early.pk).update(next_try_at=next_try)

@@ -1,0 +1,59 @@
+"""Every role has its own menu and overview; everything in it opens, and what is not in it does not."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+
+from merchants.models import Role, User
+from merchants.roles import ROLE_PERMISSIONS
+from paycenter.unfold import _GROUPS
+from tests.conftest import World
+from tests.fakes.staff import make_staff, signed_in
+
+MENU = {str(item["link"]): item.get("model") for group in _GROUPS for item in group["items"]}
+
+
+def person(role: str, world: World) -> User:
+    tenant = {"owner": "merchant", "merchant": "merchant", "app": "app"}.get(role)
+    return make_staff(role, **({tenant: getattr(world, tenant)} if tenant else {}))  # type: ignore[arg-type]
+
+
+def shown(client: Client) -> list[str]:
+    """The menu's addresses in the order of the page."""
+    page = client.get("/admin/").content.decode()
+    sidebar = page[page.index('id="nav-sidebar"') : page.index("</nav>") if "</nav>" in page else len(page)]
+    return sorted((url for url in MENU if f'href="{url}"' in sidebar), key=sidebar.index)
+
+
+@pytest.mark.parametrize("role", Role.values)
+def test_the_menu_holds_what_the_role_may_see_and_all_of_it_opens(world: World, role: str) -> None:
+    client = signed_in(person(role, world))
+    menu = shown(client)
+    for url, model in MENU.items():
+        may = model is None or f"{model.replace('.', '.view_')}" in ROLE_PERMISSIONS[role]
+        assert (url in menu) == may, url
+        assert (client.get(url).status_code == 200) == may, url
+
+
+def test_each_role_begins_with_its_own_work(world: World) -> None:
+    first = {role: shown(signed_in(person(role, world)))[1] for role in ("finance", "auditor", "app", "owner")}
+    assert "/trades/trade/" in first["finance"]
+    assert "/paycenter/" in first["auditor"]
+    assert "/merchants/cashiermethod/" in first["app"] or "/merchants/app/" in first["app"]
+    assert "/merchants/user/" in first["owner"]
+
+
+def test_groups_and_permissions_of_single_people_give_nothing(db: None) -> None:
+    auditor = make_staff("auditor")
+    every = Permission.objects.all()
+    group = Group.objects.create(name="all")
+    group.permissions.set(every)
+    auditor.groups.add(group)
+    auditor.user_permissions.set(every)
+    found = User.objects.get(pk=auditor.pk)
+    assert found.get_all_permissions() == ROLE_PERMISSIONS["auditor"]
+    assert not [p for p in ROLE_PERMISSIONS["auditor"] if ".view_" not in p]
+    assert not admin.site.is_registered(Group)

@@ -1,0 +1,115 @@
+"""Who waits is written with others, gets an own answer, and is never left waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import DataError, OperationalError
+
+from paycenter import combining
+from paycenter.combining import Combiner, WriteAlone
+from tests.fakes.threads import run_together
+
+
+class Desk:
+    """A combiner whose first writer is held until the others stand in the queue."""
+
+    def __init__(self, together: Callable[[Sequence[int]], Sequence[Any]]) -> None:
+        self.groups: list[list[int]] = []
+        self.singles: list[int] = []
+        self._together, self._opened = together, threading.Event()
+        self.combiner: Combiner[int, str] = Combiner(self._one, self._many)
+
+    def _one(self, item: int) -> str:
+        if item == 0:
+            self._opened.wait(10)
+        self.singles.append(item)
+        if item < 0:
+            raise ValueError("a bad one")
+        return f"alone {item}"
+
+    def _many(self, items: Sequence[int]) -> Sequence[Any]:
+        self.groups.append(list(items))
+        return self._together(items)
+
+    def run(self, items: Sequence[int]) -> list[Any]:
+        """The answers of item 0, which comes first, and of the others, who come while it is written."""
+
+        def one(place: int) -> str:
+            if place == 0:
+                return self.combiner.write(0)
+            while not self.combiner._writing:
+                pass
+            if place == len(items):
+                while len(self.combiner._waiting) < len(items) - 1:
+                    pass
+                threading.Timer(0.05, self._opened.set).start()
+            try:
+                return self.combiner.write(items[place - 1])
+            except SystemExit as exc:  # ends no thread of a test
+                raise InterruptedError from exc
+
+        return run_together(one, len(items) + 1)
+
+
+@pytest.fixture(autouse=True)
+def as_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = SimpleNamespace(vendor="postgresql", in_atomic_block=False, close=lambda: None)
+    monkeypatch.setattr(combining, "connection", stand_in)
+
+
+def test_one_at_a_time_is_written_alone() -> None:
+    desk = Desk(lambda _items: [])
+    desk._opened.set()
+    assert [desk.combiner.write(0), desk.combiner.write(1)] == ["alone 0", "alone 1"]
+    assert desk.groups == []
+
+
+def test_those_who_wait_are_written_together_and_answered_each() -> None:
+    desk = Desk(lambda items: [f"with {item}" for item in items])
+    assert desk.run([1, 2, 3]) == ["alone 0", "with 1", "with 2", "with 3"]
+    assert [sorted(group) for group in desk.groups] == [[1, 2, 3]]
+
+
+def test_a_group_has_a_greatest_size(settings: Any) -> None:
+    settings.WRITE_TOGETHER = 2
+    desk = Desk(lambda items: [f"with {item}" for item in items])
+    assert desk.run([1, 2, 3, 4]) == ["alone 0", *(f"with {item}" for item in (1, 2, 3, 4))]
+    assert [len(group) for group in desk.groups] == [2, 2]
+
+
+def test_an_exception_among_the_results_is_for_one_only() -> None:
+    desk = Desk(lambda items: [KeyError(item) if item == 2 else "good" for item in items])
+    answers = desk.run([1, 2, 3])
+    assert isinstance(answers[2], KeyError)
+    assert answers[1] == answers[3] == "good"
+
+
+def test_a_bad_row_spoils_nobody_elses() -> None:
+    def together(_items: Sequence[int]) -> Sequence[Any]:
+        raise DataError("some row")
+
+    answers = Desk(together).run([1, -2, 3])
+    assert isinstance(answers[2], ValueError)
+    assert (answers[1], answers[3]) == ("alone 1", "alone 3")
+
+
+def test_who_is_left_out_of_the_group_is_written_alone() -> None:
+    desk = Desk(lambda items: [WriteAlone() if item == 2 else "good" for item in items])
+    assert desk.run([1, 2, 3])[1:] == ["good", "alone 2", "good"]
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), SystemExit(1)])
+def test_when_whoever_writes_fails_everybody_hears_of_it(error: BaseException) -> None:
+    def together(_items: Sequence[int]) -> Sequence[Any]:
+        raise error
+
+    desk = Desk(together)
+    answers = desk.run([1, 2, 3])
+    assert answers[0] == "alone 0"
+    assert {type(answer) for answer in answers[1:]} <= {OperationalError, InterruptedError}
+    assert desk.combiner.write(5) == "alone 5"  # and the next is not kept waiting
