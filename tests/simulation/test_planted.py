@@ -18,7 +18,6 @@ NOTIFY = (Step("notify", (0, "true")),)
 PAID = (*ORDER, *PAYS, *NOTIFY)
 OTHER = (Step("time", (16,)), Step("gopay", ("fake_page", 1000)))
 ASK, SEND = Step("ask", (300, False)), Step("sweep", ("send_refunds",))
-SEQUENCE = Step("sweep", ("sequence",))
 DELIVER = Step("sweep", ("deliver",))
 LOST = Step("fault", ("refund", "lost"))
 POINTS = 90  # no piece of work here has more
@@ -64,7 +63,6 @@ PLANS: dict[Callable[[], Planted], Callable[[], Iterator[Plan]]] = {
         *PAID, ASK, SEND, Step("notify", (0, "hint")), Step("sweep", ("query",))),
     defects.automatic_for_everybody: lambda: _once(*PAID, Step("ask", (1000, False)), SEND),
     defects.sum_checked_without_a_lock: lambda: _at_once(*PAID, *(Step("ask", (700, False)),) * 2),
-    defects.two_sequencers: lambda: _at_once(*PAID, SEQUENCE, ASK, SEQUENCE, SEQUENCE),
 }  # fmt: skip
 
 
