@@ -260,7 +260,20 @@ class SettlementCalendarAdmin(_Settings):
         return ", ".join(obj.holidays[:8]) + (" …" if len(obj.holidays) > 8 else "") if obj.holidays else "–"
 
 
+class ProfileForm(ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = BankProfile
+        fields = ("name", "encoding", "delimiter", "date_column", "date_format", "amount_column", "reference_column",
+                  "purpose_column", "currency", "senders")  # fmt: skip
+        help_texts = {
+            "encoding": _("utf-8-sig, or gbk for most Chinese banks."),
+            "date_column": _("Columns are called as in the statement's first line."),
+            "senders": _('Whose money it is, by a word in the purpose: {"Tenpay": "Z1234567890"}.'),
+        }
+
+
 @admin.register(BankProfile)
 class BankProfileAdmin(_Settings):
+    form = ProfileForm
     empty_text = _("Say once per bank which column of its statement is what; then statements can be imported.")
     list_display = ["name", "currency", "date_column", "amount_column", "reference_column"]
