@@ -95,7 +95,9 @@ def events_of(trade: Trade) -> list[dict[str, Any]]:
 
 def full_order(world: World) -> OrderRequest:
     return world.order(
-        return_url="https://app.example/done", detail={"b": 1, "a": [1.5, "é"]}, payer={"phone": "13800001234"}, client_ip="2001:db8::1", attach="x, {\"y\"}"
+        return_url="https://app.example/done",
+        detail={"b": 1, "a": [1.5, "é"]}, payer={"phone": "13800001234"}, client_ip="2001:db8::1",
+        attach='x, {"y"}',
     )
 
 
