@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint soak simulate bench bench-limping bench-gopay figures messages requirements screenshots \
-	diagrams clean
+.PHONY: help demo test lint soak simulate bench bench-limping bench-gopay bench-capacity figures messages requirements \
+	screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
 
@@ -14,6 +14,7 @@ help:
 	@echo "make bench         every figure beside the machine's own limit; FULL=1 and LARGE=1 for large sizes"
 	@echo "make bench-limping does a channel that hangs slow the others? four minutes, see bench/README.md"
 	@echo "make bench-gopay   processor time of one payment, two minutes"
+	@echo "make bench-capacity  processor time, WAL, disk and Redis of one payment"
 	@echo "make messages      compile the translations (needs gettext)"
 	@echo "make figures       statements of the hot paths, lines of scenes and providers"
 	@echo "make diagrams      draw state diagrams and the table of roles in docs/ from the code"
@@ -48,6 +49,9 @@ bench-limping:
 # Options go into GOPAY, for example GOPAY='--runs 1 --calls 1000'.
 bench-gopay:
 	@$(RUN) runtime bench.gopay $(GOPAY)
+
+bench-capacity:
+	@$(RUN) runtime bench.capacity
 
 messages:
 	@.venv/bin/python manage.py compilemessages -v 1 --ignore=.venv

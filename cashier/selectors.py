@@ -19,6 +19,7 @@ from channels.base.discovery import methods
 from merchants.channels import provider_of
 from merchants.models import AccountMethod, AppMerchant, CashierMethod, PaymentAccount
 from merchants.states import MerchantState
+from paycenter import compiled
 from paycenter.errors import PaycenterError
 from trades.models import Trade
 from trades.shedding import shed_for
@@ -42,6 +43,15 @@ FINAL_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED})
 _FINAL_STATES = {
     TradeState.PAID: Phase.PAID, TradeState.CLOSED: Phase.CLOSED, TradeState.FAILED: Phase.FAILED,
 }  # fmt: skip
+
+
+_STATUS = compiled.Select(
+    lambda token: CashierOrder.objects.select_related("trade__current_attempt").filter(token=token).only(
+        "trade__state", "trade__expire_at", "trade__close_requested_at", "trade__amount", "trade__currency",
+        "trade__current_attempt__attempt_no", "trade__current_attempt__state",
+    ),
+    token=str,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,20 +136,12 @@ def is_over(trade: Trade, now: datetime) -> bool:
 
 def status_by_token(token: str, now: datetime) -> Status | None:
     """One query over indexed columns: this is what every open page asks every few seconds."""
-    row = (
-        CashierOrder.objects.filter(token=token)
-        .values_list(
-            "trade__state", "trade__expire_at", "trade__close_requested_at", "trade__amount", "trade__currency",
-            "trade__current_attempt__attempt_no", "trade__current_attempt__state",
-        )
-        .first()
-    )  # fmt: skip
-    if row is None:
+    page = _STATUS.first(token=token)
+    if page is None:
         return None
-    state, expire_at, close_requested_at, amount, currency, attempt_no, attempt_state = row
-    over = expire_at <= now or close_requested_at is not None
-    phase = phase_of(state, attempt_state or "", is_over=over)
-    return Status(phase, attempt_no or "", attempt_state or "", expire_at, amount, currency)
+    trade, attempt = page.trade, page.trade.current_attempt
+    attempt_no, attempt_state = (attempt.attempt_no, str(attempt.state)) if attempt else ("", "")
+    return Status(trade_phase(trade, now), attempt_no, attempt_state, trade.expire_at, trade.amount, trade.currency)
 
 
 def method_availability(account: PaymentAccount, method: Method) -> str | None:

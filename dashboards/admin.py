@@ -1,5 +1,5 @@
 """The dashboards below the admin's address."""
 
-from dashboards import views
+from dashboards import landing, views
 
-__all__ = ["views"]
+__all__ = ["landing", "views"]

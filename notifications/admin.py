@@ -16,6 +16,7 @@ from notifications import alert_admin, receiver_admin, rule_admin  # noqa: F401 
 from notifications.alert_admin import trade_url
 from notifications.models import Alert, AlertSeverity, Delivery, Notification, NotificationState
 from notifications.services import notification_resend
+from notifications.telling import words_of
 from paycenter.admin.records import trade_numbers
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.exports import columns, moment
@@ -141,7 +142,7 @@ def _alert_figures() -> list[Card | Panel]:
     lines = [
         (
             a.last_at,
-            a.title,
+            words_of(a)[0],
             f"×{a.count}" if a.count > 1 else "",
             reverse("admin:notifications_alert_change", args=[a.pk]),
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -22,6 +21,8 @@ from paycenter.staff import audit_search
 from paycenter.staff.audit_search import Records, Search
 from paycenter.staff.audit_words import changes_of, record_name, rest_of, trail_of
 from paycenter.staff.lists import parse_day
+from paycenter.staff.reasons import reason_word
+from paycenter.staff.sheets import csv_stream
 from paycenter.staff.tenancy import ReadOnlyAdmin
 from paycenter.staff.words import EVENT_WORDS, event_word, party
 
@@ -94,7 +95,7 @@ class AuditAdmin(ReadOnlyAdmin):
         """All that the search finds, as CSV, streamed."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        body = _csv(audit_search.everything(search_of(request)))
+        body = csv_stream(_COLUMNS, map(_cells, audit_search.everything(search_of(request))))
         response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
         response.headers["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y%m%d}.csv"'
         return response
@@ -103,8 +104,10 @@ class AuditAdmin(ReadOnlyAdmin):
 def _chain() -> dict[str, Any]:
     """The head, the last verification and the last one of the whole chain."""
     rows = AuditVerification.objects.order_by("-id")
+    last = rows.first()
     return {
-        "head": EventHead.objects.filter(pk=HEAD_ID).first(), "last": rows.first(),
+        "head": EventHead.objects.filter(pk=HEAD_ID).first(), "last": last,
+        "problem": reason_word(last.problem) if last is not None else "",
         "whole": rows.filter(first_seq=1, ok=True).first(),
     }  # fmt: skip
 
@@ -121,23 +124,8 @@ def _row(event: Event) -> dict[str, Any]:
     return {
         "event": event, "word": event_word(event.type), "record": record_name(event), "actor": party(event.actor),
         "address": trail_of(event).get("address", ""), "changes": changes_of(event)[:4],
-        "url": reverse("admin:paycenter_event_change", args=[event.pk]),
+        "reason": reason_word(event.reason), "url": reverse("admin:paycenter_event_change", args=[event.pk]),
     }  # fmt: skip
-
-
-class _Echo:
-    """A file whose writes are the writer's answers."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def _csv(events: Iterable[Event]) -> Iterator[str]:
-    """UTF-8 with the mark by which spreadsheets know it; no cell is taken for a formula."""
-    writer = csv.writer(_Echo())
-    yield "\ufeff" + writer.writerow(_COLUMNS)
-    for event in events:
-        yield writer.writerow([_harmless(cell) for cell in _cells(event)])
 
 
 def _cells(event: Event) -> list[Any]:
@@ -148,7 +136,3 @@ def _cells(event: Event) -> list[Any]:
         event.actor, trail_of(event).get("address", ""), event.from_state, event.to_state, event.reason, changes,
         rest_of(event), event.hash,
     ]  # fmt: skip
-
-
-def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from django.db.models import Q, QuerySet
 
 from paycenter.models import Event
-from paycenter.staff.lists import day_bounds
+from paycenter.staff.lists import day_bounds, first_id
 from paycenter.trail import KEY
 
 PAGE = 50
@@ -98,9 +97,9 @@ def _bounded(search: Search, before: int | None) -> tuple[QuerySet[Event], int, 
     start, end = day_bounds(search.first, search.last)
     low, high = 1, (_last_id() + 1) if before is None else before
     if start is not None:
-        rows, low = rows.filter(created_at__gte=start), id_at(start - _SLACK)
+        rows, low = rows.filter(created_at__gte=start), first_id(Event, "created_at", start - _SLACK)
     if end is not None:
-        rows, high = rows.filter(created_at__lt=end), min(high, id_at(end + _SLACK))
+        rows, high = rows.filter(created_at__lt=end), min(high, first_id(Event, "created_at", end + _SLACK))
     return rows, low, high
 
 
@@ -145,16 +144,3 @@ def _last_id() -> int:
 
 def _time_of(key: int) -> datetime | None:
     return Event.objects.filter(pk__gte=key).order_by("id").values_list("created_at", flat=True).first()
-
-
-def id_at(moment: datetime) -> int:
-    """The lowest id from which on events are not older than this moment: by halving, some 25 look-ups of a key."""
-    low, high = 1, _last_id() + 1
-    while low < high:
-        middle = (low + high) // 2
-        found: Any = Event.objects.filter(pk__gte=middle).order_by("id").values_list("pk", "created_at").first()
-        if found is None or found[1] >= moment:
-            high = middle
-        else:
-            low = found[0] + 1
-    return low

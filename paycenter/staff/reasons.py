@@ -193,6 +193,24 @@ _SENTENCES = (
     _("the same row as in line %(line)s"),
     _("no day or amount: %(why)s"),
     _("a line without the bank's number or without an amount"),
+    # Alerts to people.
+    _("no active route"),
+    _("rate limit until %(time)s"),
+    _("quiet hours until %(time)s"),
+    _("no mail server is configured"),
+    _("the mail server cannot be used: %(kind)s"),
+    # The audit chain.
+    _("event seq %(seq)s is missing: the next one is seq %(next)s, id %(id)s"),
+    _("event seq %(seq)s is missing"),
+    _("event seq %(seq)s, id %(id)s (%(type)s) was altered"),
+    _("event seq %(seq)s, id %(id)s was rewritten: %(file)s has another hash"),
+    _("event seq %(seq)s was rewritten: %(file)s has another hash"),
+    _("event seq %(seq)s was rewritten since it was verified"),
+    _("the chain ends at seq %(seq)s, but its head says %(head)s: events were cut off"),
+    _("the chain ends at seq %(seq)s, but seq %(noted)s was noted: events were cut off"),
+    _("seq %(seq)s was verified, but the chain ends at seq %(end)s"),
+    _("the head's hash is not that of the last event, seq %(seq)s"),
+    _("event seq %(seq)s is beyond the head of the chain, seq %(head)s"),
 )
 
 

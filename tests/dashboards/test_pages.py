@@ -88,6 +88,16 @@ def test_tenants_see_their_own_figures_whatever_they_ask_for(world: World, anoth
         assert b"9876.54" not in b"".join(answer.streaming_content)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("role", ["operator", "merchant", "app"])
+def test_the_landing_page_says_what_was_paid_today(world: World, another: World, role: str) -> None:
+    paid_trade(world, 12_345)
+    keep()
+    text = staff(role, world).get("/admin/").content.decode()
+    own, all_of_it = "¥123.45", "¥9,999.99"
+    assert (all_of_it if role == "operator" else own) in text
+    assert (own in text.split("Latest trades")[0]) == (role != "operator")
+
+
 def test_a_tenant_that_is_nobody_sees_nothing(world: World, another: World) -> None:
     keep()
     user = make_staff("merchant", merchant=world.merchant)

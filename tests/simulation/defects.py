@@ -17,8 +17,6 @@ from django.utils import timezone
 from channels.base import CloseOutcome
 from channels.base.results import CloseResult
 from notifications import deliveries
-from paycenter import sequencer
-from paycenter.models import EventHead
 from paycenter.numbers import NumberKind, new_number
 from refunds import inbound as refund_inbound
 from refunds import sending as refund_sending
@@ -210,23 +208,13 @@ def own_refunds_taken_for_others() -> Planted:
     return patch.object(refund_inbound, "_known_at_channel", lambda _attempt: 0)
 
 
-def two_sequencers() -> Planted:
-    """The head of the chain is read without a lock."""
-    lock_head = sequencer._lock_head
-
-    def unlocked() -> Any:
-        return EventHead.objects.filter(pk=sequencer.HEAD_ID).first() or lock_head()
-
-    return patch.object(sequencer, "_lock_head", unlocked)
-
-
 def automatic_for_everybody() -> Planted:
     """The first approval is enough for every amount: nothing of the money is wrong, only who decided."""
     return patch.object(refund_services, "approvals_needed", lambda *_a, **_k: 0)
 
 
 # Only where several connections overtake each other inside their transactions.
-ON_POSTGRESQL = (sum_checked_without_a_lock, two_sequencers)
+ON_POSTGRESQL = (sum_checked_without_a_lock,)
 EVERYWHERE: tuple[Callable[[], Planted], ...] = (
     second_payment_dropped, amount_ignored, notification_written_after_the_commit,
     refund_notification_written_after_the_commit, notification_acknowledged_before_the_commit,

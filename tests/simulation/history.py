@@ -268,6 +268,10 @@ class History:
     def now_time(self, seconds: float) -> None:
         self.stage.clock.pass_(seconds)
 
+    def now_wait(self) -> None:
+        """Until everybody is done."""
+        self._drain()
+
     def now_fault(self, operation: str, kind: str) -> None:
         if kind == "refused" and operation == "refund":
             refusal = RefundResult(state=Word.FAILED, refund_no="", code="NOT_ENOUGH", resendable=True)

@@ -76,9 +76,10 @@ class Plan:
 def make(seed: str) -> Plan:
     """The plan of a seed: a few chapters, in which one thing leads to another, and whatever else comes in between."""
     random = Random(f"history:{seed}")
-    steps = [Step("gopay", (random.choice(("fake_qr", "fake_qr", "fake_page")), 1000))]
+    steps = [Step("gopay", (random.choice(("fake_qr", "fake_qr", "fake_page")), 1000)), Step("wait")]
     if random.random() < 0.7:
         steps += [Step("payer_pays", (0, 0)), Step("notify", (0, random.choice(("true", "true", "hint"))))]
+        steps += [Step("wait")] if random.random() < 0.8 else []
     for _ in range(random.randint(1, 3)):
         steps += random.choice(_CHAPTERS)(random)
     # Each history leaves some things out, so that the others meet more often.
@@ -96,7 +97,7 @@ def _refund(random: Random) -> list[Step]:
     if random.random() < 0.6:
         steps.append(Step("fault", (random.choice(("refund", "refund", "query_refund", "query")),
                                     random.choice(("lost", "silent", "refused")))))  # fmt: skip
-    steps.append(Step("sweep", ("send_refunds",)))
+    steps += [Step("wait"), Step("sweep", ("send_refunds",))]
     more = ["again", "tell_refund", "ask", "decide", "sweep", "time", "end_refund"]
     steps += [Step(name, _ARGUMENTS[name](random)) for name in random.sample(more, random.randint(0, 3))]
     return [*steps, Step("time", (random.choice((3, 40)),)), Step("sweep", ("query_refunds",))]

@@ -34,9 +34,10 @@ def _once(*steps: Step) -> Iterator[Plan]:
 
 
 def _at_once(*steps: Step) -> Iterator[Plan]:
-    """Side by side, in many ways."""
-    for turns in range(60):
-        yield Plan("at once", f"turns {turns}", 0.4, steps)
+    """The last two side by side, in many ways."""
+    for turns in range(40):
+        before = [each for step in steps[:-2] for each in (step, Step("wait"))]
+        yield Plan("at once", f"turns {turns}", 0.4, (*before, *steps[-2:]))
 
 
 PLANS: dict[Callable[[], Planted], Callable[[], Iterator[Plan]]] = {
@@ -44,8 +45,8 @@ PLANS: dict[Callable[[], Planted], Callable[[], Iterator[Plan]]] = {
         Step("gopay", ("fake_page", 1000)), Step("time", (16,)), *ORDER, *PAYS, Step("payer_pays", (1, 0)), *NOTIFY,
         Step("notify", (1, "true"))),
     defects.amount_ignored: lambda: _once(*ORDER, Step("payer_pays", (0, 1)), *NOTIFY),
-    defects.notification_written_after_the_commit: lambda: _walk((*ORDER, *PAYS), *NOTIFY),
-    defects.refund_notification_written_after_the_commit: lambda: _walk((*PAID, ASK), SEND),
+    defects.notification_written_after_the_commit: lambda: _walk((*ORDER, *PAYS), *NOTIFY, near=15),
+    defects.refund_notification_written_after_the_commit: lambda: _walk((*PAID, ASK), SEND, near=48),
     defects.notification_acknowledged_before_the_commit: lambda: _walk((*ORDER, *PAYS), *NOTIFY, "lost"),
     defects.refund_sent_again_under_a_new_number: lambda: _once(*PAID, ASK, LOST, SEND),
     defects.refund_failed_by_a_network_error: lambda: _once(*PAID, ASK, LOST, SEND),
@@ -54,15 +55,14 @@ PLANS: dict[Callable[[], Planted], Callable[[], Iterator[Plan]]] = {
     defects.closed_over_a_success: lambda: _once(*ORDER, Step("payer_pays_during", ("close", 0)), Step("close")),
     defects.closed_by_a_network_error: lambda: _once(*ORDER, Step("fault", ("query", "silent")), Step("close")),
     defects.superseded_attempt_forgotten: lambda: _once(*ORDER, *OTHER),
-    defects.attempt_forgotten_after_a_crash: lambda: _walk((), *ORDER),
-    defects.refund_forgotten_after_a_crash: lambda: _walk((*PAID, ASK), SEND),
+    defects.attempt_forgotten_after_a_crash: lambda: _walk((), *ORDER, near=13),
+    defects.refund_forgotten_after_a_crash: lambda: _walk((*PAID, ASK), SEND, near=36),
     defects.delivered_without_an_acknowledgement: lambda: _once(*PAID, Step("receiver", (False,)), DELIVER),
     defects.words_changed_on_the_way: lambda: _once(*PAID, DELIVER),
     defects.own_refunds_taken_for_others: lambda: _once(
         *PAID, ASK, SEND, Step("notify", (0, "hint")), Step("sweep", ("query",))),
     defects.automatic_for_everybody: lambda: _once(*PAID, Step("ask", (1000, False)), SEND),
-    defects.sum_checked_without_a_lock: lambda: _at_once(*PAID, Step("ask", (700, False)), Step("ask", (700, False))),
-    defects.two_sequencers: lambda: _at_once(*PAID, *(Step("sweep", ("sequence",)),) * 2),
+    defects.sum_checked_without_a_lock: lambda: _at_once(*PAID, *(Step("ask", (700, False)),) * 2),
 }  # fmt: skip
 
 

@@ -214,3 +214,9 @@ def test_no_code_can_break_the_sums(world: World) -> None:
     for broken in ({"refunded_amount": 1}, {"paid_amount": 5}, {"amount": 0}, {"state": "paid"}):
         with pytest.raises(IntegrityError), transaction.atomic():
             Trade.objects.filter(pk=trade.pk).update(**broken)
+
+
+@pytest.mark.parametrize("amount", [1, 10**11])
+def test_the_largest_and_smallest_order(world: World, amount: int) -> None:
+    assert confirm(pay(world, world.order(amount=amount))) == Booked.PAID
+    assert Trade.objects.get().paid_amount == amount

@@ -20,8 +20,8 @@ from trades.orders import OrderRequest
 from trades.services import trade_pay
 
 Threads = Callable[..., list[Any]]
-UNLIKE = ("id", "pay", "trade_no", "attempt_no", "app_order_no", "channel_order_no", "object_id", "data", "trade_id",
-          "current_attempt_id")  # fmt: skip
+UNLIKE = ("id", "pay", "memo", "trade_no", "attempt_no", "app_order_no", "channel_order_no", "object_id", "data",
+          "trade_id", "current_attempt_id")  # fmt: skip
 GOOD, SAME, LATE = 40, 12, 6
 
 
@@ -95,7 +95,9 @@ def events_of(trade: Trade) -> list[dict[str, Any]]:
 
 def full_order(world: World) -> OrderRequest:
     return world.order(
-        detail={"b": 1, "a": [1.5, "é"]}, payer={"phone": "13800001234"}, client_ip="2001:db8::1", attach="x, {\"y\"}"
+        return_url="https://app.example/done",
+        detail={"b": 1, "a": [1.5, "é"]}, payer={"phone": "13800001234"}, client_ip="2001:db8::1",
+        attach='x, {"y"}',
     )
 
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q, Sum
+from django.db.models import Q
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -207,32 +207,15 @@ def _abnormal_row(row: AbnormalPayment) -> dict[str, Any]:
 
 @contributes
 def money_figures(request: HttpRequest) -> list[Card | Panel]:
-    """Paid today by currency, open abnormal payments, certificates that run out, latest payments."""
+    """Open abnormal payments, certificates that run out, latest payments."""
     trades, abnormal = registered(Trade), registered(AbnormalPayment)
     if not (trades and abnormal and trades.has_view_permission(request)):
         return []
-    found: list[Card | Panel] = [*_paid_today(request, trades), _open_abnormal(request, abnormal)]
+    found: list[Card | Panel] = [_open_abnormal(request, abnormal)]
     accounts = registered(PaymentAccount)
     if accounts and accounts.has_view_permission(request):
         found.append(_certificates(request, accounts))
     return [*found, _latest(request, trades)]
-
-
-def _paid_today(request: HttpRequest, page: Any) -> list[Card]:
-    today = timezone.localdate()
-    start, end = day_bounds(today, today)
-    rows = page.scope(request.user, Trade.objects.filter(state=TradeState.PAID, paid_at__gte=start, paid_at__lt=end))
-    sums = list(rows.values("currency").annotate(total=Sum("paid_amount"), count=Count("id")).order_by("currency"))
-    link = reverse("admin:trades_trade_changelist") + f"?state__exact=paid&day_from={today}&day_to={today}"
-    sums = sums or [{"currency": "CNY", "total": 0, "count": 0}]
-    return [
-        Card(
-            gettext("Paid today"), money(row["total"], row["currency"]), link,
-            ngettext("%(count)d payment", "%(count)d payments", row["count"]) % {"count": row["count"]},
-            "good" if row["count"] else "calm", "payments", 10,
-        )
-        for row in sums
-    ]  # fmt: skip
 
 
 def _open_abnormal(request: HttpRequest, page: Any) -> Card:
@@ -255,7 +238,7 @@ def _certificates(request: HttpRequest, page: Any) -> Card:
 
 
 def _latest(request: HttpRequest, page: Any) -> Panel:
-    rows = page.get_queryset(request).order_by("-trade_no")[:6]
+    rows = page.get_queryset(request).order_by("-pk")[:6]
     lines = [
         (t.created_at, f"{t.subject} · {t.get_state_display()}", money(t.amount, t.currency),
          reverse("admin:trades_trade_change", args=[t.pk]))

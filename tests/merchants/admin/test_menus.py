@@ -23,7 +23,7 @@ def person(role: str, world: World) -> User:
 
 def shown(client: Client) -> list[str]:
     """The menu's addresses in the order of the page."""
-    page = client.get("/admin/").content.decode()
+    page = client.get("/admin/", follow=True).content.decode()
     sidebar = page[page.index('id="nav-sidebar"') : page.index("</nav>") if "</nav>" in page else len(page)]
     return sorted((url for url in MENU if f'href="{url}"' in sidebar), key=sidebar.index)
 
@@ -33,13 +33,19 @@ def test_the_menu_holds_what_the_role_may_see_and_all_of_it_opens(world: World, 
     client = signed_in(person(role, world))
     menu = shown(client)
     for url, model in MENU.items():
-        may = model is None or f"{model.replace('.', '.view_')}" in ROLE_PERMISSIONS[role]
-        assert (url in menu) == may, url
-        assert (client.get(url).status_code == 200) == may, url
+        opens = client.get(url, follow=True).status_code == 200
+        if model is None:  # the overview and the dashboards, each for its own roles
+            assert opens or url not in menu, url
+            continue
+        may = model.replace(".", ".view_") in ROLE_PERMISSIONS[role]
+        assert (url in menu, opens) == (may, may), url
 
 
 def test_each_role_begins_with_its_own_work(world: World) -> None:
-    first = {role: shown(signed_in(person(role, world)))[1] for role in ("finance", "auditor", "app", "owner")}
+    first = {
+        role: next(url for url in shown(signed_in(person(role, world))) if MENU[url])
+        for role in ("finance", "auditor", "app", "owner")
+    }
     assert "/trades/trade/" in first["finance"]
     assert "/paycenter/" in first["auditor"]
     assert "/merchants/cashiermethod/" in first["app"] or "/merchants/app/" in first["app"]

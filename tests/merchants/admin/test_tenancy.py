@@ -21,7 +21,7 @@ from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, ChangeRequest, Merchant, PaymentAccount, User
 from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
 from onboarding.models import Application, ApplicationDocument
-from paycenter.models import AuditVerification, Event, Exchange, ListExport, RetrySchedule
+from paycenter.models import AuditVerification, Event, Exchange, ListExport, RetrySchedule, SavedView
 from paycenter.staff.tenancy import TenantAdmin
 from reconciliation.models import (
     BankProfile,
@@ -126,6 +126,9 @@ def tenants(world: World) -> Tenants:
         AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
         AlertRule.objects.get_or_create(kind="security")[0],
         BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],
+        ListExport.objects.create(
+            owner=boss, page="trades.trade", query=f"q={MARK}", kind="csv", language="en", reader="boss", created_at=now
+        ),
     ]  # fmt: skip
     return Tenants(
         {type(r): r for r in found if r is not None},
@@ -167,6 +170,9 @@ def urls_of(tenants: Tenants) -> list[str]:
     """Every address of the admin with A's objects in it."""
     words = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
              "payout_id": Payout.objects.values_list("pk", flat=True)[0],
+             "view_id": SavedView.objects.create(
+                 owner=tenants.records[User], page="trades.trade", name=MARK, created_at=timezone.now()
+             ).pk,
              "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0], "step": "company",
              "place": "account-1", "number": 1}  # fmt: skip
     records = {model: [record] for model, record in tenants.records.items()}

@@ -20,8 +20,8 @@ PACKAGES = (
 )  # fmt: skip
 # Whose words end up in a record: the reason of an event, the error of an exchange or a refusal of a bill.
 SPEAKERS = {
-    "BillNotReady", "BillRefused", "EgressRefused", "NotSent", "UnknownOutcome", "Unreadable", "Untrusted",
-    "_alert_contradiction",
+    "AuditBroken", "BillNotReady", "BillRefused", "EgressRefused", "NotSent", "UnknownOutcome", "Unreadable",
+    "Untrusted", "_alert_contradiction",
 }  # fmt: skip
 
 

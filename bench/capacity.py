@@ -1,0 +1,89 @@
+"""What one payment costs: processor time, WAL, disk and Redis. `make bench-capacity`; docs/capacity.md reckons with it.
+
+One payment is a gopay through a channel that answers at once and WeChat Pay's notification that it was paid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+import redis
+
+from bench.private_demo import NotStarted
+from bench.rows.gopay import gopay_request
+from bench.stage import Sizes, Stage
+from bench.table import Skipped
+from bench.wechat_notice import notices
+from bench.wire import Unexpected, volley
+
+_TABLES = ("trades_trade", "trades_attempt", "paycenter_event", "paycenter_exchange", "notifications_notification",
+           "merchants_nonce")  # fmt: skip
+_SIDE_BY_SIDE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one payment: milliseconds of processor time, bytes of WAL, of tables with their indexes, and of Redis."""
+
+    web_ms: float
+    postgres_ms: float
+    wal: float
+    disk: dict[str, float]
+    redis: float
+
+    @property
+    def stored(self) -> float:
+        return sum(self.disk.values())
+
+
+def _state(stage: Stage, url: str) -> dict[str, Any]:
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("CHECKPOINT")
+        wal = server.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
+        sizes = {name: server.execute("SELECT pg_total_relation_size(%s)", [name]).fetchone() for name in _TABLES}
+    memory = redis.Redis.from_url(stage.environment["REDIS_URL"]).info("memory")
+    return {
+        "wal": float(wal[0]) if wal else 0.0, "redis": float(memory["used_memory"]),
+        "disk": {name: float(size[0]) if size else 0.0 for name, size in sizes.items()},
+    }  # fmt: skip
+
+
+def measure(stage: Stage, payments: int) -> Cost:
+    """Raises NotStarted, Unexpected, Skipped."""
+    site = stage.site
+    volley(site.port, [gopay_request(site.document) for _ in range(100)], side_by_side=_SIDE_BY_SIDE)
+    site.worker.call("bench.site:submitted", count=payments, prefix="C")
+    told = notices(site.document["signer"], {f"C{n}": 100 for n in range(1, payments + 1)})
+    before, used = _state(stage, site.worker.url), stage.processor(site.pid)
+    volley(site.port, [gopay_request(site.document) for _ in range(payments)], side_by_side=_SIDE_BY_SIDE)
+    volley(site.port, [one.wire for one in told], side_by_side=_SIDE_BY_SIDE)
+    cost, after = used(), _state(stage, site.worker.url)
+    return Cost(
+        cost.web / payments, cost.postgres / payments, (after["wal"] - before["wal"]) / payments,
+        {name: (after["disk"][name] - before["disk"][name]) / payments for name in _TABLES},
+        (after["redis"] - before["redis"]) / payments,
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--payments", type=int, default=2000)
+    given = parser.parse_args(arguments)
+    try:
+        with Stage(runs=1, sizes=Sizes.of(full=False, large=False)) as stage:
+            found = measure(stage, given.payments)
+    except (NotStarted, Unexpected, Skipped) as exc:
+        print(f"not measured: {exc}", file=sys.stderr)
+        return 2
+    print(json.dumps({**asdict(found), "stored": found.stored}, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
