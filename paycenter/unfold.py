@@ -152,7 +152,7 @@ UNFOLD: dict[str, Any] = {
     },
 }
 
-_GROUPS: list[dict[str, Any]] = UNFOLD["SIDEBAR"]["navigation"]
+GROUPS: list[dict[str, Any]] = UNFOLD["SIDEBAR"]["navigation"]
 # Where each role's day begins: the group of this page comes first in its menu.
 _FIRST = {
     "operator": "merchants.changerequest", "owner": "merchants.user", "merchant": "trades.trade",
@@ -164,7 +164,7 @@ _FIRST = {
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar of this person: what the role may see, with the role's own work at the top."""
     first = _FIRST.get(getattr(request.user, "role", ""), "")
-    head, *groups = _GROUPS
+    head, *groups = GROUPS
     mine = [group for group in groups if any(item.get("model") == first for item in group["items"])]
     return [head, *mine, *(group for group in groups if group not in mine)]
 

@@ -211,6 +211,8 @@ _SENTENCES = (
     _("seq %(seq)s was verified, but the chain ends at seq %(end)s"),
     _("the head's hash is not that of the last event, seq %(seq)s"),
     _("event seq %(seq)s is beyond the head of the chain, seq %(head)s"),
+    _("%(file)s, line %(line)s cannot be read"),
+    _("%(file)s, line %(line)s: another hash for seq %(seq)s stands above it"),
 )
 
 

@@ -64,7 +64,7 @@ def test_somebody_is_invited_chooses_a_password_and_signs_in(operator: User, wor
     assert choose(link, "another long one 48").status_code == 404
     words = list(Event.objects.filter(object_type="user").order_by("id").values_list("type", "actor"))
     asked = [("user.created", "staff:operator"), ("user.invited", "staff:operator")]
-    assert words == [*asked, ("user.joined", "staff:li.na")]
+    assert words == [*asked, ("user.joined", "staff:li.na"), ("user.signed_in", "staff:li.na")]
     assert link.split("/")[-2] not in str(list(Invitation.objects.values()) + list(Event.objects.values()))
 
 

@@ -24,14 +24,14 @@ from paycenter.csp import STAFF_POLICY, ContentSecurityPolicyMiddleware, content
 from paycenter.staff.display import copyable, money
 from paycenter.staff.lists import day_bounds, parse_day
 from paycenter.staff.words import EVENT_WORDS, OPERATION_WORDS, event_word
-from paycenter.unfold import UNFOLD
+from paycenter.unfold import GROUPS
 from tests.fakes.staff import make_staff, signed_in
 
 CATALOGUE = Path(settings.BASE_DIR) / "locale/zh_Hans/LC_MESSAGES/django.po"
 
 
 def shown_words() -> list[Any]:
-    groups = UNFOLD["SIDEBAR"]["navigation"]
+    groups = GROUPS
     titles = [item["title"] for group in groups for item in group["items"]]
     titles += [group["title"] for group in groups if "title" in group]
     return [*titles, *EVENT_WORDS.values(), *OPERATION_WORDS.values(),
