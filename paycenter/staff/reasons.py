@@ -10,6 +10,8 @@ from django.utils.translation import gettext_noop as _
 
 # Without places first; of the others the first that fits wins, so one stands before those that would swallow it.
 _SENTENCES = (
+    _("event seq %(seq)s is missing: the next one is seq %(next)s, id %(id)s"),
+    _("event seq %(seq)s is missing"),
     # Calls to channels and to apps.
     _("line %(line)s: %(why)s"),
     _("%(who)s answered %(what)s, and cannot be asked: %(why)s"),
@@ -200,8 +202,6 @@ _SENTENCES = (
     _("no mail server is configured"),
     _("the mail server cannot be used: %(kind)s"),
     # The audit chain.
-    _("event seq %(seq)s is missing: the next one is seq %(next)s, id %(id)s"),
-    _("event seq %(seq)s is missing"),
     _("event seq %(seq)s, id %(id)s (%(type)s) was altered"),
     _("event seq %(seq)s, id %(id)s was rewritten: %(file)s has another hash"),
     _("event seq %(seq)s was rewritten: %(file)s has another hash"),
