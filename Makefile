@@ -12,7 +12,7 @@ help:
 	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
 	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
 	@echo "make bench         every figure beside the machine's own limit; FULL=1 and LARGE=1 for large sizes"
-	@echo "make bench-limping does a channel that hangs slow the others? four minutes, see bench/README.md"
+	@echo "make bench-limping does a channel that hangs slow the others? seven minutes, see bench/README.md"
 	@echo "make bench-gopay   processor time of one payment, two minutes"
 	@echo "make bench-capacity  processor time, WAL, disk and Redis of one payment"
 	@echo "make messages      compile the translations (needs gettext)"

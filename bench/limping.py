@@ -29,7 +29,7 @@ from bench.processor import Processor
 from bench.verdict import FIRST_SECONDS, Half, judge, print_report, say
 
 LIMPING, SOUND = "alipay_qr", "wechat_native"
-LIMPING_RATE, SOUND_RATE = 50.0, 20.0  # calls a second, constant
+LIMPING_RATE, SOUND_RATE = 50.0, 10.0  # calls a second, constant
 HANG_SECONDS = 30
 HANGING_OPERATIONS = ("pay", "query", "close", "refund")  # the probe asks with `query`
 RECOVERY_LIMIT = 60.0
@@ -236,7 +236,7 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", default=5, type=int)
-    parser.add_argument("--seconds", default=6.0, type=float, help="of a stretch")
+    parser.add_argument("--seconds", default=12.0, type=float, help="of a stretch")
     parser.add_argument("--arrivals", default=LIMPING_RATE, type=float, help="calls a second for the limping channel")
     parser.add_argument("--sound", default=SOUND_RATE, type=float, help="calls a second for the sound channel")
     parser.add_argument("--queries", action="store_true", help="let the worker query the run's unpaid orders as usual")

@@ -155,7 +155,10 @@ def _request(
         raise TransitionRefused(_("Nothing was changed."))
     field = _FIELD_OF[type(target)]
     pending = ChangeRequest.objects.filter(**{field: target}, kind=kind, scope=scope, state=ChangeState.PENDING)
-    if any(not _expired(old) for old in pending.select_for_update()):
+    # Not waiting for one that is just being decided: who decides locks the request first, then what it is about.
+    for old in pending.select_for_update(skip_locked=True):
+        _expired(old)
+    if pending.exists():
         raise TransitionRefused(_("Another change of this kind is waiting to be confirmed."))
     request = ChangeRequest(
         kind=kind, reason=reason, requested_by=user, requested_at=timezone.now(), before=before, after=after,

@@ -41,9 +41,9 @@ def alert(
     in that language, too.
     """
     now, key = timezone.now(), key[:160]
-    source = source_of(title, text, context)
-    title, text = told(source, settings.LANGUAGE_CODE)
     try:
+        source = source_of(title, text, context)
+        title, text = told(source, settings.LANGUAGE_CODE)
         with transaction.atomic():
             rule = AlertRule.objects.filter(kind=kind).only("severity", "repeat_minutes").first()
             if not _counted_up(key, _window(kind, rule), now):
@@ -55,7 +55,7 @@ def alert(
                     merchant_no=merchant_no[:32], trade_no=trade_no[:32],
                     created_at=now, last_at=now, window_at=now, next_send_at=now,
                 )  # fmt: skip
-    except (DatabaseError, ValueError) as exc:
+    except (DatabaseError, ValueError, KeyError, TypeError) as exc:
         log.error("alert not recorded", kind=kind, key=key, title=mask_text(title), error=type(exc).__name__)
 
 

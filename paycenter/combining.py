@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -100,7 +100,10 @@ class Combiner(Generic[T, R]):
     def _write_group(self, group: list[_Place[T, R]]) -> None:
         try:
             found = self._together([place.item for place in group])
-        except (DataError, IntegrityError):
+        except Exception as exc:
+            if _is_the_database(exc):
+                raise
+            # Whatever a row did, the transaction is undone: nothing of anybody is written yet.
             for place in group:
                 place.alone = True
             return
@@ -132,6 +135,13 @@ class Combiner(Generic[T, R]):
         """A forked child starts with nobody waiting."""
         for combiner in cls._all:
             combiner._start_afresh()
+
+
+def _is_the_database(error: Exception) -> bool:
+    """Whether the database failed, not some row. Of two that waited for each other one was undone: alone it goes on."""
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return False
+    return getattr(error.__cause__, "sqlstate", None) not in ("40P01", "40001")  # deadlock, serialization
 
 
 os.register_at_fork(after_in_child=Combiner.forget_all)

@@ -136,7 +136,9 @@ class _Masker:
         masked = self.any(found, depth)
         if masked == found:
             return text
-        return _MARKED_NUMBER.sub(r"\1", json.dumps(_mark_numbers(masked), ensure_ascii=False, separators=(",", ":")))
+        shown = json.dumps(_mark_numbers(masked), ensure_ascii=False, separators=(",", ":"))
+        # Half of a character, which JSON may name, cannot be stored.
+        return _MARKED_NUMBER.sub(r"\1", shown.encode(errors="replace").decode())
 
     def _form(self, text: str, depth: int) -> str:
         return "&".join(self._form_item(item, depth) for item in text.split("&"))

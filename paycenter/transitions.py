@@ -27,12 +27,13 @@ _NOT_YET = ("seq", "hash")  # the sequencer gives them
 def lock(model: type[M], **lookup: Any) -> M:
     """Fetch one row for update. Must run inside `atomic`; raises `model.DoesNotExist`.
 
-    Lock order everywhere: trade, attempt, abnormal payment, refund, ceiling counter.
+    Lock order everywhere: trade, attempt, abnormal payment, refund, ceiling counter. New rows may refer to a locked one
+    meanwhile: a merchant that staff change holds up no payment.
     """
     if set(lookup) == {"pk"} and isinstance(lookup["pk"], int):
         found = _lock_by_key(model).get(**lookup)
     else:
-        found = model._default_manager.select_for_update(of=("self",)).get(**lookup)
+        found = model._default_manager.select_for_update(of=("self",), no_key=True).get(**lookup)
     trail.remember(found)
     return found  # type: ignore[return-value]
 
@@ -40,7 +41,7 @@ def lock(model: type[M], **lookup: Any) -> M:
 @lru_cache(maxsize=64)
 def _lock_by_key(model: type[models.Model]) -> compiled.Select[models.Model]:
     return compiled.Select(
-        lambda pk: model._default_manager.select_for_update(of=("self",)).order_by().filter(pk=pk), pk=int
+        lambda pk: model._default_manager.select_for_update(of=("self",), no_key=True).order_by().filter(pk=pk), pk=int
     )
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -27,7 +27,6 @@ from merchants.channels import account_has_method, active_account, active_mercha
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter import compiled
 from paycenter.combining import Combiner
-from paycenter.errors import ApiError
 from paycenter.http import time_limit
 from paycenter.models import Event
 from paycenter.money import is_currency
@@ -231,7 +230,10 @@ def _first_together(firsts: Sequence[_First]) -> list[Attempt | Exception | None
         keys = zip(*(compiled.next_keys(model, len(firsts)) for model in (Trade, Attempt)), strict=True)
         made = [_gather(first, trade, attempt) for first, (trade, attempt) in zip(firsts, keys, strict=True)]
         good = [one.new for one, _answer in made if one is not None]
-        stored = compiled.insert_rows([row for new in good for row in new[Trade]], keyed=True, unless_there=True)
+        # In one order everywhere: two groups with the same orders would wait for each other otherwise.
+        trades = [cast(Trade, new[Trade][0]) for new in good]
+        trades.sort(key=lambda trade: (trade.app_id, trade.merchant_id, trade.app_order_no))
+        stored = compiled.insert_rows(trades, keyed=True, unless_there=True)
         ours = [new for new in good if new[Trade][0].pk in stored]
         compiled.insert_rows([row for new in ours for row in new[Attempt]], keyed=True)
         compiled.insert_rows([row for new in ours for row in new[Event]])
@@ -243,7 +245,7 @@ def _gather(first: _First, trade: int, attempt: int) -> tuple[compiled.Gathered 
     try:
         with compiled.gathering({Trade: trade, Attempt: attempt}) as found:
             return found, first.record()
-    except ApiError as exc:
+    except Exception as exc:
         return None, exc
 
 

@@ -180,7 +180,9 @@ def _store_nonces(nonces: Sequence[Nonce]) -> list[bool]:
     keys = compiled.next_keys(Nonce, len(nonces))
     for nonce, key in zip(nonces, keys, strict=True):
         nonce.pk = key
-    stored = compiled.insert_rows(nonces, keyed=True, unless_there=True)
+    # In one order everywhere: two groups with the same nonces would wait for each other otherwise.
+    ordered = sorted(nonces, key=lambda nonce: (nonce.app_id, nonce.nonce))
+    stored = compiled.insert_rows(ordered, keyed=True, unless_there=True)
     return [nonce.pk in stored for nonce in nonces]
 
 

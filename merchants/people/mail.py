@@ -57,8 +57,9 @@ def _send(pk: int) -> bool:
         return False
     letter = Letter.objects.get(pk=pk)
     try:
-        EmailMessage(letter.subject, letter.text, settings.DEFAULT_FROM_EMAIL, [letter.address]).send()
-    except OSError as exc:  # SMTPException is one
+        subject = " ".join(letter.subject.split())  # a name in it may have a line break, which no header may
+        EmailMessage(subject, letter.text, settings.DEFAULT_FROM_EMAIL, [letter.address]).send()
+    except (OSError, ValueError) as exc:  # SMTPException, a header that mail cannot carry
         log.warning("mail to staff not sent", letter=pk, error=type(exc).__name__)
         letter.tries += 1
         if letter.tries >= MAX_TRIES:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from merchants.changes import ChangeKind, change_kind, change_request
 from merchants.models import App, ChangeRequest, Merchant, Role, User
+from merchants.people.models import Invitation
 from merchants.people.reach import keeps, kept_roles, needs_second, tenant_values
 from paycenter.errors import TransitionRefused
 from paycenter.staff import sessions
@@ -135,6 +137,8 @@ def _store(person: User, values: Mapping[str, Any], actor: str) -> None:
     person.save(update_fields=changed)
     if set(changed) & set(GUARDED):
         sessions.end_all(person)
+        # A link made for who they were, or sent to where they were, opens nothing of what they are now.
+        Invitation.objects.filter(person=person, used_at=None, revoked_at=None).update(revoked_at=timezone.now())
     after = _shown({n: getattr(person, n) for n in changed})
     detail = {"username": person.username, "changed": [n.removesuffix("_id") for n in changed]}
     record_event(person, "user.updated", actor=actor, detail={**detail, "before": before, "after": after})

@@ -98,12 +98,18 @@ def _back(page: Any, query: str) -> HttpResponseRedirect:
     return HttpResponseRedirect(f"{url}?{query}" if query else url)
 
 
+def _one_line(text: str) -> str:
+    """Without what no database, header or list can show."""
+    return " ".join(text.replace("\x00", "").split())
+
+
 def _save(page: Any, request: HttpRequest) -> HttpResponse:
     """Keep the present filter under a name. POST only."""
     refused = _refuse(page, request)
     if refused is not None:
         return refused
-    name, query = request.POST.get("name", "").strip()[:40], request.POST.get("query", "")
+    name, query = (_one_line(request.POST.get(field, "")) for field in ("name", "query"))
+    name = name[:40]
     user: Any = request.user
     mine = SavedView.objects.filter(owner=user, page=page.opts.label_lower)
     if not name or len(query) > 1000 or mine.count() >= MOST:

@@ -23,6 +23,7 @@ from paycenter.staff.codes import codes_left, forget_devices, has_device, matchi
 from paycenter.staff.tenancy import TENANT_ROLES, actor_of
 from paycenter.transitions import record_event
 
+_ENROLLING = "enrolling_device"  # which key this session was shown
 # Who can move money or open doors; the others may set up a second factor if they like.
 MONEY_ROLES = ("operator", "finance", "owner")
 
@@ -86,13 +87,26 @@ def enrol(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     if has_device(user):
         return HttpResponseRedirect(reverse("admin:security"))
-    device, _made = TOTPDevice.objects.get_or_create(user=user, confirmed=False, defaults={"name": "app"})
+    device = _device_to_enrol(request)
     error = ""
     if request.method == "POST":
         if matching_device(user, request.POST.get("otp_token", ""), confirmed=False):
             return _taken_into_use(request, device)
         error = _("Wrong code. Check the clock of your phone and use the code shown now.")
     return _page(request, "admin/security/enrol.html", _enrol_context(device, error))
+
+
+def _device_to_enrol(request: HttpRequest) -> TOTPDevice:
+    """The key of this session. One that another session was shown is no secret of this one: it is thrown away."""
+    shown = TOTPDevice.objects.filter(user=request.user, confirmed=False)
+    found = shown.filter(pk=request.session.get(_ENROLLING, 0)).first()
+    if found is None:
+        shown.delete()
+        found = TOTPDevice.objects.create(user=request.user, confirmed=False, name="app")
+        request.session[_ENROLLING] = found.pk
+    else:
+        shown.exclude(pk=found.pk).delete()
+    return found
 
 
 def _enrol_context(device: TOTPDevice, error: str) -> dict[str, Any]:

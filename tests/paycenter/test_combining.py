@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import DataError, OperationalError
 
@@ -89,9 +90,19 @@ def test_an_exception_among_the_results_is_for_one_only() -> None:
     assert answers[1] == answers[3] == "good"
 
 
-def test_a_bad_row_spoils_nobody_elses() -> None:
+def deadlocked() -> OperationalError:
+    """As Django hands it over from psycopg."""
+    error = OperationalError("deadlock detected")
+    error.__cause__ = psycopg.errors.DeadlockDetected()
+    return error
+
+
+@pytest.mark.parametrize(
+    "error", [DataError("some row"), TypeError("no JSON"), UnicodeEncodeError("utf-8", "x", 0, 1, ""), deadlocked()]
+)
+def test_a_bad_row_spoils_nobody_elses(error: Exception) -> None:
     def together(_items: Sequence[int]) -> Sequence[Any]:
-        raise DataError("some row")
+        raise error
 
     answers = Desk(together).run([1, -2, 3])
     assert isinstance(answers[2], ValueError)

@@ -11,7 +11,9 @@ import pytest
 from django.db import DataError, connection, models
 from django.utils import timezone
 
+from merchants.api.authentication import _store_nonces
 from merchants.api.errors import BadParameter
+from merchants.models import Nonce
 from paycenter.models import Event
 from tests.conftest import World
 from trades import services
@@ -105,6 +107,22 @@ def kept(record: models.Model) -> dict[str, Any]:
     """The columns that do not differ from one order to the next; times are only there or not."""
     values = {f.attname: getattr(record, f.attname) for f in record._meta.concrete_fields if f.attname not in UNLIKE}
     return {name: (value is not None if name.endswith(("_at", "_until")) else value) for name, value in values.items()}
+
+
+def test_groups_with_the_same_rows_do_not_wait_for_each_other(
+    committed_world: World, queued: list[int], in_threads: Threads
+) -> None:
+    app, expires_at = committed_world.app, timezone.now()
+
+    def spend(place: int) -> int:
+        won = 0
+        for turn in range(40):
+            names = [f"{turn}-{number}" for number in range(12)]
+            nonces = [Nonce(app_id=app.pk, nonce=name, expires_at=expires_at) for name in names[:: 1 - 2 * (place % 2)]]
+            won += sum(_store_nonces(nonces))
+        return won
+
+    assert sum(in_threads(spend, 4)) == 40 * 12, "each was spent once"
 
 
 def test_a_process_that_dies_while_writing_for_others_answers_nobody(

@@ -200,6 +200,28 @@ def test_a_role_that_moves_money_is_given_by_two_people(operator: User) -> None:
     assert fresh(clerk).role == "finance"
 
 
+def test_a_link_opens_nothing_of_what_somebody_became_later(operator: User) -> None:
+    person, link = invited(signed_in(operator), "service")
+    assert person is not None
+    signed_in(operator).post(page_of(person), {"role": "finance", "reason": "moves to accounting"})
+    change = ChangeRequest.objects.get(person=person)
+    change_confirm(change=change, user=make_staff("operator", username="ben"))
+    assert fresh(person).role == "finance"
+    assert choose(link).status_code == 404
+    assert not fresh(person).is_active
+
+
+def test_a_line_break_in_a_name_does_not_stop_the_mail(operator: User, settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    for number, subject in enumerate(("To confirm:\nX", "the next")):
+        Letter.objects.create(
+            person=operator, address=f"{number}@mail.example", subject=subject, text="x", next_try_at=timezone.now(),
+            created_at=timezone.now(),
+        )  # fmt: skip
+    assert staff_mail.send_due() == 2
+    assert [letter.subject for letter in mail.outbox] == ["To confirm: X", "the next"]
+
+
 def test_nobody_changes_what_they_may_do_themselves(operator: User) -> None:
     client = signed_in(operator)
     client.post(page_of(operator), {"role": "finance", "is_active": "on", "reason": "more"})

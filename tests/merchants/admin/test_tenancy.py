@@ -261,6 +261,13 @@ def test_a_lookup_in_the_address_cannot_probe_another_tenant(tenants: Tenants) -
         assert answer.status_code in (302, 400)
 
 
+@pytest.mark.parametrize("role", ["operator", "auditor", "owner"])
+def test_no_filter_tells_a_password_hash(role: str, world: World) -> None:
+    client = signed_in(make_staff(role, **({"merchant": world.merchant} if role == "owner" else {})))
+    for query in ("password__startswith=pbkdf2", "password__gt=p", "password__regex=^p", "password_history__isnull=1"):
+        assert client.get(f"/admin/merchants/user/?{query}").status_code == 400, query
+
+
 def own(world: World, role: str) -> Client:
     tenant = {"merchant": world.merchant} if role == "merchant" else {"app": world.app}
     return signed_in(make_staff(role, **tenant))  # type: ignore[arg-type]

@@ -93,6 +93,20 @@ def test_setting_it_up_gives_access_and_recovery_codes(required: None) -> None:
     assert Event.objects.filter(type="user.second_factor_added", actor="staff:operator").exists()
 
 
+def test_a_key_that_another_session_was_shown_is_never_taken_into_use(required: None) -> None:
+    make_staff("operator")
+    thief, owner = Client(), Client()
+    for client in (thief, owner):
+        sign_in(client, "operator")
+    thief.get("/admin/security/enrol/")
+    seen = TOTPDevice.objects.get()
+    owner.get("/admin/security/enrol/")
+    assert TOTPDevice.objects.get().key != seen.key
+    thief.post("/admin/security/enrol/", {"otp_token": code_of(seen)})
+    owner.post("/admin/security/enrol/", {"otp_token": code_of(seen)})
+    assert not TOTPDevice.objects.filter(confirmed=True).exists()
+
+
 @pytest.mark.parametrize("token", ["", "000000", "abc", "0" * 16])
 def test_a_wrong_or_missing_code_does_not_let_in(token: str) -> None:
     enrolled(make_staff("operator"))
