@@ -221,5 +221,5 @@ def test_every_staff_page_carries_the_policy_against_foreign_script() -> None:
 def test_the_landing_page_stays_within_its_queries(django_assert_max_num_queries: Any) -> None:
     client = signed_in(make_staff("operator"))
     client.get("/admin/")
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         assert client.get("/admin/").status_code == 200
