@@ -30,6 +30,9 @@ OURS = (
 # nothing new of them, and they take as long as all the others. tests/checks holds these folders to it.
 WITHOUT_DATABASE = ("tests/channels", "tests/sandbox", "tests/foreign", "tests/docs")
 
+# What a browser shows of a page is looked at once: what the page asks of each database, its own tests ask on both.
+LOOKED_AT_ONCE = ("tests/browser",)
+
 Result = tuple[str, bool, float]
 
 
@@ -68,8 +71,9 @@ def lint() -> list[Result]:
 
 
 def pytest(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Result:
-    # Two at a time: much of the suite waits for clocks, sockets and browsers.
-    return _step(name, [str(BIN / "pytest"), "-q", "-n", "2", "--dist", "worksteal", *arguments], environment)
+    # One more than processors: much of the suite waits for clocks, sockets and browsers.
+    at_once = str((os.cpu_count() or 1) + 1)
+    return _step(name, [str(BIN / "pytest"), "-q", "-n", at_once, "--dist", "worksteal", *arguments], environment)
 
 
 def _real_servers(arguments: Sequence[str]) -> Result:
@@ -83,8 +87,9 @@ def _real_servers(arguments: Sequence[str]) -> Result:
             # A developer's machine may lack them; a build machine must not pass without.
             print(f"\n=== {name}: NOT RUN, {exc}", flush=True)
             return f"{name} (not run: {exc})", not os.environ.get("CI"), 0.0
-        ignored = [f"--ignore={folder}" for folder in WITHOUT_DATABASE]
-        print(f"\n=== not again, as they ask no database: {', '.join(WITHOUT_DATABASE)}", flush=True)
+        ignored = [f"--ignore={folder}" for folder in (*WITHOUT_DATABASE, *LOOKED_AT_ONCE)]
+        print(f"\n=== not again, as they ask no database: {', '.join(WITHOUT_DATABASE)};"
+              f" looked at once: {', '.join(LOOKED_AT_ONCE)}", flush=True)  # fmt: skip
         return pytest(name, [*ignored, *arguments], _environment(DATABASE_URL=database, REDIS_URL=redis))
     raise AssertionError("unreachable")
 
