@@ -52,8 +52,9 @@ class AlertRuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        severity: Any = self.fields["severity"]
-        severity.choices = [("", _("as reported")), *AlertSeverity.choices]
+        severity: Any = self.fields.get("severity")
+        if severity is not None:  # who may only look has no fields
+            severity.choices = [("", _("as reported")), *AlertSeverity.choices]
         if "kind" in self.fields:
             taken = set(AlertRule.objects.values_list("kind", flat=True))
             choices = [(kind, kind_label(kind)) for kind in KINDS if kind not in taken]

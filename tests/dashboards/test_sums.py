@@ -24,9 +24,9 @@ from refunds.confirm import refund_confirm
 from refunds.models import Refund
 from tests import factories
 from tests.conftest import World
+from tests.dashboards.histories import STEPS, History
 from tests.dashboards.oracle import by_app, by_channel, counted, kept, kept_by_app, kept_by_channel, numbered
 from tests.refunds.paying import confirm, paid_trade
-from tests.refunds.test_histories import STEPS, History
 from trades.confirm import MoneyArrived, payment_confirm
 from trades.models import Attempt, Trade
 from trades.services import trade_pay

@@ -194,8 +194,8 @@ def _promises(demo, document):
     assert document["pid"] == demo.process.pid
     assert (document["base_url"], document["sandbox_url"]) == tuple(f"http://127.0.0.1:{p}" for p in demo.ports)
     users = document["admin"]["users"]
-    assert set(users) == {"operator", "merchant", "finance", "finance2", "service", "auditor"}
-    assert len({user["password"] for user in users.values()}) == 6
+    assert set(users) == {"operator", "owner", "merchant", "finance", "finance2", "service", "auditor"}
+    assert len({user["password"] for user in users.values()}) == len(users)
     assert min(len(user["password"]) for user in users.values()) >= 16
     for address in ("/healthz", "/readyz"):
         assert urllib.request.urlopen(document["base_url"] + address).status == 200

@@ -113,7 +113,7 @@ def test_a_break_is_kept_and_alerts_somebody(chain: list[Event]) -> None:
     row = AuditVerification.objects.get()
     assert (row.ok, row.problem[:11]) == (False, "event seq 4")
     alert = Alert.objects.get(kind="audit")
-    assert (alert.severity, "event seq 4" in alert.text) == ("critical", True)
+    assert (alert.severity, "序号 4" in alert.text) == ("critical", True)
 
 
 def test_what_was_rewritten_or_cut_off_since_the_last_one_is_noticed_without_the_file(chain: list[Event]) -> None:

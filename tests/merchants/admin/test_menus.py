@@ -9,11 +9,11 @@ from django.test import Client
 
 from merchants.models import Role, User
 from merchants.roles import ROLE_PERMISSIONS
-from paycenter.unfold import _GROUPS
+from paycenter.unfold import GROUPS
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
 
-MENU = {str(item["link"]): item.get("model") for group in _GROUPS for item in group["items"]}
+MENU = {str(item["link"]): item.get("model") for group in GROUPS for item in group["items"]}
 
 
 def person(role: str, world: World) -> User:

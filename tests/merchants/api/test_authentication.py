@@ -100,10 +100,11 @@ def test_another_apps_secret_does_not_sign_for_this_app(call: Caller, world: Any
 
 
 @pytest.mark.parametrize(
-    "change", [{"X-Nonce": "another-nonce"}, {"X-Timestamp": str(int(time.time()) + 5)}, {"X-Signature": "AAAA"}]
+    ("header", "value"), [("X-Nonce", "another-nonce"), ("X-Timestamp", None), ("X-Signature", "AAAA")]
 )
-def test_every_signed_header_is_covered(call: Caller, change: dict[str, str]) -> None:
-    assert outcome(call(PATH, BODY, headers=change)) == (401, 40101)
+def test_every_signed_header_is_covered(call: Caller, header: str, value: str | None) -> None:
+    changed = {header: value or str(int(time.time()) + 5)}  # now, not when the tests were collected
+    assert outcome(call(PATH, BODY, headers=changed)) == (401, 40101)
 
 
 def test_body_query_and_path_are_covered(call: Caller) -> None:
