@@ -7,6 +7,7 @@ from typing import Any, cast
 import segno
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_POST
 from django_otp import login as otp_login
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from paycenter import trail
 from paycenter.staff import sessions, stepup
 from paycenter.staff.codes import codes_left, forget_devices, has_device, matching_device, new_recovery_codes
 from paycenter.staff.tenancy import TENANT_ROLES, actor_of
@@ -171,8 +173,11 @@ def end_session(request: HttpRequest) -> HttpResponse:
 @require_POST
 def end_others(request: HttpRequest) -> HttpResponse:
     """End all of one's own sessions but this one."""
-    sessions.end_all(request.user, keep=request)
-    _noted(request, "user.sessions_ended")
+    person: Any = get_user_model()._default_manager.get(pk=cast(int, request.user.pk))
+    trail.remember(person)
+    sessions.end_all(person, keep=request)
+    person.refresh_from_db(fields=["session_epoch"])
+    record_event(person, "user.sessions_ended", actor=actor_of(person))
     messages.success(request, _("Signed out everywhere else."))
     return HttpResponseRedirect(reverse("admin:security"))
 

@@ -149,7 +149,7 @@ def test_finance_shows_approvals_abnormal_money_and_settlements(world: World) ->
     )  # fmt: skip
     keep()
     text = text_of(staff("finance", world), "finance")
-    for said in ("R-1", "¥42.00", abnormal.get_kind_display(), "S1", "¥-1.80", "¥7.77", "another amount"):
+    for said in ("R-1", "¥42.00", abnormal.get_kind_display(), "S1", "−¥1.80", "¥7.77", "another amount"):
         assert str(said) in text, said
 
 
