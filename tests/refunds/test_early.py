@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from merchants.api.errors import NotPossible, RefundExceeds
@@ -14,7 +16,7 @@ from merchants.models import User
 from notifications.models import Notification
 from paycenter.errors import TransitionRefused
 from paycenter.money import Money
-from refunds import early
+from refunds import early, inbound
 from refunds.external import external_refund_open
 from refunds.models import EarlyRefund, Refund, RefundPolicy
 from refunds.retrying import refund_convert
@@ -29,6 +31,7 @@ from tests.refunds.test_inbound import early as kept_early
 from tests.refunds.test_inbound import post
 from trades.accepting import acceptance_ask
 from trades.models import AbnormalPayment, Attempt, Trade
+from trades.services import trade_pay
 from trades.sweeps import query_due as query_payments
 
 Ask = Callable[..., Refund]
@@ -152,6 +155,28 @@ def test_a_try_beside_the_booking_does_not_put_it_off(world: World, monkeypatch:
         book_early_due()
     assert book_early_due() == 1, "still due"
     assert Refund.objects.get().source == "external"
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_payment_booked_at_the_same_instant_finds_what_is_being_kept(
+    committed_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keep_beside_booking(**values: Any) -> None:
+        booking.start()
+        booking.join(0.3)  # done by then, unless it waits for this
+        early.early_refund_keep(**values)
+
+    booking = threading.Thread(target=lambda: (query_payments(), connection.close()))
+    attempt = trade_pay(app=committed_world.app, order=committed_world.order(amount=1000), method="fake_qr")
+    Attempt.objects.update(next_query_at=timezone.now())
+    monkeypatch.setattr(inbound, "early_refund_keep", keep_beside_booking)
+    committed_world.book.pay(attempt.attempt_no)
+    committed_world.book.give_back(attempt.attempt_no, "CONSOLE-1", Money(400, "CNY"))
+    post(f"/notify/fake_qr/{attempt.attempt_no}", committed_world.book.refund_notice("CONSOLE-1"))
+    booking.join()
+    assert fresh(attempt).state == "succeeded"
+    assert book_early_due() == 1, "due with its payment"
 
 
 @pytest.fixture
