@@ -11,20 +11,31 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels.base import Notice
+from paycenter import compiled
 from paycenter.money import Money
+from paycenter.wakeup import wake
 from refunds.external import external_refund_open
 from refunds.models import EarlyRefund
 from trades.models import AbnormalPayment, Attempt
 from trades.states import AbnormalState, AttemptState
 
 FIRST_WAIT = timedelta(seconds=5)
-KEPT = timedelta(days=30)  # a payment that did not come by then will not come; its alert was raised
+KEPT = timedelta(days=30)  # a payment that did not come by then is not waited for; should it come, it finds them
+BOOK_TASK = "refunds.tasks.book_early"
+# Every payment asks this, and nearly none has any.
+_OF_ATTEMPT = compiled.Select(
+    lambda attempt: EarlyRefund.objects.only("pk").filter(attempt_id=attempt), attempt=int
+)
 
 
 def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
-    """Keep it; the same number again is the same refund. The payment itself is asked about by the caller."""
+    """Keep it; the same number again is the same refund, and is waited for anew where that was given up.
+
+    The payment itself is asked about by the caller, who holds the trade's lock since finding that it is not booked:
+    else its booking could miss what is kept.
+    """
     amount, now = notice.amount, timezone.now()
-    EarlyRefund.objects.get_or_create(
+    kept, is_new = EarlyRefund.objects.get_or_create(
         attempt_id=attempt.pk, channel_request_no=number[:64],
         defaults={
             "amount": amount.minor if amount else None, "currency": amount.currency if amount else "",
@@ -32,6 +43,16 @@ def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
             "next_try_at": now + FIRST_WAIT,
         },
     )  # fmt: skip
+    if not is_new and kept.next_try_at is None:
+        EarlyRefund.objects.filter(pk=kept.pk).update(heard_at=now, next_try_at=now + FIRST_WAIT)
+
+
+def early_refunds_due(attempt: Attempt) -> None:
+    """The payment is being booked: what was kept of it is due at once, however long it was to wait."""
+    if _OF_ATTEMPT.first(attempt=attempt.pk) is None:
+        return
+    EarlyRefund.objects.filter(attempt_id=attempt.pk).update(next_try_at=timezone.now())
+    transaction.on_commit(lambda: wake(BOOK_TASK), robust=True)
 
 
 def early_refund_book(early_id: int) -> None:
@@ -62,8 +83,8 @@ def _is_booked(attempt: Attempt) -> bool:
 
 
 def _wait(early: EarlyRefund) -> None:
-    """Half as long again as it has waited already."""
+    """Half as long again as it has waited already, unless its payment was booked since it was read."""
     now = timezone.now()
     waited = now - early.heard_at
     next_try = None if waited > KEPT else now + max(waited / 2, FIRST_WAIT)
-    EarlyRefund.objects.filter(pk=early.pk).update(next_try_at=next_try)
+    EarlyRefund.objects.filter(pk=early.pk, next_try_at=early.next_try_at).update(next_try_at=next_try)

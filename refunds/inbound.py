@@ -16,8 +16,9 @@ from paycenter.money import Money
 from paycenter.wakeup import wake
 from refunds import sums
 from refunds.confirm import Booked, refund_confirm
-from refunds.early import early_refund_keep
+from refunds.early import early_refund_keep, early_refunds_due
 from refunds.external import QUERY_TASK, SUM_PREFIX, external_refund_open, external_refund_record
+from refunds.leaving import is_going_back
 from refunds.models import Payout, Refund, RefundRoute
 from refunds.selectors import load_refund
 from refunds.states import RefundState
@@ -64,13 +65,14 @@ class _RefundSide:
         if not number:
             query_payment(attempt)
             return
-        opened = external_refund_open(
-            attempt=attempt, channel_request_no=number, amount=notice.amount, actor=actor,
-            channel_refund_no=notice.channel_refund_no, sent_at=notice.refund_sent_at,
-        )  # fmt: skip
-        if opened is None:  # whoever gives money back has it: ask for the payment, and book this with it
-            early_refund_keep(attempt=attempt, number=number, notice=notice)
-            query_payment(attempt)
+        with transaction.atomic():
+            opened = external_refund_open(
+                attempt=attempt, channel_request_no=number, amount=notice.amount, actor=actor,
+                channel_refund_no=notice.channel_refund_no, sent_at=notice.refund_sent_at,
+            )  # fmt: skip
+            if opened is None:  # whoever gives money back has it: ask for the payment, and book this with it
+                early_refund_keep(attempt=attempt, number=number, notice=notice)
+                query_payment(attempt)
 
     def hint_received(self, attempt: Attempt) -> None:
         under_way = Refund.objects.filter(
@@ -92,6 +94,12 @@ class _RefundSide:
                     attempt=attempt, channel_request_no=f"{SUM_PREFIX}{attempt.attempt_no}-{refunded.minor}",
                     amount=Money(unknown, refunded.currency), actor=actor,
                 )  # fmt: skip
+
+    def payment_booked(self, attempt: Attempt) -> None:
+        early_refunds_due(attempt)
+
+    def is_going_back(self, attempt_id: int) -> bool:
+        return is_going_back(attempt_id)
 
 
 def _known_at_channel(attempt: Attempt) -> int:

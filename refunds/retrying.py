@@ -19,11 +19,13 @@ from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 from refunds import sums
 from refunds.approvals import approvals_given, decide_afresh, require_comment
+from refunds.leaving import going_back
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.services import SEND_TASK, tell_approvers
 from refunds.states import RefundState
 from refunds.telling import refund_advance
+from trades.refund_port import GOING_BACK
 
 SEND_PERMISSION = "refunds.send_refund"
 
@@ -135,5 +137,7 @@ def _require(user: User, refund: Refund) -> None:
 def _reserve_again(source: sums.Source, refund: Refund, user: User) -> None:
     if refund.amount > source.refundable_amount:
         raise TransitionRefused(_("Its sum was given to other refunds meanwhile."), state=refund.state)
+    if refund.amount > source.refundable_amount - going_back(source):
+        raise TransitionRefused(str(GOING_BACK), state=refund.state)
     refund.finished_at = None
     sums.reserve(source, refund.amount, actor=actor_of(user))

@@ -24,6 +24,7 @@ from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.turns import turn_for
 from paycenter.wakeup import wake
 from refunds import sums
+from refunds.leaving import going_back
 from refunds.models import Refund, RefundKind, RefundPolicy, RefundRoute, RefundSource, RefundType
 from refunds.policies import approvals_needed, policy_for
 from refunds.selectors import RELATED
@@ -31,6 +32,7 @@ from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance, refund_recorded
 from trades.accepting import lock_abnormal
 from trades.models import AbnormalKind, AbnormalPayment, Trade
+from trades.refund_port import GOING_BACK
 from trades.selectors import trade_get
 from trades.states import AbnormalState, TradeState
 
@@ -140,6 +142,7 @@ def _take(trade_id: int, abnormal_id: int | None, asked: _Asked, request: Refund
     _refuse_unless_refundable(trade, abnormal, policy, asked)
     if asked.amount > source.refundable_amount:
         raise RefundExceeds(data={"refundable": source.refundable_amount})
+    _refuse_what_may_leave(source, asked)
     sums.reserve(source, asked.amount, actor=asked.actor)
     refund = _record(trade, abnormal, currency, asked)
     _decide_automatically(refund, policy)
@@ -283,6 +286,15 @@ def _refuse_unless_refundable(
     limited = abnormal is None and asked.source == RefundSource.API
     if limited and paid_at is not None and paid_at + timedelta(days=policy.window_days) < timezone.now():
         raise NotPossible("the refund window is over")
+
+
+def _refuse_what_may_leave(source: sums.Source, asked: _Asked) -> None:
+    """What the channel may be giving back already is not given back a second time; its answer decides."""
+    if asked.amount <= source.refundable_amount - going_back(source):
+        return
+    if asked.user is not None:
+        raise TransitionRefused(str(GOING_BACK), state=str(source.state))
+    raise NotPossible("the channel may be giving this money back already; ask again when its answer is known")
 
 
 def _kind(abnormal: AbnormalPayment | None) -> str:

@@ -14,6 +14,7 @@ from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.transitions import advance, lock, record_event, save_changed
+from trades import refund_port
 from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.states import AbnormalState, TradeState
@@ -123,6 +124,8 @@ def _why_not_whole(abnormal: AbnormalPayment) -> str:
     touched = abnormal.refunded_amount or abnormal.refunding_amount or abnormal.external_refunded
     if abnormal.state != AbnormalState.OPEN or touched:
         return _("Only money that nobody gives back can be kept.")
+    if refund_port.side().is_going_back(abnormal.attempt_id):
+        return str(refund_port.GOING_BACK)
     return ""
 
 

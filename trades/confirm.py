@@ -19,6 +19,7 @@ from channels.base import Notice, QueryResult
 from notifications.alerts import alert
 from paycenter.money import Money
 from paycenter.transitions import advance, events_together, record_event
+from trades import refund_port
 from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.selectors import live_attempts
@@ -77,6 +78,7 @@ def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str) -> Book
         _alert_contradiction(attempt, f"channel number {money.channel_trade_no} belongs to another attempt")
         return Booked.REFUSED
     _record_success(attempt, money, actor)
+    refund_port.side().payment_booked(attempt)
     kind = _classify(trade, attempt, money)
     if kind is None:
         _settle(trade, attempt, actor)

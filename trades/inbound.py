@@ -49,7 +49,7 @@ def _check_names(attempt: Attempt, notice: Notice) -> None:
     """Raises IdentityMismatch for a notice about another order than the attempt's."""
     if notice.kind == NoticeKind.REFUND and not notice.order_no:
         # A refund that names no order: the channel's number of the payment is what it names.
-        same = notice.channel_trade_no == attempt.channel_trade_no
+        same = bool(notice.channel_trade_no) and notice.channel_trade_no == attempt.channel_trade_no
     else:
         # Where a channel's numbers begin anew each day, yesterday's genuine notice is about another order.
         same = (notice.order_no, notice.order_day) == (attempt.channel_order_no, attempt.order_day)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from django.utils.translation import gettext_lazy as _
+
 from channels.base import Notice
 from paycenter.money import Money
 from trades.models import Attempt
 
+GOING_BACK = _("The channel may be giving this money back already; its answer has to be known first.")
+
 
 class RefundSide(Protocol):
-    """Called outside any transaction, with verified words only."""
+    """The words are verified. What a channel said is passed on outside any transaction."""
 
     def notice_received(self, attempt: Attempt, notice: Notice, actor: str) -> None:
         """A channel's genuine notice about a refund of this attempt's money."""
@@ -23,6 +27,12 @@ class RefundSide(Protocol):
 
     def sum_heard(self, attempt: Attempt, refunded: Money, actor: str) -> None:
         """Asked about the payment, the channel says how much of it was given back in all."""
+
+    def payment_booked(self, attempt: Attempt) -> None:
+        """This attempt's money is booked in the transaction under way, which holds the locks of trade and attempt."""
+
+    def is_going_back(self, attempt_id: int) -> bool:
+        """Whether the channel may be giving this attempt's money back although no sum of it says so yet."""
 
 
 _side: RefundSide | None = None

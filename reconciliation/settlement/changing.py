@@ -24,6 +24,7 @@ TERMS_FIELDS = ("days_after", "working_days", "calendar_id")
 CHANGE_RATES = "reconciliation.change_feerate"
 CHANGE_TERMS = "reconciliation.change_settlementterms"
 LONGEST_DAYS_AFTER = 30
+_MOST_MINOR = 2**31 - 1  # what the columns hold
 
 
 def rate_on(account: PaymentAccount, method: str, day: date) -> FeeRate | None:
@@ -51,12 +52,15 @@ def rate_change_request(
     amounts in minor units. Compared with the rate that would hold on that day.
 
     Raises TransitionRefused for whose role may not, when nothing would change, another request for the same method
-    and day is pending, or values contradict each other.
+    and day is pending, or values are out of range or contradict each other.
     """
     if not user.has_perm(CHANGE_RATES):
         raise TransitionRefused(_("Your role may not change fee rates."))
     if not 0 <= values["ppm"] <= MILLION:
         raise TransitionRefused(_("A fee is between 0 and 100 %."))
+    amounts = (values["fixed"], values["least"], values["most"])
+    if any(amount is not None and not 0 <= amount <= _MOST_MINOR for amount in amounts):
+        raise TransitionRefused(_("An amount is out of range."))
     if values["most"] is not None and values["most"] < values["least"]:
         raise TransitionRefused(_("“At most” must not be below “at least”."))
     before = rate_values(rate_on(account, method, from_day))

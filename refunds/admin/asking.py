@@ -21,12 +21,14 @@ from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.tenancy import tenant_of
 from refunds.abnormal import policy_wish
+from refunds.leaving import going_back
 from refunds.models import LatePayment, Refund, RefundRoute
 from refunds.policies import policy_for
 from refunds.services import ASK_PERMISSION, refund_request_by_staff
 from refunds.sums import Source
 from trades.admin.acting import why_not_role
 from trades.models import AbnormalPayment, Trade
+from trades.refund_port import GOING_BACK
 from trades.states import AbnormalState, TradeState
 
 
@@ -68,7 +70,11 @@ def why_not_refund(source: Source) -> str:
         return gettext("There was no such money.")
     elif source.state == AbnormalState.ACCEPTED:
         return gettext("The money was kept.")
-    return "" if source.refundable_amount else gettext("Nothing is left to refund.")
+    if not source.refundable_amount:
+        return gettext("Nothing is left to refund.")
+    if going_back(source) >= source.refundable_amount:
+        return str(GOING_BACK)
+    return ""
 
 
 @adds_view(Trade, "refund")

@@ -228,3 +228,11 @@ class TestReturn:
         assert Client().get("/return/fake_page/NOPE").status_code == 404
 
 
+def test_a_refund_that_names_no_order_and_no_payment_is_nobodys(world: World) -> None:
+    attempt = start(world)
+    claim = {
+        **world.book.notification(attempt.attempt_no, refund_no="R-1", refund_state="succeeded"),
+        "order_no": "", "channel_trade_no": None,
+    }  # fmt: skip
+    assert post(attempt, claim).status_code == 400
+    assert Alert.objects.get().kind == "security"

@@ -94,8 +94,12 @@ def test_one_request_at_a_time_for_a_method_and_a_day(world: World, ann: User) -
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"ppm": 1_000_001}, "100 %"), ({"least": 5, "most": 4}, "at least"), (VALUES, "Nothing was changed")],
-)
+    [
+        ({"ppm": 1_000_001}, "100 %"), ({"least": 5, "most": 4}, "at least"), (VALUES, "Nothing was changed"),
+        ({"fixed": -1}, "out of range"), ({"least": -1}, "out of range"),
+        ({"least": -2, "most": -1}, "out of range"), ({"most": 2**31}, "out of range"),
+    ],
+)  # fmt: skip
 def test_what_makes_no_sense_is_refused(world: World, ann: User, values: dict[str, Any], words: str) -> None:
     FeeRate.objects.create(account=world.account, from_day=DAY, **VALUES)
     with pytest.raises(TransitionRefused, match=words):
