@@ -30,6 +30,8 @@ from paycenter.transitions import advance, lock, record_event, save_changed
 log = structlog.get_logger(__name__)
 # An account in these states is guarded: one person alone changes nothing about it.
 GUARDED_STATES = (MerchantState.ACTIVE, MerchantState.SUSPENDED)
+# Transitions that take an account into service.
+OPENING = ("activate", "resume")
 # Columns of a merchant that are ours, not the company's: no application holds them.
 OWN_COLUMNS = {"timezone", "note"}
 _IDENTITY_FIXED = Label(
@@ -330,17 +332,30 @@ def _methods_refused(zh: str, en: str, codes: Iterable[str]) -> ChannelConfigInv
 
 @transaction.atomic
 def account_advance(
-    *, account: PaymentAccount, transition: str, actor: str, reason: str = "", reviewed: bool = False
-) -> PaymentAccount:
-    """Run an onboarding transition; activating needs a successful check. Raises TransitionRefused, also without
-    `reviewed` (see `merchant_advance`) for an account that is decided on with its merchant."""
+    *, account: PaymentAccount, transition: str, actor: str, reason: str = "", confirmed: bool = False,
+    reviewed: bool = False,
+) -> PaymentAccount:  # fmt: skip
+    """Run an onboarding transition; to take an account into service needs a successful check and a second person.
+
+    `confirmed` says that one agreed (`merchants.changes` passes it), `reviewed` (see `merchant_advance`) that an
+    application was approved, which takes two people as well; without the latter an account that is decided on with
+    its merchant does not move. Raises TransitionRefused.
+    """
     locked = lock(PaymentAccount, pk=account.pk)
     if not reviewed:
         _refuse(locked, why_account_not(locked))
-    if transition in ("activate", "resume") and not locked.check_ok:
-        raise TransitionRefused(_("Check the connection successfully first."), state=locked.state)
+    if transition in OPENING:
+        if not (confirmed or reviewed):
+            raise TransitionRefused(_("A second person has to confirm this change."), state=locked.state)
+        refuse_unchecked(locked)
     advance(locked, transition, actor=actor, reason=reason)
     return locked
+
+
+def refuse_unchecked(account: PaymentAccount) -> None:
+    """Raises TransitionRefused where the last check of the connection did not succeed."""
+    if not account.check_ok:
+        raise TransitionRefused(_("Check the connection successfully first."), state=str(account.state))
 
 
 @transaction.atomic

@@ -98,7 +98,9 @@ def _account(layout: Layout, merchant: Merchant, channel: str, *, second: bool) 
         if not result.ok:
             raise Trouble(f"The sandbox's {channel} refuses the connection check: {result.message.en}")
     for transition in _onboarding(account.state):
-        account = services.account_advance(account=account, transition=transition, actor=ACTOR, reason="demo")
+        account = services.account_advance(
+            account=account, transition=transition, actor=ACTOR, reason="demo", confirmed=True
+        )
     return account
 
 

@@ -18,13 +18,14 @@ from channels.base.config import masked_config
 from channels.base.discovery import methods_of, provider_for, providers
 from channels.base.fields import FieldKind
 from merchants.admin.states import StateButtonsAdmin
-from merchants.changes import account_change_request
+from merchants.changes import account_change_request, account_open_request
 from merchants.checking import account_check
 from merchants.forms import AccountForm, NameForm, ReasonForm, method_label, say
 from merchants.guards import why_account_not
 from merchants.models import AccountMethod, Merchant, PaymentAccount
 from merchants.services import (
     GUARDED_STATES,
+    OPENING,
     account_advance,
     account_create,
     account_methods_set,
@@ -54,6 +55,7 @@ class ChannelFilter(admin.SimpleListFilter):
 @admin.register(PaymentAccount)
 class PaymentAccountAdmin(StateButtonsAdmin):
     tenant_keys = {"merchant": "merchant_id"}
+    asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
     can_add = can_change = True
     list_display = [
         "name",
@@ -264,8 +266,12 @@ class PaymentAccountAdmin(StateButtonsAdmin):
     def guarded(self, record: Any, transition: str) -> bool:
         return bool(why_account_not(record))
 
-    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
-        account_advance(account=record, transition=transition, actor=actor, reason=reason)
+    def advance_record(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
+        if transition not in self.asks:
+            account_advance(account=record, transition=transition, actor=actor_of(request.user), reason=reason)
+            return
+        why = reason or gettext("Taken into use")
+        account_open_request(account=record, transition=transition, user=request.user, reason=why)  # type: ignore[arg-type]
 
 
 @names_channels

@@ -102,5 +102,5 @@ class MerchantAdmin(StateButtonsAdmin):
     def guarded(self, record: Any, transition: str) -> bool:
         return bool(why_merchant_not(record, transition))
 
-    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
-        merchant_advance(merchant=record, transition=transition, actor=actor, reason=reason)
+    def advance_record(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
+        merchant_advance(merchant=record, transition=transition, actor=actor_of(request.user), reason=reason)

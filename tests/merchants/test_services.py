@@ -180,10 +180,12 @@ def test_methods_left_out_are_switched_off(draft: PaymentAccount) -> None:
 
 def test_activation_needs_a_successful_check(draft: PaymentAccount) -> None:
     services.account_advance(account=draft, transition="submit", actor=BOSS)
-    with pytest.raises(TransitionRefused):
-        services.account_advance(account=draft, transition="activate", actor=BOSS)
+    with pytest.raises(TransitionRefused, match="Check the connection"):
+        services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
     assert checking.account_check(account=draft, actor=BOSS).ok
-    services.account_advance(account=draft, transition="activate", actor=BOSS)
+    with pytest.raises(TransitionRefused, match="second person"):
+        services.account_advance(account=draft, transition="activate", actor=BOSS)
+    services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
     assert fresh(draft).state == MerchantState.ACTIVE
 
 
@@ -199,8 +201,8 @@ def test_a_failed_check_is_an_answer_and_blocks_activation(
     stored = fresh(draft)
     assert stored.check_ok is False
     assert "no connection" in stored.check_message
-    with pytest.raises(TransitionRefused):
-        services.account_advance(account=draft, transition="activate", actor=BOSS)
+    with pytest.raises(TransitionRefused, match="Check the connection"):
+        services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
 
 
 def test_new_parameters_have_to_be_checked_again(draft: PaymentAccount) -> None:
