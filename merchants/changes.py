@@ -17,16 +17,24 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django_fsm import can_proceed
 
 from channels.base.config import MASK, clean_config, masked_config
 from channels.base.discovery import provider_for
 from channels.base.keys import parse_public_key, public_key_pem
+from merchants.guards import why_account_not
 from merchants.keys import app_key_rotate, new_hmac_secret, new_webhook_secret, webhook_secret_rotate
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from merchants.onboarding import merged_config
 from merchants.people.mail import tell_deciders, tell_requester
-from merchants.services import account_update_config, refuse_identity_change
-from merchants.states import ChangeState
+from merchants.services import (
+    OPENING,
+    account_advance,
+    account_update_config,
+    refuse_identity_change,
+    refuse_unchecked,
+)
+from merchants.states import ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import advance, lock, record_event
@@ -80,6 +88,25 @@ def account_change_request(
     return _request(
         Kind.ACCOUNT_CONFIG, locked, user=user, reason=reason, payload={"config": clean},
         before={n: before.get(n, "") for n in names}, after=new,
+    )  # fmt: skip
+
+
+@transaction.atomic
+def account_open_request(*, account: PaymentAccount, transition: str, user: User, reason: str) -> ChangeRequest:
+    """Ask to take an account into service: `activate` after its review, `resume` after it was suspended.
+
+    Raises TransitionRefused, also for an account whose connection does not work or that an application decides about.
+    """
+    locked = lock(PaymentAccount, pk=account.pk)
+    if transition not in OPENING or not can_proceed(getattr(locked, transition)):
+        raise TransitionRefused(_("This is not possible in the present state."), state=str(locked.state))
+    if words := why_account_not(locked):
+        raise TransitionRefused(words, state=str(locked.state))
+    refuse_unchecked(locked)
+    shown = masked_config(provider_for(locked.channel), locked.config)
+    return _request(
+        Kind.ACCOUNT_OPENED, locked, user=user, reason=reason, payload={"transition": transition, "reason": reason},
+        before={"state": str(locked.state)}, after={**shown, "state": str(MerchantState.ACTIVE.value)},
     )  # fmt: skip
 
 
@@ -196,7 +223,8 @@ def _version_of(kind: str, target: Target, scope: str) -> str:
     if kind in _kinds:
         return _kinds[kind].version_of(target, scope)
     if isinstance(target, PaymentAccount):
-        return str(target.config_version)
+        version = str(target.config_version)
+        return f"{version} {target.state}" if kind == Kind.ACCOUNT_OPENED else version
     if isinstance(target, User):
         raise TypeError(f"no version of {kind} of a person")
     if kind == Kind.APP_ADDRESSES:
@@ -271,6 +299,12 @@ def _apply_account(account: PaymentAccount, payload: Mapping[str, Any], actor: s
     account_update_config(account=account, config=payload["config"], actor=actor, confirmed=True)
 
 
+def _apply_account_opened(account: PaymentAccount, payload: Mapping[str, Any], actor: str) -> None:
+    account_advance(
+        account=account, transition=payload["transition"], actor=actor, reason=payload["reason"], confirmed=True
+    )
+
+
 def _apply_addresses(app: App, payload: Mapping[str, Any], actor: str) -> None:
     for name, value in payload.items():
         setattr(app, name, value)
@@ -286,6 +320,7 @@ def _apply_opened(app: App, payload: Mapping[str, Any], actor: str) -> None:
 
 _APPLY: Mapping[str, Callable[[Any, Mapping[str, Any], str], None]] = {
     Kind.ACCOUNT_CONFIG: _apply_account,
+    Kind.ACCOUNT_OPENED: _apply_account_opened,
     Kind.APP_ADDRESSES: _apply_addresses,
     Kind.APP_OPENED: _apply_opened,
     Kind.APP_HMAC: lambda app, payload, actor: app_key_rotate(

@@ -267,6 +267,7 @@ class ChangeRequest(ChangeStates, models.Model):
         APP_RSA = "app_rsa", _("new RSA public key")
         APP_WEBHOOK = "app_webhook", _("new webhook secret")
         APP_OPENED = "app_opened", _("app taken into use")
+        ACCOUNT_OPENED = "account_opened", _("payment account taken into use")
         REFUND_POLICY = "refund_policy", _("refund policy")
         STAFF_JOIN = "staff_join", _("new staff member")
         STAFF_ROLE = "staff_role", _("role of a staff member")

@@ -11,29 +11,29 @@ from typing import Any
 
 import structlog
 from django.db import transaction
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from channels.base import keys
 from channels.base.discovery import methods_of, provider_code_of, provider_for
 from channels.base.fields import Label
-from channels.base.results import CheckResult
-from merchants.channels import provider_of
-from merchants.guards import why_merchant_not
+from merchants.guards import EDIT, why_account_not, why_merchant_not
 from merchants.keys import new_hmac_secret, new_webhook_secret
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
 from merchants.states import MerchantState
 from paycenter import trail
-from paycenter.errors import ChannelConfigInvalid, ChannelError, TransitionRefused
-from paycenter.exchange import record_channel_calls
-from paycenter.http import recording
+from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.numbers import new_short_number
 from paycenter.transitions import advance, lock, record_event, save_changed
 
 log = structlog.get_logger(__name__)
 # An account in these states is guarded: one person alone changes nothing about it.
 GUARDED_STATES = (MerchantState.ACTIVE, MerchantState.SUSPENDED)
+# Transitions that take an account into service.
+OPENING = ("activate", "resume")
+# Columns of a merchant that are ours, not the company's: no application holds them.
+OWN_COLUMNS = {"timezone", "note"}
 _IDENTITY_FIXED = Label(
     "已有交易使用此账户，身份参数不能再修改，请新建支付账户",
     "trades have used this account, so its identity cannot change; open a new account",
@@ -62,11 +62,18 @@ def merchant_create(*, name: str, actor: str, **values: Any) -> Merchant:
 
 
 @transaction.atomic
-def merchant_update(*, merchant: Merchant, values: Mapping[str, Any], actor: str) -> Merchant:
-    """Change plain columns of a merchant (names, contact, time zone); the state has its own function."""
+def merchant_update(
+    *, merchant: Merchant, values: Mapping[str, Any], actor: str, reviewed: bool = False
+) -> Merchant:
+    """Change plain columns of a merchant (names, contact, time zone); the state has its own function.
+
+    `reviewed` as in `merchant_advance`. Raises TransitionRefused where the merchant is decided on as a whole.
+    """
     locked = lock(Merchant, pk=merchant.pk)
     changed = sorted(name for name, value in values.items() if getattr(locked, name) != value)
     if changed:
+        if not reviewed and not set(changed) <= OWN_COLUMNS:
+            _refuse(locked, why_merchant_not(locked, EDIT))
         for name in changed:
             setattr(locked, name, values[name])
         save_changed(locked, changed)
@@ -83,10 +90,15 @@ def merchant_advance(
     `reviewed` says that whoever guards the merchant (`guards_merchant`) decided so.
     """
     locked = lock(Merchant, pk=merchant.pk)
-    if not reviewed and (words := why_merchant_not(locked, transition)):
-        raise TransitionRefused(words, state=str(locked.state))
+    if not reviewed:
+        _refuse(locked, why_merchant_not(locked, transition))
     advance(locked, transition, actor=actor, reason=reason)
     return locked
+
+
+def _refuse(record: Merchant | PaymentAccount, words: str) -> None:
+    if words:
+        raise TransitionRefused(words, state=str(record.state))
 
 
 @transaction.atomic
@@ -168,14 +180,18 @@ def account_create(
     actor: str,
     methods: Iterable[str] | None = None,
     payment_no: str = "",
+    reviewed: bool = False,
 ) -> PaymentAccount:
     """Open a payment account as a draft with a payment number of its own.
 
     `config` holds raw values of the provider's declared fields (text or uploaded bytes); `methods`
     None means every scene the parameters allow; `payment_no` is given where the number was drawn
     beforehand (with `new_short_number`) because the other side files under it.
-    Raises ChannelConfigInvalid with every problem by field name, and for a channel or method code that does not exist.
+    `reviewed` as in `merchant_advance`. Raises ChannelConfigInvalid with every problem by field name, and for a
+    channel or method code that does not exist; TransitionRefused where the merchant is decided on as a whole.
     """
+    if not reviewed:
+        _refuse(merchant, why_merchant_not(merchant, EDIT))
     provider = _provider(channel)
     clean = merged_config(provider, {}, config, timezone.now())
     account = PaymentAccount(
@@ -186,7 +202,7 @@ def account_create(
     account.save()
     record_event(account, "paymentaccount.created", actor=actor, to_state=account.state)
     codes = [m.code for m in methods_of(channel)] if methods is None else methods
-    account_methods_set(account=account, methods=codes, actor=actor)
+    account_methods_set(account=account, methods=codes, actor=actor, reviewed=True)
     return account
 
 
@@ -199,17 +215,20 @@ def _provider(channel: str) -> Any:
 
 @transaction.atomic
 def account_update_config(
-    *, account: PaymentAccount, config: Mapping[str, Any], actor: str, confirmed: bool = False
+    *, account: PaymentAccount, config: Mapping[str, Any], actor: str, confirmed: bool = False, reviewed: bool = False
 ) -> PaymentAccount:
     """Store new parameters; blank keys and secrets keep what is stored. It has to be checked again.
 
     `confirmed` says that a second person agreed (`merchants.changes` passes it); without it an account
-    that is or was active is refused with TransitionRefused. Raises ChannelConfigInvalid with every problem
+    that is or was active is refused with TransitionRefused, and without `reviewed` (see `merchant_advance`) one
+    that is decided on with its merchant. Raises ChannelConfigInvalid with every problem
     by field name, also where an identity field changes after the account's first attempt.
     """
     locked = lock(PaymentAccount, pk=account.pk)
     if locked.state in GUARDED_STATES and not confirmed:
         raise TransitionRefused(_("A second person has to confirm this change."), state=locked.state)
+    if not reviewed:
+        _refuse(locked, why_account_not(locked))
     provider = _provider(locked.channel)
     clean = merged_config(provider, locked.config, config, timezone.now())
     refuse_identity_change(locked, clean)
@@ -225,10 +244,17 @@ def refuse_identity_change(account: PaymentAccount, config: Mapping[str, Any]) -
 
 
 @transaction.atomic
-def account_rename(*, account: PaymentAccount, name: str, actor: str) -> PaymentAccount:
-    """Give the account another name for staff; payers and the channel never see it."""
+def account_rename(
+    *, account: PaymentAccount, name: str, actor: str, reviewed: bool = False
+) -> PaymentAccount:
+    """Give the account another name for staff; payers and the channel never see it.
+
+    Raises TransitionRefused without `reviewed` (see `merchant_advance`) for one decided on with its merchant.
+    """
     locked = lock(PaymentAccount, pk=account.pk)
     if name != locked.name:
+        if not reviewed:
+            _refuse(locked, why_account_not(locked))
         before, locked.name = locked.name, name
         save_changed(locked, ["name"])
         detail = {"payment_no": locked.payment_no, "changed": ["name"], "before": before, "after": name}
@@ -274,11 +300,16 @@ def _store_config(account: PaymentAccount, config: dict[str, Any], *, actor: str
 
 
 @transaction.atomic
-def account_methods_set(*, account: PaymentAccount, methods: Iterable[str], actor: str) -> None:
+def account_methods_set(
+    *, account: PaymentAccount, methods: Iterable[str], actor: str, reviewed: bool = False
+) -> None:
     """Which scenes the account's contract covers; the rest is switched off.
 
-    Raises ChannelConfigInvalid for a code that is not a scene of the account's channel.
+    Raises ChannelConfigInvalid for a code that is not a scene of the account's channel, and TransitionRefused
+    without `reviewed` (see `merchant_advance`) for an account that is decided on with its merchant.
     """
+    if not reviewed:
+        _refuse(account, why_account_not(account))
     wanted = set(methods)
     foreign = sorted(c for c in wanted if c not in {m.code for m in methods_of(account.channel)})
     if foreign:
@@ -299,67 +330,32 @@ def _methods_refused(zh: str, en: str, codes: Iterable[str]) -> ChannelConfigInv
     return ChannelConfigInvalid({"methods": [Label(f"{zh}：{text}", f"{en}: {text}")]})
 
 
-def account_check(*, account: PaymentAccount, actor: str) -> CheckResult:
-    """Ask the channel whether address, identity and keys work, and keep its answer on the account.
-
-    Never raises for what the channel or the network does: that is the answer. It waits for the channel,
-    so inside a transaction it raises RuntimeError. An answer to parameters changed meanwhile is not kept.
-    """
-    with transaction.atomic(durable=True):
-        account = PaymentAccount.objects.select_related("merchant").get(pk=account.pk)
-    result = _ask(account)
-    text = result.message.text(translation.get_language())[:300]
-    with transaction.atomic():
-        locked = lock(PaymentAccount, pk=account.pk)
-        if locked.config_version == account.config_version:
-            locked.checked_at, locked.check_ok, locked.check_message = timezone.now(), result.ok, text
-            save_changed(locked, ["checked_at", "check_ok", "check_message"])
-        detail = {"payment_no": locked.payment_no, "ok": result.ok, "message": text}
-        record_event(locked, "paymentaccount.checked", actor=actor, detail=detail)
-    if result.ok:
-        account_refresh_certificates(account=account)
-    return result
-
-
-def account_refresh_certificates(*, account: PaymentAccount) -> bool:
-    """Fetch and keep the certificates a channel signs with, where it hands them out; False where it does not.
-
-    Trouble is logged, never raised. It waits for the channel: not inside a transaction.
-    """
-    try:
-        fetch = getattr(provider_of(account), "refresh_certificates", None)
-        if fetch is None:
-            return False
-        if found := fetch():
-            chain = "".join(certificate.pem for certificate in found)
-            account_store_fetched(account=account, values={"platform_certificates": chain})
-    except (ChannelError, KeyError) as exc:
-        log.warning("certificates not refreshed", payment_no=account.payment_no, error=type(exc).__name__)
-    return True
-
-
-def _ask(account: PaymentAccount) -> CheckResult:
-    provider = provider_of(account)
-    try:
-        with recording() as calls:
-            return provider.check()
-    except ChannelError as exc:
-        label = Label(f"没有得到渠道的有效应答：{exc}", f"no usable answer from the channel: {exc}")
-        return CheckResult(ok=False, message=label)
-    finally:
-        record_channel_calls(
-            calls, channel=account.channel, merchant_no=account.merchant.merchant_no, masked_keys=provider.masked_keys
-        )
-
-
 @transaction.atomic
-def account_advance(*, account: PaymentAccount, transition: str, actor: str, reason: str = "") -> PaymentAccount:
-    """Run an onboarding transition; activating needs a successful check. Raises TransitionRefused."""
+def account_advance(
+    *, account: PaymentAccount, transition: str, actor: str, reason: str = "", confirmed: bool = False,
+    reviewed: bool = False,
+) -> PaymentAccount:  # fmt: skip
+    """Run an onboarding transition; to take an account into service needs a successful check and a second person.
+
+    `confirmed` says that one agreed (`merchants.changes` passes it), `reviewed` (see `merchant_advance`) that an
+    application was approved, which takes two people as well; without the latter an account that is decided on with
+    its merchant does not move. Raises TransitionRefused.
+    """
     locked = lock(PaymentAccount, pk=account.pk)
-    if transition in ("activate", "resume") and not locked.check_ok:
-        raise TransitionRefused(_("Check the connection successfully first."), state=locked.state)
+    if not reviewed:
+        _refuse(locked, why_account_not(locked))
+    if transition in OPENING:
+        if not (confirmed or reviewed):
+            raise TransitionRefused(_("A second person has to confirm this change."), state=locked.state)
+        refuse_unchecked(locked)
     advance(locked, transition, actor=actor, reason=reason)
     return locked
+
+
+def refuse_unchecked(account: PaymentAccount) -> None:
+    """Raises TransitionRefused where the last check of the connection did not succeed."""
+    if not account.check_ok:
+        raise TransitionRefused(_("Check the connection successfully first."), state=str(account.state))
 
 
 @transaction.atomic

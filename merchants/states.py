@@ -15,6 +15,10 @@ class MerchantState(models.TextChoices):
     CLOSED = "closed", _("closed")
 
 
+# Not in service yet: what an application decides about as a whole.
+OPEN_STATES = (MerchantState.DRAFT, MerchantState.REVIEW)
+
+
 class OnboardingStates:
     """draft → review → active ↔ suspended → closed; a review may send it back to draft."""
 

@@ -8,9 +8,9 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
+from merchants.checking import account_refresh_certificates
 from merchants.models import Nonce, PaymentAccount
 from merchants.people.mail import send_due
-from merchants.services import account_refresh_certificates
 from merchants.states import MerchantState
 
 _BATCH = 5000

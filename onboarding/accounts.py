@@ -171,11 +171,12 @@ def _store_account(
     codes = _known(channel, typed.methods)
     if account is None:
         return account_create(
-            merchant=merchant, channel=channel, name=typed.name, config=config, methods=codes, actor=actor
-        )
-    account_update_config(account=account, config=config, actor=actor)
-    account_methods_set(account=account, methods=codes, actor=actor)
-    return account_rename(account=account, name=typed.name, actor=actor)
+            merchant=merchant, channel=channel, name=typed.name, config=config, methods=codes, actor=actor,
+            reviewed=True,
+        )  # fmt: skip
+    account_update_config(account=account, config=config, actor=actor, reviewed=True)
+    account_methods_set(account=account, methods=codes, actor=actor, reviewed=True)
+    return account_rename(account=account, name=typed.name, actor=actor, reviewed=True)
 
 
 def _told(application: Application, target: AccountDraft | PaymentAccount, user: User, event: str) -> None:
@@ -198,7 +199,9 @@ def account_take_away(*, application: Application, target: AccountDraft | Paymen
         draft.delete()
     if account is not None:
         reason = _("Taken out of the application.")
-        account_advance(account=account, transition="close", actor=actor_of(user), reason=reason)
+        account_advance(
+            account=account, transition="close", actor=actor_of(user), reason=reason, reviewed=True
+        )
     note_edit(locked, place, user)
     number = account.payment_no if account is not None else ""
     detail = {"channel": target.channel, "payment_no": number, "message": target.name}

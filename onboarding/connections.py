@@ -10,9 +10,9 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
+from merchants.checking import account_check
 from merchants.models import PaymentAccount, User
-from merchants.services import account_check
-from onboarding.facts import OPEN_STATES
+from merchants.states import OPEN_STATES
 from onboarding.models import Application, ConnectionCheck
 from paycenter.claims import claim_due
 from paycenter.errors import TransitionRefused

@@ -15,13 +15,10 @@ from channels.base.discovery import providers
 from channels.base.fields import Label
 from merchants.forms import say
 from merchants.models import Merchant, PaymentAccount
-from merchants.states import MerchantState
+from merchants.states import OPEN_STATES
 from onboarding.models import AccountDraft, Application, ApplicationDocument
 from onboarding.steps import DOCUMENT_KINDS, FACT_STEPS, DocumentKind, Fact, Step
 from paycenter.errors import ChannelConfigInvalid
-
-# Accounts that go through review together with the application.
-OPEN_STATES = (MerchantState.DRAFT, MerchantState.REVIEW)
 
 
 @dataclass(frozen=True, slots=True)

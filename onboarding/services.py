@@ -93,7 +93,9 @@ def step_save(
     require_seen(locked, step.code, present, mark)
     columns = {fact.name: clean[fact.name] for fact in step.facts if fact.column}
     if columns:
-        locked.merchant = merchant_update(merchant=merchant, values=columns, actor=actor_of(user))
+        locked.merchant = merchant_update(
+            merchant=merchant, values=columns, actor=actor_of(user), reviewed=True
+        )
     rest = {fact.name: clean[fact.name] for fact in step.facts if not fact.column}
     locked.facts = {**locked.facts, step.code: rest}
     note_edit(locked, step.code, user, also=["facts"])

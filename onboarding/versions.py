@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -26,11 +27,16 @@ from onboarding.models import Application, ApplicationVersion, Outcome
 from onboarding.services import locked_for_edit
 from onboarding.steps import SECTIONS
 from paycenter.errors import TransitionRefused
+from paycenter.models import Event
 from paycenter.staff.tenancy import actor_of, is_foreign
 from paycenter.transitions import lock, record_event
 
 SUBMIT, REVIEW = "onboarding.submit_application", "onboarding.review_application"
 _PUBLIC_FILES = (FieldKind.PUBLIC_KEY, FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
+_TYPED_APART = (
+    "merchant.updated", "paymentaccount.created", "paymentaccount.configured", "paymentaccount.methods",
+    "paymentaccount.renamed",
+)  # fmt: skip
 Snapshot = dict[str, dict[str, Any]]
 
 
@@ -107,7 +113,9 @@ def _move(merchant: Merchant, transition: str, from_state: str, user: User, reas
     """Merchant and those of its accounts that are as far take the same transition."""
     merchant_advance(merchant=merchant, transition=transition, actor=actor_of(user), reason=reason, reviewed=True)
     for account in merchant.accounts.filter(state=from_state).order_by("pk"):
-        account_advance(account=account, transition=transition, actor=actor_of(user), reason=reason)
+        account_advance(
+            account=account, transition=transition, actor=actor_of(user), reason=reason, reviewed=True
+        )
 
 
 @transaction.atomic
@@ -120,7 +128,7 @@ def application_approve(
     where something differs from the version by now.
     """
     merchant, locked, version = _decidable(application, number, user)
-    if user.pk in {version.submitted_by_id, *version.editors}:
+    if user.pk in {version.submitted_by_id, *version.editors} or _typed_apart(merchant, user):
         raise TransitionRefused(_("Somebody else has to approve what you filled in or submitted."))
     if differing := _differing(version.snapshot, snapshot_of(locked, merchant)):
         what = _(", ").join(str(step.title) for step in SECTIONS if step.code in differing)
@@ -133,6 +141,13 @@ def application_approve(
     _decide(locked, version, Outcome.APPROVED, user, comment)
     _told(locked, "application.approved", version, user)
     return version
+
+
+def _typed_apart(merchant: Merchant, user: User) -> bool:
+    """Whether this person changed the company or an account on their pages, before there was an application."""
+    of_accounts = Q(object_type="paymentaccount", object_id__in=merchant.accounts.values("pk"))
+    events = Event.objects.filter(Q(object_type="merchant", object_id=merchant.pk) | of_accounts)
+    return events.filter(type__in=_TYPED_APART, actor=actor_of(user)).exists()
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from channels.base.discovery import method_for, methods_of, provider_for, provid
 from deploy.demo import contracts, private, staff
 from deploy.demo.layout import Layout, Trouble
 from merchants import services
+from merchants.checking import account_check
 from merchants.models import AccountMethod, App, CashierMethod, Merchant, PaymentAccount
 from merchants.states import MerchantState
 from paycenter.errors import ChannelConfigInvalid, ConfigError
@@ -93,11 +94,13 @@ def _account(layout: Layout, merchant: Merchant, channel: str, *, second: bool) 
     account = _follow_sandbox(layout, account)
     if account.state in (MerchantState.DRAFT, MerchantState.REVIEW) or account.check_ok is None:
         contracts.wait_for_sandbox(layout)
-        result = services.account_check(account=account, actor=ACTOR)
+        result = account_check(account=account, actor=ACTOR)
         if not result.ok:
             raise Trouble(f"The sandbox's {channel} refuses the connection check: {result.message.en}")
     for transition in _onboarding(account.state):
-        account = services.account_advance(account=account, transition=transition, actor=ACTOR, reason="demo")
+        account = services.account_advance(
+            account=account, transition=transition, actor=ACTOR, reason="demo", confirmed=True
+        )
     return account
 
 

@@ -126,7 +126,9 @@ def _account(merchant: Merchant, channel: str, random: Random, first_day: date) 
     begun = timezone.make_aware(datetime.combine(first_day, time.min))
     PaymentAccount.objects.filter(pk=account.pk).update(check_ok=True, checked_at=begun, created_at=begun)
     for step in ("submit", "activate"):
-        account = services.account_advance(account=account, transition=step, actor=ACTOR, reason="demo data")
+        account = services.account_advance(
+            account=account, transition=step, actor=ACTOR, reason="demo data", confirmed=True
+        )
     FeeRate.objects.create(account=account, method="", from_day=first_day, ppm=PPM[channel])
     SettlementTerms.objects.create(account=account, days_after=1, working_days=False)
     return account

@@ -18,13 +18,15 @@ from channels.base.config import masked_config
 from channels.base.discovery import methods_of, provider_for, providers
 from channels.base.fields import FieldKind
 from merchants.admin.states import StateButtonsAdmin
-from merchants.changes import account_change_request
+from merchants.changes import account_change_request, account_open_request
+from merchants.checking import account_check
 from merchants.forms import AccountForm, NameForm, ReasonForm, method_label, say
+from merchants.guards import why_account_not
 from merchants.models import AccountMethod, Merchant, PaymentAccount
 from merchants.services import (
     GUARDED_STATES,
+    OPENING,
     account_advance,
-    account_check,
     account_create,
     account_methods_set,
     account_rename,
@@ -53,6 +55,7 @@ class ChannelFilter(admin.SimpleListFilter):
 @admin.register(PaymentAccount)
 class PaymentAccountAdmin(StateButtonsAdmin):
     tenant_keys = {"merchant": "merchant_id"}
+    asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
     can_add = can_change = True
     list_display = [
         "name",
@@ -149,7 +152,9 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             )  # fmt: skip
         except ChannelConfigInvalid as exc:
             form.add_problems(exc)
-            return None
+        except TransitionRefused as exc:
+            form.add_error(None, str(exc))
+        return None
 
     def _render_form(self, request: HttpRequest, form: AccountForm, **extra: Any) -> HttpResponse:
         extra["channel_name"] = say(form.provider.name)
@@ -169,7 +174,8 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             pending=account.changes.filter(state=ChangeState.PENDING).select_related("requested_by"),
             sees_changes=request.user.has_perm("merchants.view_changerequest"),
             check_chip=self.check_label(account), state_chip=state_chip(account),
-            certificate=self.certificate_label(account), **self.state_context(request, account),
+            certificate=self.certificate_label(account), elsewhere=why_account_not(account),
+            **self.state_context(request, account),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/account.html", context)
 
@@ -214,8 +220,12 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         account = self.fetch(request, object_id, change=True)
         form = NameForm(request.POST or None, initial={"name": account.name})
         if request.method == "POST" and form.is_valid():
-            account_rename(account=account, name=form.cleaned_data["name"], actor=actor_of(request.user))
-            messages.success(request, gettext("Saved."))
+            try:
+                account_rename(account=account, name=form.cleaned_data["name"], actor=actor_of(request.user))
+            except TransitionRefused as exc:
+                messages.error(request, str(exc))
+            else:
+                messages.success(request, gettext("Saved."))
             return self._back(account)
         title = gettext("Rename %(account)s") % {"account": account.name}
         context = self.page_context(
@@ -244,6 +254,8 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             account_methods_set(account=account, methods=request.POST.getlist("methods"), actor=actor_of(request.user))
         except ChannelConfigInvalid as exc:
             messages.error(request, "; ".join(say(r) for reasons in exc.problems.values() for r in reasons))
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
         else:
             messages.success(request, gettext("Pay methods are set."))
         return self._back(account)
@@ -251,8 +263,15 @@ class PaymentAccountAdmin(StateButtonsAdmin):
     def _back(self, account: PaymentAccount) -> HttpResponse:
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[account.pk]))
 
-    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
-        account_advance(account=record, transition=transition, actor=actor, reason=reason)
+    def guarded(self, record: Any, transition: str) -> bool:
+        return bool(why_account_not(record))
+
+    def advance_record(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
+        if transition not in self.asks:
+            account_advance(account=record, transition=transition, actor=actor_of(request.user), reason=reason)
+            return
+        why = reason or gettext("Taken into use")
+        account_open_request(account=record, transition=transition, user=request.user, reason=why)  # type: ignore[arg-type]
 
 
 @names_channels

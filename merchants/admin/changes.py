@@ -21,7 +21,7 @@ from channels.base.discovery import providers
 from merchants.changes import change_confirm, change_reject, change_withdraw, is_overdue, is_stale
 from merchants.forms import say
 from merchants.models import ChangeRequest, Role
-from merchants.states import ChangeState
+from merchants.states import ChangeState, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, state_chip
@@ -36,7 +36,7 @@ _FIELD_WORDS = {
     "allowed_ips": _("Allowed source addresses"), "secret": _("Secret"), "public_key": _("RSA public key of the app"),
     "username": _("User name"), "name": _("Name"), "role": _("Role"), "merchant": _("Merchant"), "app": _("App"),
     "email": _("E-mail"), "is_superuser": _("Superuser"), "is_active": _("Active"), "password": _("Password"),
-    "second_factor": _("Two-step verification"),
+    "state": _("State"), "second_factor": _("Two-step verification"),
 }  # fmt: skip
 
 
@@ -175,6 +175,8 @@ def _text(value: Any) -> str:
         return gettext("yes") if value else gettext("no")
     if value in Role.values:
         return str(Role(value).label)
+    if value in MerchantState.values:
+        return str(MerchantState(value).label)
     if isinstance(value, list):
         return "\n".join(map(str, value))
     return "" if value is None else str(value)

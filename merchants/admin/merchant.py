@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from merchants.admin.states import StateButtonsAdmin
-from merchants.guards import why_merchant_not
+from merchants.guards import EDIT, why_merchant_not
 from merchants.models import AppMerchant, Merchant, PaymentAccount
-from merchants.services import merchant_advance, merchant_create, merchant_update
+from merchants.services import OWN_COLUMNS, merchant_advance, merchant_create, merchant_update
 from paycenter.staff.acts import page_additions
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.tenancy import actor_of
@@ -82,11 +82,17 @@ class MerchantAdmin(StateButtonsAdmin):
             extra |= page_additions(request, merchant)
         return super().changeform_view(request, object_id, form_url, extra)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Merchant | None = None) -> Any:
+        """What an application decides about as a whole is changed there."""
+        present = super().get_readonly_fields(request, obj)
+        closed = obj is not None and bool(why_merchant_not(obj, EDIT))
+        return [*present, *(n for n in _PLAIN if closed and n not in OWN_COLUMNS and n not in present)]
+
     def _sees_apps(self, request: HttpRequest) -> bool:
         return request.user.has_perm("merchants.view_app")
 
     def save_model(self, request: HttpRequest, obj: Merchant, form: Any, change: bool) -> None:
-        values = {name: form.cleaned_data[name] for name in _PLAIN}
+        values = {name: form.cleaned_data[name] for name in _PLAIN if name in form.cleaned_data}
         if change:
             merchant_update(merchant=Merchant(pk=obj.pk), values=values, actor=actor_of(request.user))
         else:
@@ -96,5 +102,5 @@ class MerchantAdmin(StateButtonsAdmin):
     def guarded(self, record: Any, transition: str) -> bool:
         return bool(why_merchant_not(record, transition))
 
-    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
-        merchant_advance(merchant=record, transition=transition, actor=actor, reason=reason)
+    def advance_record(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
+        merchant_advance(merchant=record, transition=transition, actor=actor_of(request.user), reason=reason)

@@ -178,8 +178,8 @@ class StaffAdmin(TenantAdmin):
         link = link_for(request, person, secret)
         if invitations.invitation_mail(person=person, link=link):
             messages.success(request, gettext("The link is on its way to %(mail)s.") % {"mail": person.email})
-            if needs_second(person.role, is_superuser=person.is_superuser):
-                return self._back(person)  # nobody but its owner reads it
+        if invitations.is_mailed_only(person.role, is_superuser=person.is_superuser):
+            return self._back(person)  # nobody but its owner reads it
         request.session[_ONCE] = encrypt(f"{person.pk} {link}")
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('link_shown')}", args=[person.pk]))
 

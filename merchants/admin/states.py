@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import messages
@@ -20,7 +21,7 @@ from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.staff.acts import written_reason
 from paycenter.staff.reasons import reason_word
-from paycenter.staff.tenancy import TenantAdmin, actor_of, tenant_of
+from paycenter.staff.tenancy import TenantAdmin, tenant_of
 from paycenter.staff.words import actor_word, event_word, names_states
 
 names_states([*ChangeState.choices, *MerchantState.choices])
@@ -98,11 +99,14 @@ def _label(record: Any, name: str) -> str:
 class StateButtonsAdmin(TenantAdmin):
     """A page whose record goes draft → review → active → suspended → closed."""
 
+    asks: Mapping[str, Any] = {}  # steps that a second person confirms, with what is said about them
+
     def guarded(self, record: Any, transition: str) -> bool:
         """Whether the step is taken elsewhere, so that no button for it stands here."""
         return False
 
-    def advance_record(self, record: Any, transition: str, actor: str, reason: str) -> None:
+    def advance_record(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
+        """Run the transition, or ask for one of `asks`. Raises TransitionRefused."""
         raise NotImplementedError
 
     def get_urls(self) -> list[URLPattern]:
@@ -113,10 +117,11 @@ class StateButtonsAdmin(TenantAdmin):
     def state_context(self, request: HttpRequest, record: Any) -> dict[str, Any]:
         may = self.has_change_permission(request, record)
         buttons = [
-            (b, reverse(f"admin:{self.view_name('advance')}", args=[record.pk, b.transition]))
+            (replace(b, explanation=self.asks.get(b.transition, b.explanation)),
+             reverse(f"admin:{self.view_name('advance')}", args=[record.pk, b.transition]))
             for b in BUTTONS
             if may and can_proceed(getattr(record, b.transition)) and not self.guarded(record, b.transition)
-        ]
+        ]  # fmt: skip
         history = history_of(record, with_staff=tenant_of(request.user) is None)
         return {"state_buttons": buttons, "steps": steps_of(record), "history": history}
 
@@ -138,8 +143,9 @@ class StateButtonsAdmin(TenantAdmin):
 
     def _run(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
         try:
-            self.advance_record(record, transition, actor_of(request.user), reason)
+            self.advance_record(request, record, transition, reason)
         except TransitionRefused as exc:
             messages.error(request, str(exc))
         else:
-            messages.success(request, gettext("Done."))
+            asked = gettext("Asked for. It takes effect once somebody else confirms it.")
+            messages.success(request, asked if transition in self.asks else gettext("Done."))

@@ -12,15 +12,17 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from merchants.models import ChangeRequest, Invitation, User
-from merchants.people.mail import mail_person
+from merchants.people.mail import is_set_up, mail_person
 from merchants.people.reach import keeps, needs_second
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
 from paycenter.staff import sessions
 from paycenter.transitions import lock, record_event
 
+NEEDS_ADDRESS = gettext_noop("An e-mail address is needed: links of this role are mailed and shown to nobody else.")
 Kind, Purpose = ChangeRequest.Kind, Invitation.Purpose
 
 
@@ -36,21 +38,32 @@ def purpose_for(person: User) -> str:
 
 
 def is_granted(person: User) -> bool:
-    """Whether a second person agreed to the next link of somebody who needs that."""
+    """Whether a second person agreed to the next link of somebody who needs that.
+
+    Each agreement is good for one link that is used, and for no longer than a link would work.
+    """
     if not needs_second(person.role, is_superuser=person.is_superuser):
         return True
     used = person.invitations.aggregate(at=Max("used_at"))["at"]
     kinds = (Kind.STAFF_JOIN, Kind.STAFF_ROLE) if purpose_for(person) == Purpose.JOIN else (Kind.STAFF_PASSWORD,)
-    agreed = ChangeRequest.objects.filter(person=person, kind__in=kinds, state=ChangeState.CONFIRMED)
+    since = timezone.now() - timedelta(hours=settings.INVITATION_HOURS)
+    agreed = ChangeRequest.objects.filter(
+        person=person, kind__in=kinds, state=ChangeState.CONFIRMED, decided_at__gt=since
+    )
     return (agreed.filter(decided_at__gt=used) if used else agreed).exists()
+
+
+def is_mailed_only(role: str, *, is_superuser: bool = False) -> bool:
+    """Whether nobody but its owner reads a link of somebody of this role: it goes by mail, where that is set up."""
+    return is_set_up() and needs_second(role, is_superuser=is_superuser)
 
 
 @transaction.atomic
 def invitation_issue(*, person: User, by: User) -> str:
     """A fresh link secret for this person, which ends the older one; shown this once and kept nowhere.
 
-    Raises TransitionRefused for whom `by` does not keep, for who is switched off, and where a second person has
-    not agreed.
+    Raises TransitionRefused for whom `by` does not keep, for who is switched off, where a second person has not
+    agreed lately, and where the link could only go to an address that is not known.
     """
     locked = _kept(person, by)
     purpose = purpose_for(locked)
@@ -58,6 +71,8 @@ def invitation_issue(*, person: User, by: User) -> str:
         raise TransitionRefused(_("This person is switched off."))
     if not is_granted(locked):
         raise TransitionRefused(_("A second person has to confirm this first."))
+    if not locked.email and is_mailed_only(locked.role, is_superuser=locked.is_superuser):
+        raise TransitionRefused(_(NEEDS_ADDRESS))
     now, secret = timezone.now(), secrets.token_urlsafe(32)
     Invitation.objects.filter(person=locked, used_at=None, revoked_at=None).update(revoked_at=now)
     made = Invitation.objects.create(

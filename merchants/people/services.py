@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from merchants.changes import ChangeKind, change_kind, change_request
-from merchants.models import App, ChangeRequest, Merchant, Role, User
-from merchants.people.models import Invitation
+from merchants.models import App, ChangeRequest, Invitation, Merchant, Role, User
+from merchants.people.invitations import NEEDS_ADDRESS, is_mailed_only, purpose_for
 from merchants.people.reach import keeps, kept_roles, needs_second, tenant_values
 from paycenter.errors import TransitionRefused
 from paycenter.staff import sessions
@@ -39,6 +39,8 @@ def staff_invite(
     """
     if role not in kept_roles(by):
         raise TransitionRefused(_("You cannot invite people of this role."))
+    if not person.get("email") and is_mailed_only(role):
+        raise TransitionRefused(_(NEEDS_ADDRESS))
     made = User(username=username, role=role, is_staff=True, is_active=False, **person)
     for name, value in tenant_values(by, role, merchant, app).items():
         setattr(made, name, value)
@@ -47,10 +49,14 @@ def staff_invite(
     record_event(made, "user.created", actor=_actor(by), detail={"username": username, "role": role})
     if not needs_second(role):
         return made, None
-    after = {**_shown(_guarded_of(made)), "username": username, "name": made.get_full_name()}
     return made, change_request(
-        kind=Kind.STAFF_JOIN, target=made, user=by, reason=reason, payload={}, before={}, after=after
+        kind=Kind.STAFF_JOIN, target=made, user=by, reason=reason, payload={}, before={}, after=_joining(made)
     )
+
+
+def _joining(person: User) -> dict[str, Any]:
+    """What the second person agrees to."""
+    return {**_shown(_guarded_of(person)), "username": person.username, "name": person.get_full_name()}
 
 
 @transaction.atomic
@@ -108,7 +114,10 @@ def factor_reset_request(*, person: User, by: User, reason: str) -> ChangeReques
 
 @transaction.atomic
 def password_link_request(*, person: User, by: User, reason: str) -> ChangeRequest:
-    """Ask for a link with which somebody who moves money chooses another password. Raises TransitionRefused."""
+    """Ask for a link with which somebody who moves money chooses a password: another one, or the first one where the
+    agreement to the invitation came to nothing or is too old. Raises TransitionRefused."""
+    if purpose_for(person) == Invitation.Purpose.JOIN:
+        return _access_request(Kind.STAFF_JOIN, person, by, reason, after=_joining(person))
     return _access_request(Kind.STAFF_PASSWORD, person, by, reason, after={"password": _("chosen anew by a link")})
 
 

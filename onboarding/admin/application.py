@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 
 from merchants.admin.states import history_of
 from merchants.models import Merchant, PaymentAccount
+from merchants.states import OPEN_STATES
 from onboarding import facts
 from onboarding.accounts import Typed, account_save, account_take_away, draft_begin
 from onboarding.admin.accounts import account_form
@@ -282,7 +283,7 @@ def _target(application: Application, place: str) -> AccountDraft | PaymentAccou
     if kind == "draft":
         found = AccountDraft.objects.filter(application=application, pk=number).first()
     elif kind == "account":
-        rows = application.merchant.accounts.filter(pk=number, state__in=facts.OPEN_STATES)
+        rows = application.merchant.accounts.filter(pk=number, state__in=OPEN_STATES)
         account = rows.prefetch_related("methods").first()
         found = AccountDraft.objects.filter(account=account).first() or account if account else None
     if found is None:

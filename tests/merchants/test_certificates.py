@@ -11,8 +11,9 @@ import pytest
 
 from channels.base import NoticeKind
 from merchants.channels import provider_of
+from merchants.checking import account_check
 from merchants.models import PaymentAccount
-from merchants.services import account_check, account_create
+from merchants.services import account_create
 from merchants.tasks import refresh_certificates
 from paycenter.errors import BadSignature
 from tests import factories

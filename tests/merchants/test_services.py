@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from channels.base import CheckResult, Field, FieldKind, Label
 from channels.base.keys import KeyProblem
-from merchants import services
+from merchants import checking, services
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, merged_config
 from merchants.states import MerchantState
@@ -180,10 +180,12 @@ def test_methods_left_out_are_switched_off(draft: PaymentAccount) -> None:
 
 def test_activation_needs_a_successful_check(draft: PaymentAccount) -> None:
     services.account_advance(account=draft, transition="submit", actor=BOSS)
-    with pytest.raises(TransitionRefused):
+    with pytest.raises(TransitionRefused, match="Check the connection"):
+        services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
+    assert checking.account_check(account=draft, actor=BOSS).ok
+    with pytest.raises(TransitionRefused, match="second person"):
         services.account_advance(account=draft, transition="activate", actor=BOSS)
-    assert services.account_check(account=draft, actor=BOSS).ok
-    services.account_advance(account=draft, transition="activate", actor=BOSS)
+    services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
     assert fresh(draft).state == MerchantState.ACTIVE
 
 
@@ -195,16 +197,16 @@ def test_a_failed_check_is_an_answer_and_blocks_activation(
 
     monkeypatch.setattr(fakepay.FakeProvider, "check", refuse)
     services.account_advance(account=draft, transition="submit", actor=BOSS)
-    assert not services.account_check(account=draft, actor=BOSS).ok
+    assert not checking.account_check(account=draft, actor=BOSS).ok
     stored = fresh(draft)
     assert stored.check_ok is False
     assert "no connection" in stored.check_message
-    with pytest.raises(TransitionRefused):
-        services.account_advance(account=draft, transition="activate", actor=BOSS)
+    with pytest.raises(TransitionRefused, match="Check the connection"):
+        services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
 
 
 def test_new_parameters_have_to_be_checked_again(draft: PaymentAccount) -> None:
-    services.account_check(account=draft, actor=BOSS)
+    checking.account_check(account=draft, actor=BOSS)
     services.account_update_config(account=draft, config={"merchant": "fake-merchant", "secret": "new"}, actor=BOSS)
     stored = fresh(draft)
     assert (stored.check_ok, stored.checked_at, stored.config_version) == (None, None, 2)
@@ -219,7 +221,7 @@ def test_a_blank_secret_keeps_the_stored_one(draft: PaymentAccount) -> None:
 
 
 def test_saving_the_same_parameters_changes_nothing(draft: PaymentAccount) -> None:
-    services.account_check(account=draft, actor=BOSS)
+    checking.account_check(account=draft, actor=BOSS)
     services.account_update_config(account=draft, config={**CONFIG, "secret": ""}, actor=BOSS)
     assert fresh(draft).check_ok is True
     assert fresh(draft).config_version == 1
@@ -231,7 +233,7 @@ def test_an_answer_to_older_parameters_is_not_kept(draft: PaymentAccount, monkey
         return CheckResult(ok=True, message=Label("好", "fine"))
 
     monkeypatch.setattr(fakepay.FakeProvider, "check", change_meanwhile)
-    services.account_check(account=draft, actor=BOSS)
+    checking.account_check(account=draft, actor=BOSS)
     assert fresh(draft).check_ok is None
 
 
@@ -267,7 +269,7 @@ def test_what_the_channel_renews_never_touches_identity_or_secrets(world: World)
 @pytest.mark.django_db(transaction=True)
 def test_the_check_refuses_to_wait_inside_a_transaction(committed_world: World) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError):
-        services.account_check(account=committed_world.account, actor=BOSS)
+        checking.account_check(account=committed_world.account, actor=BOSS)
 
 
 def test_cashier_methods_keep_their_order(world: World) -> None:
@@ -338,7 +340,7 @@ def test_the_check_is_in_the_exchange_log_with_its_secrets_masked(draft: Payment
         return CheckResult(ok=True, message=Label("好", "fine"))
 
     monkeypatch.setattr(fakepay.FakeProvider, "check", say_something)
-    services.account_check(account=draft, actor=BOSS)
+    checking.account_check(account=draft, actor=BOSS)
     row = Exchange.objects.get(operation="check")
     assert row.merchant_no == draft.merchant.merchant_no
     assert CONFIG["secret"] not in row.request

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from merchants import services, tasks
+from merchants import checking, tasks
 from merchants.models import Nonce, PaymentAccount
 from paycenter.errors import ChannelConfigInvalid, NotSent, UnknownOutcome
 from tests import factories
@@ -40,13 +40,13 @@ class Renewing:
 def stored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(
-        services, "account_store_fetched", lambda *, account, values: found.append((account.payment_no, values))
+        checking, "account_store_fetched", lambda *, account, values: found.append((account.payment_no, values))
     )
     return found
 
 
 def speak(monkeypatch: pytest.MonkeyPatch, providers: dict[str, Any]) -> None:
-    monkeypatch.setattr(services, "provider_of", lambda account: providers[account.payment_no])
+    monkeypatch.setattr(checking, "provider_of", lambda account: providers[account.payment_no])
 
 
 def test_renewed_certificates_are_stored_joined(db: None, monkeypatch: pytest.MonkeyPatch, stored: Any) -> None:

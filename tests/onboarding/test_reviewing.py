@@ -134,7 +134,9 @@ def test_returning_needs_a_word_and_what_was_written_stays_when_it_is_refused(
 ) -> None:
     assert "Please say what has to be changed" in decide(reviewer, submitted, "return").content.decode()
     assert fresh(submitted.merchant).state == "review"
-    merchant_update(merchant=submitted.merchant, values={"short_name": "Changed"}, actor="staff:somebody")
+    merchant_update(
+        merchant=submitted.merchant, values={"short_name": "Changed"}, actor="staff:somebody", reviewed=True
+    )
     page = decide(reviewer, submitted, "approve", comment="all fine", **{"comment-people": "by the way"})
     text = page.content.decode()
     assert "Changed since it was submitted: Company" in text
@@ -194,7 +196,7 @@ def test_the_company_itself_sees_no_review_and_decides_nothing(submitted: Compan
 def test_what_an_operator_changed_meanwhile_is_not_approved_unseen(submitted: Company, reviewer: Client) -> None:
     account = PaymentAccount.objects.get()
     config = {"merchant": "somebody-else", "secret": "x"}
-    account_update_config(account=account, config=config, actor="staff:other")
+    account_update_config(account=account, config=config, actor="staff:other", reviewed=True)
     page = decide(reviewer, submitted, "approve").content.decode()
     assert "Changed since it was submitted: Payment accounts" in page
     assert fresh(submitted.merchant).state == "review"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from merchants.checking import account_check
 from merchants.models import Merchant, User
-from merchants.services import account_check
 from onboarding.accounts import Typed, account_save, draft_begin, present_of
 from onboarding.errors import StaleStep
 from onboarding.facts import seen, step_values

@@ -138,6 +138,44 @@ def test_who_moves_money_comes_in_through_two_people(operator: User, world: Worl
     assert re.search(r"/join/[\w-]+/", page)
 
 
+@pytest.mark.parametrize("kind", ["staff_join", "staff_password"])
+def test_an_agreement_to_a_link_is_good_for_as_long_as_a_link(operator: User, kind: str) -> None:
+    client, second = signed_in(operator), make_staff("finance")
+    if kind == "staff_join":
+        person, _link = invited(client, "finance")
+        assert person is not None
+    else:
+        person = make_staff("finance", username="li.na")
+        client.post(page_of(person, "ask-link"), {"reason": "forgotten"})
+    change_confirm(change=ChangeRequest.objects.get(kind=kind), user=second)
+    ChangeRequest.objects.update(decided_at=timezone.now() - timedelta(hours=72, seconds=1))
+    client.post(page_of(person, "link"))
+    assert not Invitation.objects.exists()
+    assert "dialog-link" in client.get(page_of(person)).content.decode()
+    client.post(page_of(person, "ask-link"), {"reason": "once more"})
+    change_confirm(change=ChangeRequest.objects.get(kind=kind, state="pending"), user=second)
+    assert "/join/" in client.post(page_of(person, "link"), follow=True).content.decode()
+
+
+def test_where_mail_is_set_up_the_link_of_who_moves_money_is_seen_by_nobody_else(operator: User, settings: Any) -> None:
+    client, second = signed_in(operator), make_staff("finance")
+    early, _link = invited(client, "finance")
+    assert early is not None
+    change_confirm(change=ChangeRequest.objects.get(), user=second)
+    settings.EMAIL_HOST = "mail.example"
+    page = client.post(page_of(early, "link"), follow=True).content.decode()
+    assert "An e-mail address is needed" in page
+    assert not Invitation.objects.exists()
+    refused = client.post(ADD, {"username": "wang", "role": "finance", "reason": "starts"}).content.decode()
+    assert "An e-mail address is needed" in refused
+    assert not User.objects.filter(username="wang").exists()
+    User.objects.filter(pk=early.pk).update(email="li.na@example.com")
+    page = client.post(page_of(early, "link"), follow=True).content.decode()
+    assert "on its way to li.na@example.com" in page
+    assert "/join/" not in page
+    assert "/join/" in Letter.objects.get().text
+
+
 def test_without_a_reason_nobody_who_moves_money_is_asked_for(operator: User) -> None:
     signed_in(operator).post(ADD, {"username": "li.na", "role": "finance"})
     assert not User.objects.filter(username="li.na").exists()
@@ -294,7 +332,7 @@ def test_both_sides_of_a_change_are_told(operator: User, settings: Any) -> None:
     User.objects.filter(pk=operator.pk).update(email="asks@example.com")
     second = make_staff("finance", email="decides@example.com")
     make_staff("auditor", email="looks@example.com")
-    invited(signed_in(operator), "finance")
+    invited(signed_in(operator), "finance", email="li.na@example.com")
     assert list(Letter.objects.values_list("address", flat=True)) == ["decides@example.com"]
     change = ChangeRequest.objects.get()
     change_confirm(change=change, user=second)
