@@ -117,7 +117,7 @@ class Demo:
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         self.process.send_signal(number)
-        return self.process.communicate(timeout=20)[0]
+        return self.process.communicate(timeout=40)[0]  # the supervisor forces its programs before
 
     def client(self, document: dict, app: int = 0) -> Client:
         return Client(document["base_url"], document["apps"][app]["app_id"], document["apps"][app]["hmac_secret"])

@@ -114,7 +114,11 @@ def test_nothing_is_counted_and_the_queries_stay_few(auditor: Client) -> None:
 
 @pytest.mark.postgres
 def test_staff_are_found_by_their_own_index() -> None:
+    Event.objects.bulk_create(
+        Event(type="user.signed_in", actor=f"staff:clerk{n % 100}", created_at=timezone.now()) for n in range(2000)
+    )
     with connection.cursor() as cursor:
+        cursor.execute("ANALYZE paycenter_event")
         cursor.execute("SET LOCAL enable_seqscan = off")
         for search, index in ((Search(actor="staff:ann"), "event_staff_actor"), (Search(), "event_staff")):
             rows = Event.objects.filter(audit_search._condition(search), pk__lt=10**9).order_by("-id")[:51]
