@@ -14,6 +14,7 @@ from tests.docs.pages import blocks, page
 from tests.fakes.tree import Tree
 from tests.figures.test_sizes import lines
 
+pytestmark = pytest.mark.timeout(300)  # programs of their own that run the contract tests
 PAGE = "docs/add-a-channel.md"
 EXAMPLE = ROOT / "tests/docs/acmepay"
 

@@ -10,6 +10,7 @@ import pytest
 from tests.docs.pages import blocks, page
 from tests.fakes.tree import Tree
 
+pytestmark = pytest.mark.timeout(300)  # programs of their own that run the contract tests
 SCENE = "alipay_embedded_qr"
 
 

@@ -28,7 +28,7 @@ class Tree:
         found = (p for p in self.root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
         return {str(p.relative_to(self.root)): p.read_bytes() for p in found}
 
-    def run(self, *arguments: str, seconds: float = 110) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Python in the copy, on the embedded database whatever this run uses, with a scratch directory beside it."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "DJANGO_", "PAYCENTER_"))}
         for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
@@ -39,6 +39,6 @@ class Tree:
             timeout=seconds, check=False,
         )  # fmt: skip
 
-    def pytest(self, *arguments: str, seconds: float = 110) -> subprocess.CompletedProcess[str]:
+    def pytest(self, *arguments: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         plain = ("-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=line", "--color=no")
         return self.run("-m", "pytest", *plain, *arguments, seconds=seconds)

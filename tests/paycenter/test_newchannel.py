@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from tests.fakes.tree import Tree
 
+pytestmark = pytest.mark.timeout(300)  # programs of their own, some of which run the contract tests
 WRITTEN = {
     "channels/zetapay/__init__.py", "channels/zetapay/fields.py", "channels/zetapay/gateway.py",
     "channels/zetapay/provider.py", "channels/zetapay/refunds.py", "channels/zetapay/zetapay_qr.py",
