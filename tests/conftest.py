@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
+from django.utils import translation
 
 from merchants import channels
 from merchants.models import App, Merchant, PaymentAccount
@@ -86,3 +87,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             for name, text in getattr(report, "user_properties", ()):
                 if name == "summary" and report.when == "call":
                     terminalreporter.write_line(text)
+
+
+@pytest.fixture
+def in_english() -> Iterator[None]:
+    """For tests that look for a message's words: otherwise it is in the language of whoever was served last."""
+    with translation.override("en"):
+        yield

@@ -26,6 +26,8 @@ from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes import fakepay
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 BOSS = "staff:boss"
 CONFIG = {"merchant": "fake-merchant", "secret": "s3cret-of-the-channel"}
 

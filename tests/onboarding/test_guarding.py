@@ -18,6 +18,8 @@ from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
 from tests.onboarding.company import Company
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 CONFIG = {"merchant": "mine", "secret": "mine"}
 BY = "staff:reviewer"
 ACTS: dict[str, Callable[[Merchant, PaymentAccount], Any]] = {

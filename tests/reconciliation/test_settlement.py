@@ -25,6 +25,8 @@ from tests.fakes import bills
 from tests.fakes.staff import make_staff
 from tests.reconciliation.conftest import DAY, reconcile, row_of
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 FRIDAY, MONDAY = DAY, DAY + timedelta(days=3)  # 2026-11-20 is a Friday
 
 

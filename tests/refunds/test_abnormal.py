@@ -26,6 +26,8 @@ from trades.models import AbnormalPayment, Attempt, Trade
 from trades.services import trade_pay
 from trades.sweeps import close_due
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 Staff = Callable[..., User]
 
 

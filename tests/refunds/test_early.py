@@ -34,6 +34,8 @@ from trades.models import AbnormalPayment, Attempt, Trade
 from trades.services import trade_pay
 from trades.sweeps import query_due as query_payments
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 Ask = Callable[..., Refund]
 Staff = Callable[..., User]
 WORDS = "may be giving this money back already|可能已在退还此款项"  # in the language of whoever was served last

@@ -15,6 +15,8 @@ from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 
 @pytest.fixture
 def operator(db: None) -> Client:

@@ -19,6 +19,8 @@ from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
 
+pytestmark = pytest.mark.usefixtures("in_english")
+
 RATES, TERMS = "/admin/reconciliation/feerate/", "/admin/reconciliation/settlementterms/"
 CHANGES = "/admin/merchants/changerequest/"
 DAY = date(2026, 12, 1)
