@@ -184,7 +184,8 @@ def _request(
     pending = ChangeRequest.objects.filter(**{field: target}, kind=kind, scope=scope, state=ChangeState.PENDING)
     # Not waiting for one that is just being decided: who decides locks the request first, then what it is about.
     for old in pending.select_for_update(skip_locked=True):
-        _expired(old)
+        if is_overdue(old):
+            _expire(old)
     if pending.exists():
         raise TransitionRefused(_("Another change of this kind is waiting to be confirmed."))
     request = ChangeRequest(
@@ -209,13 +210,10 @@ def is_overdue(change: ChangeRequest) -> bool:
     return change.state == ChangeState.PENDING and timezone.now() > limit
 
 
-def _expired(change: ChangeRequest) -> bool:
-    """End a pending request that is overdue; whether it was."""
-    if not is_overdue(change):
-        return False
+def _expire(change: ChangeRequest) -> None:
+    """End a request that nobody decided in time; nothing needs its secrets any more."""
     change.payload = {}
     advance(change, "expire", actor="system", fields=("payload",))
-    return True
 
 
 def _version_of(kind: str, target: Target, scope: str) -> str:
