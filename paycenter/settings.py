@@ -73,7 +73,7 @@ MIDDLEWARE = [
     "paycenter.faults.FaultMiddleware",
     "paycenter.entrances.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "paycenter.middleware.ProgramsMiddleware",
+    "paycenter.middleware.DirectMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
