@@ -208,7 +208,7 @@ def test_exports_say_their_filters_in_words(desk: Client, orders: list[str]) -> 
     start(desk, "?q=7777&day_all=1")
     start(desk)
     shown = re.sub(r"</?b>", "", desk.get(MINE).content.decode())
-    assert "state: waiting · day: 2026-11-01 – 2026-11-03" in shown
+    assert "state: waiting for payment · day: 2026-11-01 – 2026-11-03" in shown
     assert "Search: 7777<" in shown
     assert "day: Last 31 days" in shown
     assert "state__exact" not in shown
