@@ -91,7 +91,7 @@ def _picture(kind: str) -> bytes:
     sheet, ink, edge = bytes((shade, shade + 8, shade + 4)), bytes((96, 104, 120)), bytes((64, 72, 88))
     rows = []
     for y in range(height):
-        written = 40 <= y < 60 and 150 or (y > 90 and y % 28 < 6 and 300 + y % 5 * 20) or 0
+        written = (40 <= y < 60 and 150) or (y > 90 and y % 28 < 6 and 300 + y % 5 * 20) or 0
         line = sheet * 40 + ink * written + sheet * (width - 40 - written)
         rows.append(b"\0" + (edge * width if y < 4 or y >= height - 4 else edge * 4 + line[12:-12] + edge * 4))
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)

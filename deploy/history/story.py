@@ -229,8 +229,8 @@ class Story:
         self.trades.add(
             o.id, o.no, line.app_pk, line.merchant_pk, o.app_order_no, o.business_no, o.amount, o.currency, o.subject,
             _ADDRESSES[o.id % 997], o.payer, o.tail, o.state, o.paid, o.refunded,
-            o.refunding, last, o.settled.id if o.settled else None, utc(o.at), expires, paid, o.closed_at and utc(o.closed_at),
-            expires if is_open else None, o.version,
+            o.refunding, last, o.settled.id if o.settled else None, utc(o.at), expires, paid,
+            o.closed_at and utc(o.closed_at), expires if is_open else None, o.version,
         )  # fmt: skip
         for a in o.tries:
             self._write_attempt(o, a, expires)
