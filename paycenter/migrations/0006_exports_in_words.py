@@ -17,6 +17,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='listexport',
+            name='created_at',
+            field=models.DateTimeField(verbose_name='asked for at'),
+        ),
+        migrations.AlterField(
+            model_name='listexport',
             name='kind',
             field=models.CharField(choices=[('csv', 'CSV'), ('csv2', 'CSV with semicolons'), ('xlsx', 'XLSX')], max_length=4, verbose_name='format'),
         ),

@@ -72,7 +72,7 @@ class ListExport(models.Model):
     error = models.CharField(_("error"), max_length=200, blank=True, default="")
     tries = models.PositiveIntegerField(default=0)
     next_run_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(_("asked for"))
+    created_at = models.DateTimeField(_("asked for at"))
     finished_at = models.DateTimeField(_("finished"), null=True)
     expires_at = models.DateTimeField(_("kept until"), null=True)
     told_at = models.DateTimeField(null=True)

@@ -64,7 +64,7 @@ def furnished(committed_world: World, settings: Any, tmp_path: Path, monkeypatch
     return committed_world
 
 
-@pytest.mark.timeout(1200)  # some seven hundred pages in one test
+@pytest.mark.timeout(1800)  # some seven hundred pages in one test
 def test_every_page_of_every_role(furnished: World, live_server: Any, chrome: Any) -> None:
     clients = {role: signed_in(staff_of(role, furnished)) for role in Role.values}
     bare = [model.__name__ for model in admin.site._registry if not model._default_manager.exists()]
