@@ -159,7 +159,7 @@ ORDER_STREAM_URL = env.str("PAYCENTER_ORDER_STREAM_URL", default=REDIS_URL)
 ORDER_STREAM_WAIT = env.float("PAYCENTER_ORDER_STREAM_WAIT", default=0.02)
 # With more orders in the stream than this, or an older one (seconds), new ones go into the database.
 ORDER_STREAM_LIMIT = env.int("PAYCENTER_ORDER_STREAM_LIMIT", default=20_000)
-ORDER_STREAM_OLDEST = env.float("PAYCENTER_ORDER_STREAM_OLDEST", default=30.0)
+ORDER_STREAM_OLDEST = env.float("PAYCENTER_ORDER_STREAM_OLDEST", default=4.0)
 refuse_unknown_stream(ORDER_STREAM, ORDER_STREAM_URL)
 
 # ---- staff ---------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 WAIT = 1.0  # seconds for new entries, and before another try after a failure
 # Seconds after which an entry somebody was handed counts as left behind. Two who write one do no harm.
-LEFT_BEHIND = 15.0
+LEFT_BEHIND = 5.0
 _FORGOTTEN = 3600.0
 _TITLE = gettext_noop("A cashier order that was answered cannot be written")
 _TEXT = gettext_noop("%(reason)s. It is kept in Redis; `manage.py write_orders --again` tries once more.")
