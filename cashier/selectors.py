@@ -12,6 +12,7 @@ import structlog
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext
 
+from cashier.intake.taking import bring_page
 from cashier.layout import layout_of
 from cashier.models import CashierOrder, PrintedCode
 from channels.base import Device, Method
@@ -109,11 +110,7 @@ class Status:
 
 def page_by_token(token: str) -> CashierOrder | None:
     """The page with everything it draws, in one query."""
-    return (
-        CashierOrder.objects.select_related("trade__app", "trade__merchant", "trade__current_attempt__account")
-        .filter(token=token)
-        .first()
-    )
+    return _page("token", token)
 
 
 def page_to_choose_on(token: str) -> CashierOrder | None:
@@ -136,11 +133,14 @@ def _load_parties(trade: Trade) -> tuple[App, Merchant]:
 
 def page_by_code(code: str) -> CashierOrder | None:
     """The page behind an order's QR code."""
-    return (
-        CashierOrder.objects.select_related("trade__app", "trade__merchant", "trade__current_attempt__account")
-        .filter(code=code)
-        .first()
-    )
+    return _page("code", code)
+
+
+def _page(name: str, value: str) -> CashierOrder | None:
+    """The page by its `token` or `code`; one that was taken without being stored is stored first."""
+    loaded = ("trade__app", "trade__merchant", "trade__current_attempt__account")
+    pages = CashierOrder.objects.select_related(*loaded).filter(**{name: value})
+    return pages.first() or (pages.all().first() if bring_page(name, value) else None)
 
 
 def phase_of(state: str, attempt_state: str, *, is_over: bool) -> Phase:
@@ -170,6 +170,8 @@ def is_over(trade: Trade, now: datetime) -> bool:
 def status_by_token(token: str, now: datetime) -> Status | None:
     """One query over indexed columns: this is what every open page asks every few seconds."""
     page = _STATUS.first(token=token)
+    if page is None and bring_page("token", token):
+        page = _STATUS.first(token=token)
     if page is None:
         return None
     return status_of(page.trade, now)

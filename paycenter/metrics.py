@@ -53,11 +53,20 @@ class BacklogCollector(Collector):
         yield backlog
 
 
+_collectors: list[Collector] = []
+
+
+def also_collect(collector: Collector) -> None:
+    """Show the figures of another part of the center, read at each scrape; called once, when the program starts."""
+    _collectors.append(collector)
+
+
 def render() -> bytes:
     """The exposition text. With several worker processes set `PROMETHEUS_MULTIPROC_DIR`, else each
     answers for itself."""
     registry = CollectorRegistry()
-    registry.register(BacklogCollector())
+    for collector in (BacklogCollector(), *_collectors):
+        registry.register(collector)
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

@@ -76,6 +76,14 @@ def not_found(request: HttpRequest) -> HttpResponse:
     )  # fmt: skip
 
 
+def come_back(request: HttpRequest) -> HttpResponse:
+    """Whether there is such an order cannot be found out just now."""
+    return show_message(
+        request, status=503, title=_("Please try again in a moment"),
+        text=_("This page cannot be shown just now. You have not been charged."), action=(_("Try again"), request.path),
+    )  # fmt: skip
+
+
 def plain_context(request: HttpRequest) -> dict[str, Any]:
     """What a page without an order needs."""
     language = get_language() or settings.LANGUAGE_CODE
