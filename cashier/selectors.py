@@ -115,7 +115,7 @@ def page_by_token(token: str) -> CashierOrder | None:
 
 def page_to_choose_on(token: str) -> CashierOrder | None:
     """The page with what choosing a way to pay needs, app and merchant as they were up to a moment ago."""
-    page = _PAGE.first(token=token)
+    page = _PAGE.first(token=token) or (_PAGE.first(token=token) if bring_page("token", token) else None)
     if page is None:
         return None
     trade = page.trade
