@@ -30,6 +30,7 @@ from notifications.signing import acknowledges, signed_headers
 from paycenter.errors import ConfigError, NotSent, UnknownOutcome
 from paycenter.http import HttpClient, HttpResponse, TimeLimits, start_on_loop
 from paycenter.masking import mask_text
+from paycenter.metrics import count_delivery, count_given_up
 from paycenter.outbound import client
 from paycenter.schedules import delay_for
 from paycenter.transitions import record_event
@@ -125,7 +126,10 @@ async def send(claim: Claim, http: HttpClient) -> Outcome:
     started_at, started = timezone.now(), time.monotonic()
 
     def ended(**how: object) -> Outcome:
-        return Outcome(claim, started_at, int((time.monotonic() - started) * 1000), **how)  # type: ignore[arg-type]
+        outcome = Outcome(claim, started_at, int((time.monotonic() - started) * 1000), **how)  # type: ignore[arg-type]
+        count_delivery(acknowledged=outcome.acknowledged, answered=outcome.status is not None,
+                       seconds=outcome.elapsed_ms / 1000)  # fmt: skip
+        return outcome
 
     try:
         headers = signed_headers(
@@ -206,6 +210,7 @@ def _schedule_again(failed: list[tuple[Notification, Outcome]], now: datetime) -
 
 def _give_up(row: Notification, outcome: Outcome) -> None:
     row.state = NotificationState.GIVEN_UP
+    transaction.on_commit(count_given_up)
     reason = outcome.error[:300]
     record_event(
         row, "notification.given_up", actor="system", reason=reason, from_state=NotificationState.PENDING,

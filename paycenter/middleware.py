@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 import uuid
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,6 +13,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 from django.utils import translation
+
+from paycenter.metrics import count_request
 
 NOBODY = "0.0.0.0"  # noqa: S104
 
@@ -72,9 +75,19 @@ class RequestContextMiddleware:
         request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
+        started = time.monotonic()
         response = self.get_response(request)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        count_request(route_of(request), response.status_code, time.monotonic() - started)
         return response
+
+
+def route_of(request: HttpRequest) -> str:
+    """The pattern that matched, for figures: admin pages by app and record, everything unknown as one."""
+    match = getattr(request, "resolver_match", None)
+    if match is None:
+        return "static" if request.path_info.startswith(settings.STATIC_URL) else "unknown"
+    return "/".join(match.route.split("/")[:3]) if match.route.startswith("admin/") else match.route or "/"
 
 
 # Where only programs call: apps, channels, monitors.

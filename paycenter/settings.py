@@ -151,6 +151,10 @@ CACHES = {
 }
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL or "memory://")
 
+# Where a worker tells Prometheus its own figures, on a machine without a web process; 0: it does not.
+WORKER_METRICS_PORT = env.int("PAYCENTER_WORKER_METRICS_PORT", default=0)
+WORKER_METRICS_HOST = env.str("PAYCENTER_WORKER_METRICS_HOST", default="127.0.0.1")
+
 # ---- staff ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "merchants.User"
 AUTHENTICATION_BACKENDS = [

@@ -13,10 +13,10 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from dashboards.scraping import render as render_metrics
 from merchants.api.endpoint import error_response, unknown_path
 from merchants.api.errors import BadParameter
 from paycenter.errors import ApiError
-from paycenter.metrics import render as render_metrics
 
 log = structlog.get_logger(__name__)
 BROKER_SECONDS = 2.0

@@ -112,8 +112,8 @@ def test_figures_show_what_is_due(client: Client, world: Any) -> None:
     factories.expire(factories.trade_open(app=world.app, order=world.order()))
     assert Trade.objects.count() == 1
     text = client.get("/metrics").content.decode()
-    assert 'paycenter_due{work="trades_to_close"} 1.0' in text
-    assert 'paycenter_due{work="events_to_sequence"} 1.0' in text
+    assert 'paycenter_due{work="close"} 1.0' in text
+    assert 'paycenter_due{work="sequencer"} 1.0' in text
 
 
 def test_a_page_that_does_not_exist_says_so_in_both_languages(client: Client, db: None) -> None:
