@@ -18,6 +18,9 @@ from prometheus_client.registry import REGISTRY, Collector
 
 from paycenter.http import HttpCall
 
+if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):  # the figures below are opened there as they are made
+    Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).mkdir(parents=True, exist_ok=True)
+
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 12)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 12, 30)  # what others answer, over the network
 
