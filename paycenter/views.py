@@ -53,7 +53,7 @@ def _readiness() -> dict[str, str]:
         return found
     try:
         if time.monotonic() - _last[0] > _KEEP_SECONDS or not _last[1]:
-            found = {"database": _ask("database", _ask_database), "broker": _ask("broker", _ask_broker)}
+            found = {"database": _ask("database", _ask_database), "broker": _ask("broker", ask_broker)}
             _last = (time.monotonic(), found)
         return _last[1]
     finally:
@@ -74,7 +74,8 @@ def _ask_database() -> None:
         cursor.execute("SELECT 1")
 
 
-def _ask_broker() -> None:
+def ask_broker() -> None:
+    """Raises whatever the transport raises where the broker does not answer in time."""
     from paycenter.celery import app
 
     options = {"socket_connect_timeout": BROKER_SECONDS, "socket_timeout": BROKER_SECONDS}

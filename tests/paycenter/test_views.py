@@ -76,7 +76,7 @@ def test_a_silent_broker_holds_up_one_asker_only(db: None, monkeypatch: pytest.M
         asking.set()
         assert go_on.wait(20)
 
-    monkeypatch.setattr(views, "_ask_broker", silent)
+    monkeypatch.setattr(views, "ask_broker", silent)
     monkeypatch.setattr(views, "_ask_database", lambda: None)
     first = threading.Thread(target=views._readiness)
     first.start()
