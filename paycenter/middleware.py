@@ -16,6 +16,7 @@ from django.utils import translation
 
 from paycenter.metrics import count_request
 
+log = structlog.get_logger(__name__)
 NOBODY = "0.0.0.0"  # noqa: S104
 
 
@@ -78,7 +79,11 @@ class RequestContextMiddleware:
         started = time.monotonic()
         response = self.get_response(request)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
-        count_request(route_of(request), response.status_code, time.monotonic() - started)
+        seconds, route = time.monotonic() - started, route_of(request)
+        count_request(route, response.status_code, seconds)
+        if settings.LOG_REQUESTS:
+            log.info("request", method=request.method, route=route, status=response.status_code,
+                     milliseconds=int(seconds * 1000))  # fmt: skip
         return response
 
 

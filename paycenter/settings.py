@@ -155,6 +155,11 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL or "memory://
 WORKER_METRICS_PORT = env.int("PAYCENTER_WORKER_METRICS_PORT", default=0)
 WORKER_METRICS_HOST = env.str("PAYCENTER_WORKER_METRICS_HOST", default="127.0.0.1")
 
+# While this file is there, /readyz says no: make it before a process is ended, so that it gets nothing new.
+DRAIN_FILE = Path(env.str("PAYCENTER_DRAIN_FILE", default=str(VAR_DIR / "draining")))
+# A line in the log for every request answered; refusals and faults have theirs anyway.
+LOG_REQUESTS = env.bool("PAYCENTER_LOG_REQUESTS", default=False)
+
 # ---- staff ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "merchants.User"
 AUTHENTICATION_BACKENDS = [

@@ -67,7 +67,8 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
     refuse_in_transaction()
     provider = provider_of(attempt.account)
     release_connection()
-    with recording() as calls:
+    numbers = {"trade_no": attempt.trade.trade_no, "attempt_no": attempt.attempt_no}
+    with recording() as calls, structlog.contextvars.bound_contextvars(**numbers):
         try:
             result = work(provider)
         except (NotSent, UnknownOutcome) as exc:

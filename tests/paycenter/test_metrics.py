@@ -137,6 +137,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
 from paycenter import metrics
 metrics.count_call("gopay", 0, 0.1)
 metrics._POOL.labels("open").set(3)
+metrics._pool_noted = float("inf")
 """
 
 
