@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 from django.utils import translation
 
+from paycenter import tracing
 from paycenter.metrics import count_request
 
 log = structlog.get_logger(__name__)
@@ -77,9 +78,12 @@ class RequestContextMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
         started = time.monotonic()
-        response = self.get_response(request)
+        with tracing.request_span(request.request_id) as span:  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            route = route_of(request)
+            tracing.name_request(span, route=route, method=request.method or "", status=response.status_code)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
-        seconds, route = time.monotonic() - started, route_of(request)
+        seconds = time.monotonic() - started
         count_request(route, response.status_code, seconds)
         if settings.LOG_REQUESTS:
             log.info("request", method=request.method, route=route, status=response.status_code,

@@ -159,6 +159,8 @@ WORKER_METRICS_HOST = env.str("PAYCENTER_WORKER_METRICS_HOST", default="127.0.0.
 DRAIN_FILE = Path(env.str("PAYCENTER_DRAIN_FILE", default=str(VAR_DIR / "draining")))
 # A line in the log for every request answered; refusals and faults have theirs anyway.
 LOG_REQUESTS = env.bool("PAYCENTER_LOG_REQUESTS", default=False)
+# Where faults are reported to (Sentry), scrubbed; empty: nowhere.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
 
 # ---- staff ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "merchants.User"

@@ -152,6 +152,7 @@ def test_a_channels_trouble_is_logged_with_the_trade_it_was_about(lines: Lines, 
     def work(_provider: Any) -> None:
         logging.getLogger("somebody.elses").warning("a strange answer")
 
+    structlog.contextvars.clear_contextvars()
     call_channel(attempt, work)
     (line,) = [line for line in lines() if line["event"] == "a strange answer"]
     assert (line["trade_no"], line["attempt_no"]) == (trade.trade_no, attempt.attempt_no)
