@@ -21,9 +21,9 @@ class Trouble(Exception):
 
 
 class Store(Protocol):
-    """`kind` is written into the backup, so that it is restored into the same."""
-
-    kind: str
+    @property
+    def kind(self) -> str:
+        """Written into the backup, so that it is restored into the same."""
 
     def dump(self, into: Path) -> None:
         """Write a consistent copy; everything else goes on working. Raises Trouble."""
