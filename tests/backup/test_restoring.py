@@ -24,6 +24,7 @@ from reconciliation.models import Case, ReconciliationDay
 from reconciliation.reconciling import day_match
 from refunds.models import Refund
 from refunds.verifying import wrong_sums
+from sandbox.channel import channel_classes
 from sandbox.context import Settings
 from tests import factories
 from tests.contract.desk import Contracts
@@ -32,14 +33,14 @@ from trades import sweeps
 from trades.models import Attempt, ChannelCounter, Trade
 from trades.services import trade_pay
 
-CHANNEL, METHOD, MODE = "alipay", "alipay_qr", "public_key"
+CHANNEL, METHOD = "alipay", "alipay_qr"
 
 
 class Center:
     """One merchant whose account is at the sandbox."""
 
     def __init__(self, sandbox: Running) -> None:
-        config = Contracts(sandbox).config(CHANNEL, MODE)
+        config = Contracts(sandbox).config(CHANNEL, channel_classes()[CHANNEL].modes[0])
         self.sandbox, merchant = sandbox, factories.make_merchant()
         self.account = factories.make_account(
             merchant, channel=CHANNEL, config=config, methods=(METHOD,),
