@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from deploy.soak.books import Row
 
-_TRIES = 5
+_TRIES, _READING = 5, 30
 ACTOR = "system:soak"
 
 
@@ -39,7 +40,7 @@ def _days(rule: Any, begun: datetime) -> Iterator[date]:
 
 def _one(account: Any, day: date) -> str:
     """Fetch, read, compare. The state in which the bill ended, with the reason where it was not believed."""
-    from reconciliation.bills import bill_fetch, bill_for, bill_import
+    from reconciliation.bills import Overtaken, bill_fetch, bill_for, bill_import, load_bill
     from reconciliation.models import ReconciliationDay
     from reconciliation.reconciling import day_match
 
@@ -49,7 +50,13 @@ def _one(account: Any, day: date) -> str:
         if bill.state != "awaited":
             break
         time.sleep(1)
-    bill = bill_import(bill_id=bill.pk, actor=ACTOR)
+    for _ in range(_READING):
+        with suppress(Overtaken):  # a worker of the run reads it, too
+            bill = bill_import(bill_id=bill.pk, actor=ACTOR)
+        bill = load_bill(bill.pk)
+        if bill.state not in ("fetched", "importing"):
+            break
+        time.sleep(1)
     for row in ReconciliationDay.objects.filter(account=account, day=day):
         day_match(day_id=row.pk)
     return f"{bill.state} {bill.refusal or bill.fetch_error}".strip()

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,30 +125,6 @@ def test_without_the_database_the_processes_figures_remain(client: Client, monke
 def test_a_scrape_asks_few_questions(world: Any, django_assert_max_num_queries: Any) -> None:
     with django_assert_max_num_queries(8):
         scraping.render()
-
-
-_CHILD = """
-import os, sys
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = sys.argv[1]
-from paycenter import metrics
-metrics.count_call("gopay", 0, 0.1)
-metrics._POOL.labels("open").set(3)
-metrics._pool_noted = float("inf")
-"""
-
-
-def test_processes_of_one_machine_add_up_and_the_dead_leave_no_gauges(tmp_path: Path) -> None:
-    """Each scrape may reach any process: whichever answers, answers for all."""
-    command = [sys.executable, "-c", _CHILD, str(tmp_path)]
-    for _ in range(2):
-        subprocess.run(command, check=True, timeout=60)
-    ask = _CHILD + "print(metrics.render().decode())"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", ask, str(tmp_path)], check=True, timeout=60, capture_output=True,
-                          env=environment)  # fmt: skip
-    found = samples(done.stdout)
-    assert found[("paycenter_calls_total", frozenset({"operation": "gopay", "errno": "0"}.items()))] == 3
-    assert found[("paycenter_db_pool", frozenset({"state": "open"}.items()))] == 3
 
 
 @pytest.mark.postgres
