@@ -66,10 +66,10 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
     """
     refuse_in_transaction()
     provider = provider_of(attempt.account)
-    release_connection()
     numbers = {"trade_no": attempt.trade.trade_no, "attempt_no": attempt.attempt_no}
     span = tracing.span_about(attempt.trade.trade_no, "channel", channel=attempt.channel, attempt_no=attempt.attempt_no)
     with span as traced, recording() as calls, structlog.contextvars.bound_contextvars(**numbers):
+        release_connection()
         try:
             result = work(provider)
         except (NotSent, UnknownOutcome) as exc:

@@ -35,7 +35,7 @@ def machine() -> Iterator[Finding]:
 
 def _folders() -> Iterator[Finding]:
     root = Path(settings.VAR_DIR)
-    for folder in (root, *(root / name for name in FOLDERS if (root / name).exists())):
+    for folder in filter(Path.exists, (root, *(root / name for name in FOLDERS))):
         if not os.access(folder, os.W_OK | os.X_OK):
             yield error("storage.writable", _("%(folder)s cannot be written.") % {"folder": folder},
                         _("Give it to the user the center runs as, or set PAYCENTER_VAR to another folder."))
