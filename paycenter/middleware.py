@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 import uuid
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,6 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 from django.utils import translation
 
+from paycenter import tracing
+from paycenter.metrics import count_request
+
+log = structlog.get_logger(__name__)
 NOBODY = "0.0.0.0"  # noqa: S104
 
 
@@ -72,9 +77,26 @@ class RequestContextMiddleware:
         request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        started = time.monotonic()
+        with tracing.request_span(request.request_id) as span:  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            route = route_of(request)
+            tracing.name_request(span, route=route, method=request.method or "", status=response.status_code)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        seconds = time.monotonic() - started
+        count_request(route, response.status_code, seconds)
+        if settings.LOG_REQUESTS:
+            log.info("request", method=request.method, route=route, status=response.status_code,
+                     milliseconds=int(seconds * 1000))  # fmt: skip
         return response
+
+
+def route_of(request: HttpRequest) -> str:
+    """The pattern that matched, for figures: admin pages by app and record, everything unknown as one."""
+    match = getattr(request, "resolver_match", None)
+    if match is None:
+        return "static" if request.path_info.startswith(settings.STATIC_URL) else "unknown"
+    return "/".join(match.route.split("/")[:3]) if match.route.startswith("admin/") else match.route or "/"
 
 
 # Where only programs call: apps, channels, monitors.

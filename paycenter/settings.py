@@ -162,6 +162,17 @@ ORDER_STREAM_LIMIT = env.int("PAYCENTER_ORDER_STREAM_LIMIT", default=20_000)
 ORDER_STREAM_OLDEST = env.float("PAYCENTER_ORDER_STREAM_OLDEST", default=4.0)
 refuse_unknown_stream(ORDER_STREAM, ORDER_STREAM_URL)
 
+# Where a worker tells Prometheus its own figures, on a machine without a web process; 0: it does not.
+WORKER_METRICS_PORT = env.int("PAYCENTER_WORKER_METRICS_PORT", default=0)
+WORKER_METRICS_HOST = env.str("PAYCENTER_WORKER_METRICS_HOST", default="127.0.0.1")
+
+# While this file is there, /readyz says no: make it before a process is ended, so that it gets nothing new.
+DRAIN_FILE = Path(env.str("PAYCENTER_DRAIN_FILE", default=str(VAR_DIR / "draining")))
+# A line in the log for every request answered; refusals and faults have theirs anyway.
+LOG_REQUESTS = env.bool("PAYCENTER_LOG_REQUESTS", default=False)
+# Where faults are reported to (Sentry), scrubbed; empty: nowhere.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+
 # ---- staff ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "merchants.User"
 AUTHENTICATION_BACKENDS = [
