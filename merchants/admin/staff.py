@@ -1,7 +1,7 @@
 """Staff: inviting, changing, links, the second factor, locks and sessions of others.
 
-Operators keep everybody but superusers, owners the people of their merchant; what lets in somebody who moves money
-is a draft until a second person confirms it.
+Operators keep everybody but superusers, owners the people of their merchant; what lets in anybody but a
+clerk is a draft until a second person confirms it.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ class StaffAdmin(TenantAdmin):
 
     @sensitive
     def ask_link_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask for a new password link of somebody who moves money. POST only."""
+        """Ask for a new password link of somebody whom nobody alone lets in. POST only."""
         return self._ask(request, object_id, services.password_link_request)
 
     # ---- second factor, locks, sessions ---------------------------------------------------------
