@@ -116,6 +116,7 @@ class AppAdmin(TenantAdmin):
         request.session[_ONCE] = encrypt(json.dumps({"app": app.pk, "secrets": secrets, "pending": pending}))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('once')}", args=[app.pk]))
 
+    @sensitive(looking=True)
     def once_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The secrets that were just issued, this once."""
         app = self.fetch(request, object_id, change=True)

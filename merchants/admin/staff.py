@@ -183,6 +183,7 @@ class StaffAdmin(TenantAdmin):
         request.session[_ONCE] = encrypt(f"{person.pk} {link}")
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('link_shown')}", args=[person.pk]))
 
+    @sensitive(looking=True)
     def link_shown_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The link that was just made, this once."""
         person = self.fetch(request, object_id, change=True)

@@ -182,6 +182,7 @@ class ApplicationAdmin(ReviewingAdmin):
             return self._page(request, application, problem=str(exc))
         return self._to(application, "documents")
 
+    @sensitive(looking=True)
     def file_view(self, request: HttpRequest, object_id: str, document_id: int) -> HttpResponse:
         """A document to be looked at, or taken along with `?download=1`; each look is written down."""
         application = self.fetch(request, object_id)
