@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -19,6 +20,7 @@ from merchants.people.invitations import NEEDS_ADDRESS, is_mailed_only, purpose_
 from merchants.people.mail import tell_person
 from merchants.people.reach import keeps, kept_roles, needs_second, tenant_values
 from paycenter.errors import TransitionRefused
+from paycenter.mask_patterns import hide_middle
 from paycenter.staff import sessions
 from paycenter.staff.codes import forget_devices
 from paycenter.transitions import lock, record_event
@@ -160,8 +162,9 @@ def _store(person: User, values: Mapping[str, Any], actor: str) -> None:
         _tell(person, actor.removeprefix("staff:"), _CHANGED, address=was["email"])
         _end_access(person, was)
     after = _shown({n: getattr(person, n) for n in changed})
-    detail = {"username": person.username, "changed": [n.removesuffix("_id") for n in changed]}
-    record_event(person, "user.updated", actor=actor, detail={**detail, "before": before, "after": after})
+    detail = {"username": person.username, "changed": [n.removesuffix("_id") for n in changed],
+              "before": _for_event(before), "after": _for_event(after)}  # fmt: skip
+    record_event(person, "user.updated", actor=actor, detail=detail)
 
 
 def _end_access(person: User, was: Mapping[str, Any]) -> None:
@@ -194,6 +197,15 @@ def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
     if shown.get("app"):
         shown["app"] = str(App.objects.get(pk=shown["app"]))
     return shown
+
+
+def _for_event(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """As events keep it for ever: of an address the ends, and a mark by which one that is known can be recognised."""
+    email = shown.get("email")
+    if not email:
+        return dict(shown)
+    mark = salted_hmac("merchants.people.address", email.lower(), algorithm="sha256").hexdigest()[:12]
+    return {**shown, "email": f"{hide_middle(email)} #{mark}"}
 
 
 def _actor(user: User) -> str:

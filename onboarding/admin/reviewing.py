@@ -115,7 +115,8 @@ class ReviewingAdmin(ApplicationListing):
             deciding=waiting and self.may_review(request), problem=problem, whole=whole,
             own=request.user.pk in {version.submitted_by_id, *version.editors},
             comment=request.POST.get("comment", "") if problem else version.comment, apps=self._apps(request, waiting),
-            looks=stepup.is_fresh(request), sees_files=request.user.has_perm("onboarding.view_applicationdocument"), outcome=Outcome(version.outcome),
+            looks=stepup.is_fresh(request),
+            sees_files=request.user.has_perm("onboarding.view_applicationdocument"), outcome=Outcome(version.outcome),
             history=history_of(application, with_staff=True),
             base=reverse(f"admin:{self.view_name('changelist')}") + f"{application.pk}/",
         )  # fmt: skip

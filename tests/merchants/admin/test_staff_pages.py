@@ -375,3 +375,16 @@ def test_the_person_concerned_is_told_when_it_is_asked_for_and_when_it_is_done(
     told = Letter.objects.filter(person=person, address="li.na@example.com", text__isnull=False)
     assert sum("join/" not in letter.text for letter in told) == 2
     assert not Letter.objects.filter(address="elsewhere@example.com").exists()
+
+
+def test_events_keep_no_address_only_a_mark_of_it(operator: User) -> None:
+    clerk = make_staff("merchant", merchant=factories.make_merchant(), username="clerk", email="li.na@example.com")
+    data = {"role": "merchant", "merchant": clerk.merchant_id, "is_active": "on"}
+    for address in ("lu.na@example.com", "li.na@example.com"):
+        signed_in(operator).post(page_of(clerk), {**data, "email": address})
+    assert fresh(clerk).email == "li.na@example.com"
+    events = Event.objects.filter(type="user.updated").order_by("id")
+    assert ".na@" not in str(list(events.values()))
+    first, second = (event.detail for event in events)
+    assert first["before"]["email"].startswith("l***@example.com")
+    assert first["before"]["email"] == second["after"]["email"] != first["after"]["email"]
