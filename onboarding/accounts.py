@@ -17,11 +17,11 @@ from channels.base.fields import Field, FieldKind
 from channels.base.keys import KeyProblem
 from merchants.forms import MAX_FILE_BYTES, say
 from merchants.models import Merchant, PaymentAccount, User
+from merchants.offering import account_methods_set
 from merchants.onboarding import keeps_when_blank, merged_config, refuse_moved_secrets
 from merchants.services import (
     account_advance,
     account_create,
-    account_methods_set,
     account_rename,
     account_update_config,
     refuse_identity_change,

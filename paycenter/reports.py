@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView
 from typing import Any
 
 from django.http import HttpRequest
@@ -22,10 +23,10 @@ class QuietReporterFilter(SafeExceptionReporterFilter):
             return super().get_post_parameters(request)
         return dict.fromkeys(request.POST, self.cleansed_substitute)
 
-    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> list[tuple[str, Any]]:
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> ItemsView[str, Any]:
         if not self.is_active(request):
             return super().get_traceback_frame_variables(request, tb_frame)
-        return [(name, self.cleansed_substitute) for name in tb_frame.f_locals]
+        return dict.fromkeys(tb_frame.f_locals, self.cleansed_substitute).items()
 
     def get_safe_request_meta(self, request: Any) -> dict[str, Any]:
         return mask_mapping(super().get_safe_request_meta(request))

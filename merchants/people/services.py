@@ -31,7 +31,7 @@ GUARDED = ("role", "merchant_id", "app_id", "is_superuser", "email", "is_active"
 PLAIN = ("first_name", "last_name")
 _CHANGED = gettext_noop("your role, your address or whether you may sign in was changed")
 _FACTOR_FORGOTTEN = gettext_noop("your two-step verification was reset")
-_ASKED = {
+_ASKED: Mapping[str, str] = {
     Kind.STAFF_ROLE: gettext_noop("a change of your role, your address or your sign-in waits for a second person"),
     Kind.STAFF_FACTOR: gettext_noop("a reset of your two-step verification waits for a second person"),
     Kind.STAFF_PASSWORD: gettext_noop("a link for a new password waits for a second person"),
@@ -237,4 +237,4 @@ def _apply_password(person: User, _payload: Mapping[str, Any], _actor: str) -> N
 
 for _code, _apply in ((Kind.STAFF_JOIN, _apply_join), (Kind.STAFF_ROLE, _store), (Kind.STAFF_FACTOR, _apply_factor),
                       (Kind.STAFF_PASSWORD, _apply_password)):  # fmt: skip
-    change_kind(ChangeKind(code=_code, apply=_apply, version_of=_version))
+    change_kind(ChangeKind(code=_code, apply=_apply, version_of=_version, may_ask=keeps))

@@ -308,6 +308,7 @@ def test_app_staff_configure_their_own_cashier_only(world: World) -> None:
     url = f"/admin/merchants/cashiermethod/configure/{world.app.pk}/{world.merchant.pk}/"
     key = f"{world.account.pk}-fake_page"
     assert client.get(url).status_code == 200
+    factories.make_cashier_methods(world.app, world.account, "fake_qr", "fake_page")
     assert client.post(url, {"shown": key, f"position-{key}": "1"}).status_code == 302
     assert CashierMethod.objects.get(app=world.app).method == "fake_page"
     assert client.post(f"/admin/merchants/app/{world.app.pk}/details/", {"name": "x"}).status_code == 403
