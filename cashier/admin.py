@@ -224,6 +224,10 @@ class PrintedCodeAdmin(TenantAdmin):
     def active_label(self, obj: PrintedCode) -> str:
         return chip(_("active"), "good") if obj.is_active else chip(_("switched off"), "warn")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: PrintedCode | None = None) -> Any:
+        """Whom a code collects for is fixed: it hangs on walls, and its payers could be led to somebody else."""
+        return [*super().get_readonly_fields(request, obj), *(("app", "merchant") if obj is not None else ())]
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         tenant = tenant_of(request.user)
         if db_field.name == "merchant" and tenant is not None and tenant.kind == "app":

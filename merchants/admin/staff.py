@@ -122,6 +122,7 @@ class StaffAdmin(TenantAdmin):
         )
         return self._back(person)
 
+    @sensitive
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """A person: what they may do, links, second factor, sessions, what was done about them."""
         person = self.fetch(request, object_id)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -171,7 +172,9 @@ def _end_access(person: User, was: Mapping[str, Any]) -> None:
     """What was made for who they were, or sent to where they were, opens nothing of what they are now. A password
     that one person alone let them choose is worth nothing either in a role that takes two."""
     sessions.end_all(person)
-    Invitation.objects.filter(person=person, used_at=None, revoked_at=None).update(revoked_at=timezone.now())
+    open_ones = Invitation.objects.filter(used_at=None, revoked_at=None)
+    made = Q() if person.is_active else Q(created_by=person)  # they may have kept a link that they were shown
+    open_ones.filter(Q(person=person) | made).update(revoked_at=timezone.now())
     risen = needs_second(person.role, is_superuser=person.is_superuser)
     if risen and not needs_second(was["role"], is_superuser=was["is_superuser"]):
         forget_devices(person)

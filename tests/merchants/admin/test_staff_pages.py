@@ -388,3 +388,22 @@ def test_events_keep_no_address_only_a_mark_of_it(operator: User) -> None:
     first, second = (event.detail for event in events)
     assert first["before"]["email"].startswith("l***@example.com")
     assert first["before"]["email"] == second["after"]["email"] != first["after"]["email"]
+
+
+def test_who_is_shut_out_leaves_no_link_that_works(operator: User) -> None:
+    person, link = invited(signed_in(make_staff("operator", username="gone")), "merchant")
+    assert person is not None
+    signed_in(operator).post(page_of(User.objects.get(username="gone")), {"role": "operator"})
+    assert not User.objects.get(username="gone").is_active
+    assert choose(link).status_code == 404
+    assert not fresh(person).is_active
+
+
+def test_changing_a_person_asks_for_the_code_again(operator: User) -> None:
+    clerk = make_staff("service", username="clerk")
+    device = TOTPDevice.objects.create(user=operator, name="app", confirmed=True)
+    client = signed_in(operator, device=device)
+    assert client.get(page_of(clerk)).status_code == 200
+    asked = client.post(page_of(clerk), {"role": "service", "is_active": ""})
+    assert "held_form" in asked.content.decode()
+    assert fresh(clerk).is_active
