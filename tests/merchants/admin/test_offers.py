@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from cashier.models import PrintedCode
 from merchants import offering
 from merchants.changes import change_confirm
 from merchants.models import AppMerchant, CashierMethod, ChangeRequest, User
@@ -145,3 +146,13 @@ def test_app_staff_of_another_app_by_now_have_asked_for_nothing(world: World) ->
     with pytest.raises(TransitionRefused):
         change_confirm(change=ChangeRequest.objects.get(), user=make_staff("finance"))
     assert not CashierMethod.objects.exists()
+
+
+def test_a_printed_code_collects_for_whom_it_was_printed(world: World) -> None:
+    other = factories.make_merchant()
+    AppMerchant.objects.create(app=world.app, merchant=other)
+    code = PrintedCode.objects.create(app=world.app, merchant=world.merchant, title="Parking")
+    clerk = signed_in(make_staff("app", app=world.app))
+    data = {"title": "Garage", "app": world.app.pk, "merchant": other.pk, "currency": "CNY", "is_active": "on"}
+    clerk.post(f"/admin/cashier/printedcode/{code.pk}/change/", data)
+    assert (fresh(code).title, fresh(code).merchant) == ("Garage", world.merchant)
