@@ -283,4 +283,5 @@ SPECTACULAR_SETTINGS = {
 }
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "paycenter.reports.QuietReporterFilter"
 LOGGING = configure_logging(env.str("PAYCENTER_LOG_LEVEL", default="INFO"))
