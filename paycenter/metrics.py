@@ -17,6 +17,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import REGISTRY, Collector
 
+from paycenter.replica_lag import ReplicaLagCollector
+
 _CALLS = Counter("paycenter_calls_total", "Calls of apps by operation and errno", ["operation", "errno"])
 _SECONDS = Histogram(
     "paycenter_call_seconds", "Seconds a call took", ["operation"],
@@ -58,6 +60,7 @@ def render() -> bytes:
     answers for itself."""
     registry = CollectorRegistry()
     registry.register(BacklogCollector())
+    registry.register(ReplicaLagCollector())
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

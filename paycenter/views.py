@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -36,7 +37,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when database and broker answer, else 503 naming the one that does not."""
+    """200 when database and broker answer, else 503 naming the one that does not. Also 503 while the host is being
+    drained: it goes on answering, but wants no new requests."""
+    if settings.DRAIN_FILE.exists():
+        return JsonResponse({"status": "draining"}, status=503)
     found = _readiness()
     ready = all(word == "ok" for word in found.values())
     return JsonResponse({"status": "ok" if ready else "unavailable", **found}, status=200 if ready else 503)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.conf import settings
+from paycenter.places import files_dir
 
 _BLOCK = 1024 * 1024
 
@@ -26,7 +26,7 @@ class KeptFile:
 
 
 def bills_root() -> Path:
-    return Path(settings.VAR_DIR) / "bills"
+    return files_dir() / "bills"
 
 
 def bill_path(relative: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,8 +54,10 @@ def test_not_ready_without_the_broker_and_told_within_seconds(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setattr(views, "BROKER_SECONDS", 0.5)
-        monkeypatch.setattr(app.conf, "broker_url", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        monkeypatch.setattr(app.conf, "broker_write_url", app.conf.broker_url)
+        address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        # Without a value of its own the first is the second: in this order both are what they were afterwards.
+        monkeypatch.setattr(app.conf, "broker_write_url", address)
+        monkeypatch.setattr(app.conf, "broker_url", address)
         started = time.monotonic()
         found = client.get("/readyz")
         assert time.monotonic() - started < 5
@@ -138,3 +141,15 @@ def test_a_broken_page_says_so_without_details(client: Client, db: None, monkeyp
 
 def test_a_host_that_is_not_ours_is_refused(client: Client, db: None) -> None:
     assert client.get("/nowhere", HTTP_HOST="evil.example").status_code == 400
+
+
+def test_a_host_that_is_drained_wants_no_requests_and_answers_them(
+    client: Client, db: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.DRAIN_FILE = tmp_path / "draining"
+    settings.DRAIN_FILE.touch()
+    found = client.get("/readyz")
+    assert (found.status_code, found.json()) == (503, {"status": "draining"})
+    assert client.get("/healthz").status_code == 200
+    settings.DRAIN_FILE.unlink()
+    assert client.get("/readyz").status_code == 200
