@@ -30,6 +30,7 @@ from deploy.soak.record import Record
 SETTLE_LIMIT = 180.0  # seconds until nothing may be due any more: longer than any lease
 BEFORE = 3.0  # seconds of load before and after what is done to the hosts
 REPLICA_LIMIT = 60.0  # seconds in which a replica that goes on has to have caught up
+UNDER_WAY = 0.7  # seconds after which some of what is claimed has been sent and not been acknowledged
 LEASE = timedelta(seconds=60)  # of a claimed notification
 _LAG = re.compile(r"^paycenter_replica_lag_seconds ([\d.e+-]+)$", re.MULTILINE)
 
@@ -127,6 +128,7 @@ class Run:
         self.receiver.slow = True
         claimed = Notification.objects.filter(state="pending", next_delivery_at__gt=F("created_at") + LEASE / 2)
         until("claims", claimed.exists)
+        time.sleep(UNDER_WAY)
         self.site.kill("worker1")
         held = set(claimed.values_list("webhook_id", flat=True))
         self.receiver.slow, died = False, time.monotonic()

@@ -97,7 +97,7 @@ class Site:
         """A host's surroundings: a data directory of its own, the keys of all."""
         secrets = private.read_json(self.layout.var / "secrets.json")
         folder = self.layout.var / name
-        folder.mkdir(exist_ok=True)
+        (folder / "run").mkdir(parents=True, exist_ok=True)
         return {**self.environment, "PAYCENTER_VAR": str(folder), "SECRET_KEY": secrets["secret_key"],
                 "PAYCENTER_ENCRYPTION_KEYS": ",".join(secrets["encryption_keys"])}  # fmt: skip
 

@@ -32,6 +32,18 @@ def _complete(each: Log, this: Month, moved_at_once: int) -> list[str]:
     return [name for month in sorted(wanted) if (name := partition_create(each, month))]
 
 
+def cover(since: datetime) -> list[str]:
+    """Make the partitions of all months from `since` to this one, for whoever writes a past; their names.
+
+    Raises OperationalError where a table is held by others.
+    """
+    month, made = Month.of(since), []
+    while month <= Month.of(timezone.now()):
+        made += [name for each in LOGS if partitions(each) and (name := partition_create(each, month))]
+        month = month.plus(1)
+    return made
+
+
 def stray_months(each: Log) -> dict[Month, int]:
     """Months of the rows in the default partition, and how many rows each has."""
     counted = (
