@@ -19,8 +19,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import indent
 
 HERE = Path(__file__).resolve().parent
+_PLACE = re.compile(r"@\{(\w+)\}")
 ENTRANCES = ("public", "internal", "portal")
 INTERVAL = 1.0  # seconds between two looks
 PATIENCE = 2.0  # seconds a host may take to answer
@@ -52,13 +54,19 @@ def servers(site: Mapping[str, str]) -> dict[str, list[str]]:
 
 def render(site: Mapping[str, str]) -> str:
     """The configuration of every entrance that has servers. Raises ValueError naming what is not set."""
-    text = (HERE / "paycenter.conf").read_text(encoding="utf-8")
+    text = _template("paycenter.conf")
     if "portal" in servers(site):
-        text += "\n" + (HERE / "portal.conf").read_text(encoding="utf-8")
-    missing = sorted({name for name in re.findall(r"@\{(\w+)\}", text) if not site.get(name)})
+        text += "\n" + _template("portal.conf")
+    _about, _empty, common = _template("common.conf").partition("\n\n")
+    text = text.replace("    @{COMMON}\n", indent(common, "    "))
+    missing = sorted({name for name in _PLACE.findall(text) if not site.get(name)})
     if missing:
         raise ValueError(f"not set: {', '.join(missing)}")
-    return re.sub(r"@\{(\w+)\}", lambda found: site[found[1]], text)
+    return _PLACE.sub(lambda found: site[found[1]], text)
+
+
+def _template(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def upstreams(hosts: Mapping[str, Sequence[str]], out: Iterable[tuple[str, str]] = ()) -> str:
