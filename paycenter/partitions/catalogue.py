@@ -20,11 +20,13 @@ LOCK_SECONDS = 3  # so long a change of partitions may wait for others; those be
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """`column` is the time that a row belongs to; `keep` the setting with how many months are kept (0: all)."""
+    """`column` is the time that a row belongs to; `keep` the setting with how many months are kept (0: all);
+    `refers_to` the table that a foreign key of it leads to."""
 
     table: str
     column: str
     keep: str
+    refers_to: str = ""
 
     @property
     def default(self) -> str:
@@ -37,7 +39,7 @@ class Log:
 
 
 EXCHANGES = Log("paycenter_exchange", "created_at", "KEEP_EXCHANGES_MONTHS")
-DELIVERIES = Log("notifications_delivery", "started_at", "KEEP_DELIVERIES_MONTHS")
+DELIVERIES = Log("notifications_delivery", "started_at", "KEEP_DELIVERIES_MONTHS", "notifications_notification")
 LOGS = (EXCHANGES, DELIVERIES)
 
 
@@ -123,15 +125,24 @@ def literal(moment: datetime) -> str:
 
 
 @contextmanager
-def changing(log: Log) -> Iterator[None]:
+def changing(log: Log, *, writers_wait: bool = False) -> Iterator[None]:
     """Inside a transaction: one changes the partitions of a table at a time, and waits for nobody long.
 
-    Raises OperationalError where others hold the table for longer than LOCK_SECONDS.
+    `writers_wait`: nobody writes to the table meanwhile. Whoever has already looked for a row's partition when the row
+    gets another one would be refused. Raises OperationalError where others hold the table for longer than LOCK_SECONDS.
     """
+    mode = "SHARE ROW EXCLUSIVE" if writers_wait else "SHARE UPDATE EXCLUSIVE"
     with connection.cursor() as cursor:
         wait_briefly(cursor)
-        cursor.execute(f"LOCK TABLE {quoted(log.table)} IN SHARE UPDATE EXCLUSIVE MODE")
+        lock_referred(cursor, log)
+        cursor.execute(f"LOCK TABLE ONLY {quoted(log.table)} IN {mode} MODE")
         yield
+
+
+def lock_referred(cursor: Any, log: Log) -> None:
+    """As attaching and detaching will. First, because writers come to it first as well."""
+    if log.refers_to:
+        cursor.execute(f"LOCK TABLE {quoted(log.refers_to)} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def wait_briefly(cursor: Any) -> None:

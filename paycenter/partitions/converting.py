@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from paycenter.partitions.catalogue import Log, Month, literal, quoted, wait_briefly
+from paycenter.partitions.catalogue import Log, Month, literal, lock_referred, quoted, wait_briefly
 from paycenter.partitions.keeping import AHEAD, partition_create
 
 _INDEXES = """
@@ -49,6 +49,7 @@ def convert(log: Log, now: datetime | None = None) -> None:
     this = Month.of(now or timezone.now())
     with transaction.atomic(), connection.cursor() as cursor:
         wait_briefly(cursor)
+        lock_referred(cursor, log)
         cursor.execute(f"LOCK TABLE {quoted(log.table)} IN ACCESS EXCLUSIVE MODE")
         ends = _prepared(cursor, log) or _first_free_month(cursor, log, this.plus(1))
         old = f"{log.table}_until_{ends}"

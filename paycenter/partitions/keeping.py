@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import connection, transaction
@@ -12,6 +12,7 @@ from paycenter.partitions.catalogue import LOGS, Log, Month, changing, literal, 
 
 log = structlog.get_logger(__name__)
 AHEAD = 3  # months that have a partition before they begin
+SOON = timedelta(days=1)  # before a month begins somebody's clock may be in it
 MOVED_AT_ONCE = 100_000  # rows of one month; whoever writes to the default partition waits meanwhile
 
 
@@ -64,15 +65,17 @@ def missing_months(each: Log, now: datetime | None = None) -> list[Month]:
 def partition_create(each: Log, month: Month) -> str:
     """Make a month's partition with what the default partition has of it; its name, empty where it is there already.
 
-    Writers of other months are not held up. Raises OperationalError where the table is held by others.
+    Writers are held up only where they may be writing rows of this very month. Raises OperationalError where the table
+    is held by others.
     """
     if any(one.holds(month) for one in partitions(each)):
         return ""
     name = f"{each.table}_{month}"
-    with transaction.atomic(), changing(each), connection.cursor() as cursor:
+    writers_wait = month.start <= timezone.now() + SOON or month in stray_months(each)
+    with transaction.atomic(), changing(each, writers_wait=writers_wait), connection.cursor() as cursor:
         if any(one.holds(month) for one in partitions(each)):
             return ""  # somebody else just did
-        # Until it is attached, nobody writes rows of this month anywhere else.
+        # First, as the next statement and attaching take weaker and stronger locks on it.
         cursor.execute(f"LOCK TABLE {quoted(each.default)} IN ACCESS EXCLUSIVE MODE")
         for statement in _statements(each, name, month):
             cursor.execute(statement)

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -130,6 +130,63 @@ def test_two_workers_make_a_month_once(transactional_db: None, in_threads: Calla
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS paycenter_exchange_2040_07")
+
+
+@postgres
+def test_writers_notice_nothing(transactional_db: None, in_threads: Callable[..., list[Any]]) -> None:
+    """Rows of a month come in while it gets its partition, with those that were written before, and loses it again."""
+    day = datetime(2041, 3, 4, tzinfo=UTC)
+    exchange(day)
+
+    def work(index: int) -> int:
+        if index:
+            return len([exchange(day) for _row in range(60)])
+        keeping.partition_create(EXCHANGES, Month(2041, 3))
+        return len([exchange(day) for _row in range(5)])
+
+    try:
+        assert in_threads(work, 3) == [5, 60, 60]
+        assert Exchange.objects.filter(created_at=day).count() == 126
+        assert {place(row) for row in Exchange.objects.all()} == {"paycenter_exchange_2041_03"}
+        retiring.detach(EXCHANGES, "paycenter_exchange_2041_03")
+        assert (Exchange.objects.count(), place(exchange(day))) == (0, EXCHANGES.default)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS paycenter_exchange_2041_03")
+
+
+@postgres
+def test_a_try_is_written_while_its_month_is_made(
+    world_told: Notification, in_threads: Callable[..., list[Any]]
+) -> None:
+    """Whoever tells an app writes the notification first, then the try: the months' maker takes them in this order."""
+    day = datetime(2041, 3, 4, tzinfo=UTC)
+    Delivery.objects.create(notification=world_told, number=1, started_at=day)
+
+    def work(index: int) -> Any:
+        if index == 0:
+            return keeping.partition_create(DELIVERIES, Month(2041, 3))
+        for number in range(20):
+            with transaction.atomic():
+                Notification.objects.filter(pk=world_told.pk).update(tries=number)
+                Delivery.objects.create(notification=world_told, number=number, started_at=day)
+        return ""
+
+    try:
+        assert in_threads(work, 3) == ["notifications_delivery_2041_03", "", ""]
+        assert Delivery.objects.filter(started_at=day).count() == 41
+    finally:
+        Delivery.objects.all().delete()
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS notifications_delivery_2041_03")
+
+
+@pytest.fixture
+def world_told(committed_world: World) -> Notification:
+    return Notification.objects.create(
+        webhook_id="w", app=committed_world.app, type="trade.paid", url="http://x/", body="{}",
+        created_at=timezone.now(),
+    )  # fmt: skip
 
 
 @postgres
