@@ -68,6 +68,7 @@ class Receiver:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 512  # a worker sends that many at once; who waits longer than it does is told again
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever asked was killed before the answer: nothing of ours failed."""
