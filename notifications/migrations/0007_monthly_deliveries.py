@@ -7,5 +7,5 @@ from paycenter.partitions.converting import convert
 
 
 class Migration(migrations.Migration):
-    dependencies = [("notifications", "0005_list_of_an_app")]
+    dependencies = [("notifications", "0006_deliveries_that_did_not_arrive")]
     operations = [migrations.RunPython(lambda apps, schema_editor: convert(DELIVERIES))]

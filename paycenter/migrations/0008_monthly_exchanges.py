@@ -7,5 +7,5 @@ from paycenter.partitions.converting import convert
 
 
 class Migration(migrations.Migration):
-    dependencies = [("paycenter", "0005_saved_views_and_exports")]
+    dependencies = [("paycenter", "0007_heartbeat")]
     operations = [migrations.RunPython(lambda apps, schema_editor: convert(EXCHANGES))]
