@@ -8,5 +8,5 @@ from django.conf import settings
 
 
 def files_dir() -> Path:
-    """Of bills, exports and uploaded documents: a directory that all hosts see, else the own data directory."""
+    """Of bills, exports, documents and noted audit heads: what all hosts see, else the own data directory."""
     return Path(settings.FILES_DIR or settings.VAR_DIR)

@@ -18,7 +18,8 @@ VAR_DIR = Path(env.str("PAYCENTER_VAR", default=str(BASE_DIR / "var"))).resolve(
 # ---- what kind of process this is ----------------------------------------------------------
 MODE = env.str("PAYCENTER_MODE", default="embedded")  # embedded | production
 ENTRANCE = env.str("PAYCENTER_ENTRANCE", default="all")  # internal | portal | public | all
-# Where bills, exports and uploaded documents are kept: with several hosts a directory that all of them see.
+# Where bills, exports, documents and the audit chain's noted heads are kept: with several hosts a directory that all of
+# them see.
 FILES_DIR = env.str("PAYCENTER_FILES", default="")
 DEBUG = env.bool("DEBUG", default=False)
 _embedded = embedded_secrets(VAR_DIR) if MODE == "embedded" else {}

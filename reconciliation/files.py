@@ -1,4 +1,4 @@
-"""Where bills are kept as they came: below `VAR_DIR/bills`, which no web server shows, named by their hash."""
+"""Where bills are kept as they came: below `files_dir()/bills`, which no web server shows, named by their hash."""
 
 from __future__ import annotations
 
