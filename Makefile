@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint soak simulate bench bench-limping bench-gopay bench-capacity figures messages requirements \
+.PHONY: help demo test lint soak hosts simulate bench bench-limping bench-gopay bench-capacity figures messages requirements \
 	screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
@@ -10,6 +10,7 @@ help:
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
 	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
+	@echo "make hosts         several hosts behind nginx, restarted under load; a dead worker, a late replica; MINUTES=, WEBS="
 	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
 	@echo "make bench         every figure beside the machine's own limit; FULL=1 and LARGE=1 for large sizes"
 	@echo "make bench-limping does a channel that hangs slow the others? seven minutes, see bench/README.md"
@@ -34,6 +35,10 @@ lint:
 # A failing run leaves what explains it in var/soak/SEED.
 soak:
 	@$(RUN) runtime deploy.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+# Data and logs are left in var/hosts.
+hosts:
+	@$(RUN) runtime deploy.hosts $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WEBS),--webs $(WEBS))
 
 simulate:
 	@$(RUN) dev tests.simulation $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

@@ -77,6 +77,7 @@ app.conf.update(
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
         "watch backlogs": every("notifications.tasks.watch_backlogs", 60),
+        "keep partitions of logs": every("notifications.tasks.keep_partitions", 3600),
         "plan bills": every("reconciliation.tasks.plan_bills", 600),
         "fetch due bills": every("reconciliation.tasks.fetch_bills", 30),
         "read due bills": every("reconciliation.tasks.import_bills", 5),

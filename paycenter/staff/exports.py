@@ -26,6 +26,7 @@ from django.utils.translation import gettext as _
 from paycenter.claims import claim_due
 from paycenter.errors import TransitionRefused
 from paycenter.money import Money
+from paycenter.places import files_dir
 from paycenter.replica import reporting
 from paycenter.staff.filter_words import filter_words
 from paycenter.staff.keyset import Key, beyond, estimated, keys_of, token, values_of
@@ -71,7 +72,7 @@ class Stopped(Exception):
 
 def exports_root() -> Path:
     """Where the files are: below the data directory, which no web server shows."""
-    return Path(settings.VAR_DIR) / "exports"
+    return files_dir() / "exports"
 
 
 def export_path(export: ListExport) -> Path:
