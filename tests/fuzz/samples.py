@@ -6,7 +6,7 @@ A new channel with a stand-in is sampled without a line here: the questions are 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -91,12 +91,13 @@ class Asked:
 
 @dataclass
 class Sampled:
-    """What one contract with one channel has to say. `config` is the account's; `days` are the days of the bills."""
+    """What one contract with one channel has to say. `config` is the account's, `notices_at` when notices came."""
 
     channel: str
     mode: str
     config: Mapping[str, Any]
     now: datetime
+    notices_at: datetime
     order: PayOrder
     asked: list[Asked] = field(default_factory=list)
     notices: list[InboundRequest] = field(default_factory=list)
@@ -108,15 +109,15 @@ class Sampled:
         return f"{self.channel}-{self.mode}"
 
 
-def sample_all(folder: Path, only: str = "") -> list[Sampled]:
-    """Every channel with every kind of contract; `only` is the beginning of a channel's code."""
+def sample_all(folder: Path, wanted: Callable[[Case], bool] = lambda _case: True) -> list[Sampled]:
+    """Every channel with every kind of contract, or those that are wanted."""
     days = Days()
     sandbox, merchant = Running(folder, Settings(refund_delay=0.02), days), Merchant()
     try:
         signed = Contracts(sandbox, days.now)
         made = [
             _Sampler(case, sandbox, signed, merchant, days) for case in contracts()
-            if case.mode != NO_STAND_IN and case.channel.startswith(only)
+            if case.mode != NO_STAND_IN and wanted(case)
         ]  # fmt: skip
         for sampler in made:
             sampler.pay_and_ask()
@@ -131,13 +132,13 @@ def sample_all(folder: Path, only: str = "") -> list[Sampled]:
 
 class _Sampler:
     def __init__(self, case: Case, sandbox: Running, signed: Contracts, merchant: Merchant, days: Days) -> None:
-        config = signed.config(case.channel, case.mode)
+        self.config = config = signed.config(case.channel, case.mode)
         self.case, self.days, self.tape = case, days, Tape()
         self.provider = provider_for(case.channel)(config, http=self.tape, clock=days.now)
         payer = payer_for(sandbox, self.provider, case.scene.payer_key)
         self.desk = Desk(case, sandbox, config, self.provider, merchant, payer)
         self._paid_no = ""
-        self.found = Sampled(case.channel, case.mode, config, days.now(), self._order()[1])
+        self.found = Sampled(case.channel, case.mode, config, days.now(), days.now(), self._order()[1])
 
     def _order(self, **changes: Any) -> tuple[str, PayOrder]:
         now = self.days.now()
@@ -148,7 +149,8 @@ class _Sampler:
         self.tape.answers.clear()
         question = Asked(name, arguments, (), self.days.now(), scene)
         try:
-            return question.put(self.provider)
+            # A new provider each time: the answers to a question then include a token that had to be fetched first.
+            return question.put(provider_for(self.case.channel)(self.config, http=self.tape, clock=self.days.now))
         except (ChannelError, NotImplementedError):
             return None
         finally:
@@ -167,6 +169,9 @@ class _Sampler:
             self._refund()
         if self.provider.payer_authorization:
             self.ask("payer_from_code", "CODE")
+        if hasattr(self.provider, "refresh_certificates"):
+            self.ask("refresh_certificates")
+        self.found.notices_at = self.days.now()
 
     def _pay(self, scene: str) -> None:
         key = method_for(scene).payer_key
@@ -259,7 +264,3 @@ def _inbound(target: str, headers: Mapping[str, str], body: bytes) -> InboundReq
     kept = {n: v for n, v in headers.items() if n not in ("host", "accept", "user-agent", "accept-encoding")}
     return InboundRequest(method="POST", path=path.path, query=path.query, headers=kept, body=body)
 
-
-def accounts(found: Sequence[Sampled]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each channel's accounts, by name."""
-    return ((sampled.name, sampled.config) for sampled in found)
