@@ -42,8 +42,8 @@ def believing() -> Iterator[None]:
     """Inside, every signature is right."""
     sealed = [m for name, m in sys.modules.items() if name.startswith("channels.") and hasattr(m, "AESGCM")]
     patches = [
-        mock.patch.object(keys, "verify_sha256", lambda *_arguments: True),
-        mock.patch.object(hmac, "compare_digest", lambda *_arguments: True),
+        mock.patch.object(keys, "verify_sha256", return_value=True),
+        mock.patch.object(hmac, "compare_digest", return_value=True),
         *(mock.patch.object(module, "AESGCM", _Open) for module in sealed),
     ]
     for patch in patches:

@@ -12,7 +12,7 @@ import signal
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,13 +49,14 @@ class Score:
     tried: int = 0
     understood: int = 0
     seconds: float = 0.0
+    slowest: float = 0.0
     outcomes: Counter[str] = field(default_factory=Counter)
     findings: dict[str, Finding] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return (
             f"{self.target}: {self.tried} inputs, {self.understood} understood, {len(self.outcomes)} kinds of outcome,"
-            f" {len(self.findings)} findings"
+            f" slowest {self.slowest * 1000:.0f} ms, {len(self.findings)} findings"
         )
 
 
@@ -84,6 +85,7 @@ class Runner:
         return self.score.outcomes[kind] == 1
 
     def _check(self, data: bytes, seconds: float, memory: int) -> None:
+        self.score.slowest = max(self.score.slowest, seconds)
         if seconds > MOST_SECONDS:
             self._found("slow", data, f"{seconds:.1f} s of processor time for {len(data)} bytes")
         if memory > MOST_MEMORY:
@@ -95,19 +97,18 @@ class Runner:
             self.score.findings[kind] = Finding(kind, data, text)
 
 
-def play(target: Target, seed: str, *, seconds: float, most: int = 10**9, tick: Callable[[], None] = lambda: None) -> Score:
-    """Mutants of the seeds, and of mutants that were answered in a new way, until the time is over."""
+def play(target: Target, seed: str, *, seconds: float, most: int = 10**9, findings: int = 10**9) -> Score:
+    """Mutants of the seeds, and of mutants that were answered in a new way, until the time or a bound is up; one at least."""
     random, run = Random(f"{seed}:{target.name}"), Runner(target)
     corpus, end = list(target.seeds) or [b""], time.monotonic() + seconds
     with guarded(), target.around():
         began = time.monotonic()
-        for data in target.seeds:
-            run(data)
-        while time.monotonic() < end and run.score.tried < most:
-            data = mutate(random.choice(corpus), random, corpus)
+        waiting = list(target.seeds)[::-1]
+        score = run.score
+        while not score.tried or (time.monotonic() < end and score.tried < most and len(score.findings) < findings):
+            data = waiting.pop() if waiting else mutate(random.choice(corpus), random, corpus)
             if run(data) and len(corpus) < _KEPT:
                 corpus.append(data)
-            tick()
     run.score.seconds = time.monotonic() - began
     return run.score
 

@@ -24,20 +24,22 @@ _DEPTH = 4
 
 # What breaks parsers elsewhere: as bytes, and as values of JSON.
 NASTY = (
-    b"", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf0\x9f\x92\xb0", b"%00", b"%ff", b"%ED%A0%80", b"\\u0000",
-    b"\\ud800", b"&", b"=", b"&&==", b"\r\n", b"\n\n", b"\t", b" ", b"'", b'"', b"<", b"]]>", b"<![CDATA[", b"--", b",", b"|",
-    b"`", b"0", b"-0", b"-1", b"00", b"1.", b".1", b"1e9", b"1E+999999", b"NaN", b"Infinity", b"null", b"true", b"[]", b"{}",
-    b"0x10", b"1_000", b"\xef\xbc\x91\xef\xbc\x92", b"\xd9\xa3", b"\xc2\xb2", b"9223372036854775808", b"9" * 25, b"9" * 5000,
-    b"A" * 70, b"A" * 300, b"A" * 70_000, b"[" * 3000, b'{"a":' * 3000, b"&a=1" * 1200, b"<x>" * 500,
-    b'<!DOCTYPE xml [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>', b"&b;", b'<!ENTITY x SYSTEM "file:///etc/passwd">',
-    b"0000-00-00 00:00:00", b"2026-02-30T10:00:00+08:00", b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-14:00",
-    b"99991231235959", b"2026-11-20T10:00:00", b"24:00:00", b"99999999999", b"../../etc/passwd", b"http://169.254.169.254/",
-    b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----", b"-----BEGIN A-----" * 50, b"SUCCESS", b"SHA256", b"=?utf-8?q?",
+    b"", b"\0", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf0\x9f\x92\xb0", b"%00", b"%ff", b"%ED%A0%80",
+    b"\\u0000", b"\\ud800", b"&", b"=", b"&&==", b"\r\n", b"\n\n", b"\t", b" ", b"'", b'"', b"<", b"]]>", b"<![CDATA[",
+    b"--", b",", b"|", b"`", b"0", b"-0", b"-1", b"00", b"1.", b".1", b"1e9", b"1E+999999", b"1E+99999999999999999999",
+    b"NaN", b"Infinity", b"null", b"true", b"[]", b"{}", b"0x10", b"1_000", "１２".encode(), "٣".encode(), "²".encode(),
+    b"9223372036854775808", b"9" * 25, b"9" * 5000, b"A" * 70, b"A" * 300, b"A" * 70_000, b"[" * 3000, b'{"a":' * 3000,
+    b"&a=1" * 1200, b"<x>" * 500, b'<!DOCTYPE xml [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>', b"&b;",
+    b'<!ENTITY x SYSTEM "file:///etc/passwd">', b"0000-00-00 00:00:00", b"2026-02-30T10:00:00+08:00",
+    b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-14:00", b"0001-01-01", b"9999-12-31", b"99991231235959",
+    b"00010101000000", b"2026-11-20T10:00:00", b"24:00:00", b"99999999999", b"../../etc/passwd",
+    b"http://169.254.169.254/", b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----", b"-----BEGIN A-----" * 50,
+    b"SUCCESS", b"SHA256", b"=?utf-8?q?",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2**31, 2**63, 10**30, -(10**30), 1.5, 1e300, [], {}, "", " ", [[]], [None], {"": ""},
-    "\0", "\ud800", "\x7f", "1", "-1", "1e5", "NaN", "１２", "9" * 30, "A" * 70, "A" * 70_000, "CNY", "cny", "XXX", "SUCCESS",
-    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-02-30T10:00:00Z", "0000-00-00 00:00:00",
+    "\0", "\ud800", "\x7f", "1", "-1", "1e5", "NaN", "１２", "9" * 30, "A" * 70, "A" * 70_000, "CNY", "cny", "XXX",
+    "SUCCESS", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-02-30T10:00:00Z", "0000-00-00 00:00:00",
 )  # fmt: skip
 
 
@@ -74,7 +76,8 @@ def _bytes(data: bytes, random: Random, others: Sequence[bytes] = ()) -> bytes:
         case 0:
             return data[:at] + bytes([random.randrange(256)]) + data[at + 1 :]
         case 1:
-            return data[:at] + (bytes([data[at] ^ 1 << random.randrange(8)]) if at < len(data) else b"") + data[at + 1 :]
+            flipped = bytes(byte ^ 1 << random.randrange(8) for byte in data[at : at + 1])
+            return data[:at] + flipped + data[at + 1 :]
         case 2:
             return data[:at] + data[at + length :]
         case 3:
@@ -145,9 +148,10 @@ def _zip(data: bytes, random: Random, depth: int) -> bytes | None:
     at = random.randrange(len(files) or 1)
     with zipfile.ZipFile(out, "w", random.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED))) as archive:
         for number, (info, content) in enumerate(files):
-            bomb = number == at and random.random() < 0.02
-            inner = bytes(64 * 1024 * 1024) if bomb else _part(content, random, (), depth + 1) if number == at else content
-            archive.writestr(info.filename, inner)
+            if number == at:
+                bomb = random.random() < 0.02
+                content = bytes(64 * 1024 * 1024) if bomb else _part(content, random, (), depth + 1)
+            archive.writestr(info.filename, content)
     return out.getvalue()
 
 

@@ -13,10 +13,7 @@ from paycenter.money import Money
 
 MOST_MINOR = 2**63 - 1
 # Columns that a text is written to as it is; everything else is cut where it is stored.
-WIDTHS = {
-    "channel_trade_no": 64, "channel_refund_no": 64, "channel_contract_no": 64, "order_no": 64, "refund_no": 64,
-    "order_day": 8,
-}  # fmt: skip
+WIDTHS = {f"answer.{name}": 64 for name in ("channel_trade_no", "channel_refund_no", "channel_contract_no")}
 _MOST_TEXT = 300_000
 
 
@@ -50,7 +47,7 @@ def require_storable(value: Any, where: str = "answer") -> None:
 
 
 def _require_text(text: str, where: str) -> None:
-    width = WIDTHS.get(where.rpartition(".")[2], _MOST_TEXT)
+    width = WIDTHS.get(where, _MOST_TEXT)
     if len(text) > width:
         raise Broken(f"{where}: {len(text)} characters, its column has {width}")
     if "\0" in text:

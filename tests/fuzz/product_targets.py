@@ -21,7 +21,8 @@ from merchants.api.errors import BadParameter
 from merchants.api.fields import Address
 from merchants.forms import clean_public_key
 from notifications.receivers import RECEIVERS
-from notifications.receivers.base import Message, RobotBusy, RobotRefused, Target as Robot
+from notifications.receivers.base import Message, RobotBusy, RobotRefused
+from notifications.receivers.base import Target as Robot
 from notifications.signing import acknowledges
 from paycenter.amounts import amount_text
 from paycenter.egress import EgressPolicy
@@ -77,7 +78,7 @@ def product_targets() -> Iterator[Target]:
         _simple("public-key", [_KEY_PEM.encode(), *(p.encode() for p in _KEY_PEM.split("-----")[2:3])], _public_key),
         _simple("certificate", [b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"], _certificate),
         _simple("private-key", [b"-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"], _private_key),
-        _simple("typed-amount", ["12.50".encode(), "１２。５".encode(), b"1,234", b"0.001", b"100000000000"], _typed),
+        _simple("typed-amount", [b"12.50", "１２。５".encode(), b"1,234", b"0.001", b"100000000000"], _typed),
         _simple("layout", [json.dumps({"title": {"zh": "物业", "en": "Fee"}, "accent": "#1f6feb", "rows": ["房号"],
                                        "mini_page": "/pages/pay"}).encode()], _layout),
         _simple("cursor", [encode_cursor("APP1", 5).encode(), b"", b"MS9h"], _cursor),
