@@ -104,13 +104,16 @@ def play(target: Target, seed: str, *, seconds: float, most: int = 10**9, findin
     with guarded(), target.around():
         began = time.monotonic()
         waiting = list(target.seeds)[::-1]
-        score = run.score
-        while not score.tried or (time.monotonic() < end and score.tried < most and len(score.findings) < findings):
+        while not run.score.tried or (time.monotonic() < end and _goes_on(run.score, most, findings)):
             data = waiting.pop() if waiting else mutate(random.choice(corpus), random, corpus)
             if run(data) and len(corpus) < _KEPT:
                 corpus.append(data)
     run.score.seconds = time.monotonic() - began
     return run.score
+
+
+def _goes_on(score: Score, most: int, findings: int) -> bool:
+    return score.tried < most and len(score.findings) < findings
 
 
 @contextmanager
