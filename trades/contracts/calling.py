@@ -54,7 +54,7 @@ def call_for_contract(contract: Contract, work: Callable[[ContractMethod, Provid
     refuse_in_transaction()
     provider, scene = provider_of(contract.account), contract_scene(contract.method)
     release_connection()
-    with recording() as calls:
+    with recording() as calls, structlog.contextvars.bound_contextvars(contract_no=contract.contract_no):
         try:
             return storable(work(scene, provider))
         except (NotSent, UnknownOutcome):
