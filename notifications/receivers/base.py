@@ -84,7 +84,7 @@ def post_json(http: HttpClient, url: str, message: Mapping[str, Any]) -> tuple[H
         raise RobotBusy("HTTP 429", _wait_of(answer))
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise RobotRefused(f"HTTP {answer.status} without JSON")
@@ -105,7 +105,8 @@ def judge(answer: HttpResponse, code: Any, words: Any, busy: Mapping[int, float]
 
     Raises RobotRefused or RobotBusy; robots answer refusals with HTTP 200, too.
     """
-    text = f"{code}: {words}"[:200]
+    # A robot's words are kept, and JSON may name characters that no record keeps.
+    text = f"{code}: {words}"[:200].replace("\0", "").encode(errors="replace").decode()
     if type(code) is int and code in busy:
         raise RobotBusy(text, busy[code])
     if type(code) is not int or code != 0 or answer.status != 200:
