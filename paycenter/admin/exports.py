@@ -81,7 +81,8 @@ class ListExportAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         busy = ListExport.objects.filter(owner=request.user, state__in=UNFINISHED).exists()  # type: ignore[misc]
         return super().changelist_view(request, {
-            **(extra_context or {}), "busy": busy, "most": f"{settings.EXPORT_ROWS:,}", "days": settings.EXPORT_KEEP_DAYS,
+            **(extra_context or {}), "busy": busy, "most": f"{settings.EXPORT_ROWS:,}",
+            "days": settings.EXPORT_KEEP_DAYS,
         })  # fmt: skip
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
