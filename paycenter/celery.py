@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paycenter.settings")
@@ -49,6 +50,7 @@ app.conf.update(
     timezone="Asia/Shanghai",
     beat_schedule_filename=str(Path(settings.VAR_DIR) / "celerybeat-schedule"),
     beat_max_loop_interval=1,
+    beat_scheduler="paycenter.heartbeats:WatchedScheduler",
     worker_hijack_root_logger=False,
     beat_schedule={
         "close due trades": every("trades.tasks.close_due", 1),
@@ -88,6 +90,14 @@ app.autodiscover_tasks(
     ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
      "dashboards"]
 )
+
+
+@worker_init.connect
+def _watch_tasks(sender: Any, **_kwargs: object) -> None:
+    """Count what this worker does, and let its finished tasks be its sign of life."""
+    from paycenter.working import Watch
+
+    Watch(sender.hostname).start()
 
 
 @setup_logging.connect

@@ -32,7 +32,10 @@ WITHOUT_DATABASE = ("tests/channels", "tests/sandbox", "tests/foreign", "tests/d
 
 # What a browser shows of a page is run once anyway: what the page asks of each database, its own tests ask on both.
 # The others start programs that use the embedded database whatever this run uses.
-RUN_ONCE = ("tests/browser", "tests/checks", "tests/paycenter/test_newchannel.py")
+RUN_ONCE = (
+    "tests/browser", "tests/checks", "tests/paycenter/test_newchannel.py", "tests/observability/test_processes.py",
+    "tests/backup/test_backup.py",
+)  # fmt: skip
 
 Result = tuple[str, bool, float]
 

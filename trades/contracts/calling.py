@@ -52,7 +52,7 @@ def call_for_contract(contract: Contract, work: Callable[[ContractMethod, Provid
     refuse_in_transaction()
     provider, scene = provider_of(contract.account), contract_scene(contract.method)
     release_connection()
-    with recording() as calls:
+    with recording() as calls, structlog.contextvars.bound_contextvars(contract_no=contract.contract_no):
         try:
             return work(scene, provider)
         except (NotSent, UnknownOutcome):
