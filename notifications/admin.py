@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from notifications import alert_admin, receiver_admin, rule_admin  # noqa: F401  # their pages register themselves
+from notifications import alert_admin, delivery_admin, receiver_admin, rule_admin  # noqa: F401  # their pages register themselves
 from notifications.alert_admin import trade_url
 from notifications.models import Alert, AlertSeverity, Delivery, Notification, NotificationState
 from notifications.services import notification_resend

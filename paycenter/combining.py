@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 T = TypeVar("T")
 R = TypeVar("R")
+_WEIGHT = 0.1  # of the newest wait in the average
 
 
 class WriteAlone(Exception):
@@ -44,6 +46,7 @@ class Combiner(Generic[T, R]):
     """
 
     _all: ClassVar[list[Combiner[Any, Any]]] = []
+    _waits: ClassVar[float] = 0.0
 
     def __init__(self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]]) -> None:
         self._alone, self._together = alone, together
@@ -67,9 +70,13 @@ class Combiner(Generic[T, R]):
             leads, self._writing = not self._writing, True
             if not leads:
                 self._waiting.append(place)
-        if not leads:
+        if leads:
+            self._note_wait(0.0)
+        else:
             connection.close()  # back to the pool, where whoever writes may need it
+            began = time.monotonic()
             place.woken.wait()
+            self._note_wait(time.monotonic() - began)
             if place.alone:
                 return self._alone(item)
             if not place.leads:
@@ -101,7 +108,7 @@ class Combiner(Generic[T, R]):
         try:
             found = self._together([place.item for place in group])
         except Exception as exc:
-            if _is_the_database(exc):
+            if is_the_database(exc):
                 raise
             # Whatever a row did, the transaction is undone: nothing of anybody is written yet.
             for place in group:
@@ -131,13 +138,24 @@ class Combiner(Generic[T, R]):
         return found
 
     @classmethod
+    def waited(cls) -> float:
+        """Seconds that writes of this process waited lately, as a moving average: how busy the database is."""
+        return Combiner._waits
+
+    @staticmethod
+    def _note_wait(seconds: float) -> None:
+        # Threads may overwrite each other's sample: it is an average.
+        Combiner._waits += (seconds - Combiner._waits) * _WEIGHT
+
+    @classmethod
     def forget_all(cls) -> None:
         """A forked child starts with nobody waiting."""
+        Combiner._waits = 0.0
         for combiner in cls._all:
             combiner._start_afresh()
 
 
-def _is_the_database(error: Exception) -> bool:
+def is_the_database(error: Exception) -> bool:
     """Whether the database failed, not some row. Of two that waited for each other one was undone: alone it goes on."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False

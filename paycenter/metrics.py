@@ -67,6 +67,14 @@ def count_channel_calls(channel: str, calls: Iterable[HttpCall]) -> None:
         _CHANNEL_SECONDS.labels(channel, operation).observe(call.elapsed_ms / 1000)
 
 
+_collectors: list[Collector] = []
+
+
+def also_collect(collector: Collector) -> None:
+    """Show the figures of another part of the center, read at each scrape; called once, when the program starts."""
+    _collectors.append(collector)
+
+
 def _outcome(call: HttpCall) -> str:
     if call.status is None:
         return "not_sent" if call.error.startswith("NotSent") else "no_answer"
@@ -110,7 +118,7 @@ def render(*collectors: Collector) -> bytes:
     """The exposition text: what the processes count, and what `collectors` find now."""
     note_pool()
     registry = CollectorRegistry()
-    for collector in collectors:
+    for collector in (*collectors, *_collectors):
         registry.register(collector)
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     if folder:

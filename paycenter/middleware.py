@@ -103,19 +103,26 @@ def route_of(request: HttpRequest) -> str:
 _PROGRAMS = ("/v1", "/notify", "/healthz", "/readyz", "/metrics")
 
 
-class ProgramsMiddleware:
-    """Answers programs without the middleware that follows, which is for people: static files, sessions,
-    languages, sign-in, forgery protection, policies of pages. What they share with pages stands before this.
+# Where payers go: nobody signs in there, and the pages bring their own policies and protection (cashier.headers).
+_PAYERS = ("/c", "/q")
+
+
+class DirectMiddleware:
+    """Answers programs and payers without the middleware that follows, which is for staff: static files, sessions,
+    sign-in, history, policies of pages. What they share with staff stands before this.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not _is_for_programs(request.path_info):
+        if is_below(request.path_info, *_PROGRAMS):
+            translation.deactivate()  # the thread may have shown somebody a page
+        elif is_below(request.path_info, *_PAYERS):
+            translation.activate(translation.get_language_from_request(request))
+        else:
             return self.get_response(request)
         request.get_host()  # raises DisallowedHost
-        translation.deactivate()  # the thread may have shown somebody a page
         request.resolver_match = found = resolve(request.path_info)
         try:
             response = found.func(request, *found.args, **found.kwargs)
@@ -124,11 +131,6 @@ class ProgramsMiddleware:
             raise
         response.headers.setdefault("Content-Length", str(len(response.content)))
         return response  # type: ignore[no-any-return]
-
-
-def _is_for_programs(path: str) -> bool:
-    """Also what an open page asks every few seconds: its answer has no words, and sets its own policies."""
-    return is_below(path, *_PROGRAMS) or (path.startswith("/c/") and path.endswith("/status"))
 
 
 def is_below(path: str, *roots: str) -> bool:

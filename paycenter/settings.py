@@ -8,7 +8,7 @@ from typing import Any
 import environ
 
 from paycenter.logging import configure as configure_logging
-from paycenter.settings_guard import embedded_secrets, refuse_unsafe
+from paycenter.settings_guard import embedded_secrets, refuse_unknown_stream, refuse_unsafe
 from paycenter.unfold import UNFOLD as UNFOLD
 
 env = environ.Env()
@@ -73,7 +73,7 @@ MIDDLEWARE = [
     "paycenter.faults.FaultMiddleware",
     "paycenter.entrances.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "paycenter.middleware.ProgramsMiddleware",
+    "paycenter.middleware.DirectMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -150,6 +150,17 @@ CACHES = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL or "memory://")
+
+# ---- cashier orders through a Redis stream (docs/order-stream.md) ---------------------------
+# off | drain (takes none, still knows those in it) | auto (while writes wait for the database) | on
+ORDER_STREAM = env.str("PAYCENTER_ORDER_STREAM", default="off")
+ORDER_STREAM_URL = env.str("PAYCENTER_ORDER_STREAM_URL", default=REDIS_URL)
+# auto: from how many seconds of waiting on, on average over a process's latest writes.
+ORDER_STREAM_WAIT = env.float("PAYCENTER_ORDER_STREAM_WAIT", default=0.02)
+# With more orders in the stream than this, or an older one (seconds), new ones go into the database.
+ORDER_STREAM_LIMIT = env.int("PAYCENTER_ORDER_STREAM_LIMIT", default=20_000)
+ORDER_STREAM_OLDEST = env.float("PAYCENTER_ORDER_STREAM_OLDEST", default=4.0)
+refuse_unknown_stream(ORDER_STREAM, ORDER_STREAM_URL)
 
 # Where a worker tells Prometheus its own figures, on a machine without a web process; 0: it does not.
 WORKER_METRICS_PORT = env.int("PAYCENTER_WORKER_METRICS_PORT", default=0)

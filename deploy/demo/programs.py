@@ -42,6 +42,11 @@ def beat() -> Program:
     return Program("beat", [*_celery("beat"), "--pidfile="], QUIET)
 
 
+def order_writer() -> Program:
+    """Writes cashier orders that were taken through the Redis stream, where that is switched on."""
+    return Program("orders", [sys.executable, "manage.py", "write_orders"], QUIET)
+
+
 def _celery(role: str) -> list[str]:
     return [str(BIN / "celery"), "--app", "deploy.demo.celery_app", role]
 

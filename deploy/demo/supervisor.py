@@ -81,7 +81,10 @@ class Supervisor:
         document.write(self.layout, os.getpid())
 
     def _launch_center(self) -> None:
-        for program in (programs.web(self.layout), programs.worker(), programs.beat()):
+        center = [programs.web(self.layout), programs.worker(), programs.beat()]
+        if self.environment.get("PAYCENTER_ORDER_STREAM", "off") != "off":
+            center.append(programs.order_writer())
+        for program in center:
             self._launch(program)
 
     def _launch(self, program: Program) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from dashboards.rebuilding import rebuild_everything
+from deploy.history.applicants import applicants
 from deploy.history.bills import Bills
 from deploy.history.calendar import day_number, moments
 from deploy.history.cast import Cast, cast
@@ -74,6 +76,7 @@ def build(*, trades: int, seed: int, days: int, log_days: int, told: Told = prin
     first = today - timedelta(days=days - 1)
     random = Random(seed)
     people = cast(random, first)
+    applicants(Random(seed))
     numbers = [day_number(first) + n for n in range(days)]
     times = moments(random, numbers, trades, moment_of(at))
     while sequence_events():
@@ -83,6 +86,8 @@ def build(*, trades: int, seed: int, days: int, log_days: int, told: Told = prin
         history = _locked(people, random, now=moment_of(at), log_from=(numbers[-1] - log_days + 1) * DAY - EAST)
         _write(history, numbers, times, lambda text: told(f"{time.monotonic() - began:6.1f} s  {text}"))
     analyse(history.tables)
+    told(f"{time.monotonic() - began:6.1f} s  the dashboards' sums")
+    rebuild_everything()
     return {table.name: table.written for table in history.tables}
 
 

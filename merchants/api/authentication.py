@@ -152,8 +152,7 @@ def _matches_any(signed: _Signed, values: Iterable[str], text: bytes) -> bool:
     if signed.kind == AppKey.Kind.HMAC:
         digests = (hmac.digest(value.encode(), text, hashlib.sha256) for value in values)
         return any(hmac.compare_digest(digest, signed.signature) for digest in digests)
-    encoded = base64.b64encode(signed.signature).decode("ascii")
-    return any(keys.verify_sha256(_public_key(value), encoded, text) for value in values)
+    return any(keys.signed_sha256(_public_key(value), signed.signature, text) for value in values)
 
 
 @lru_cache(maxsize=4096)

@@ -54,8 +54,10 @@ class DayFilter(ListFilter):
     title: Any = _("day")
     template = "admin/pc/day_filter.html"
     prefix: ClassVar[str] = "day"
-    column: ClassVar[str] = "created_at"
+    column: str = "created_at"
     default_days: ClassVar[int | None] = 31
+    # Whether lists are in the order of what is filtered by, so that a day's place in them is known.
+    in_order: ClassVar[bool] = False
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -131,6 +133,7 @@ class SerialDayFilter(DayFilter):
     """
 
     default_days = None
+    in_order = True
     SLACK: ClassVar[timedelta] = timedelta(hours=1)
 
     def bounded(self, rows: Any, start: datetime | None, end: datetime | None) -> Any:
@@ -179,7 +182,8 @@ class NumberDayFilter(DayFilter):
     """
 
     column = "trade_no"
-    kind: ClassVar[str] = "P"
+    in_order = True
+    kind: str = "P"
 
     def bounded(self, rows: Any, start: datetime | None, end: datetime | None) -> Any:
         if start is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +17,7 @@ from unfold.sites import UnfoldAdminSite
 from paycenter.staff import security, sessions, stepup
 from paycenter.staff.landing import elsewhere, landing_context, staff_pages
 from paycenter.staff.login import LoginForm
-from paycenter.staff.tenancy import actor_of
+from paycenter.staff.tenancy import TenantAdmin, actor_of
 from paycenter.transitions import record_event
 
 
@@ -31,6 +32,11 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
     def __init__(self, name: str = "admin") -> None:
         self.login_form = LoginForm
         super().__init__(name)
+
+    def register_list(self, model: type[Model], page: type[TenantAdmin]) -> None:
+        """A page that is a list only, of records whose key is made of several columns. Django registers no such
+        model, because the addresses of one record's pages could not name it; these pages have none."""
+        self._registry[model] = page(model, self)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Asked several times while one page is made; the answer is kept with the request."""

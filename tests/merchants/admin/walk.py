@@ -257,8 +257,14 @@ def _readable(answer: Any) -> str:
 def snapshot(ours: Iterable[str]) -> dict[tuple[str, Any], dict[str, Any]]:
     """Every row of these apps, by model and key."""
     return {
-        (model._meta.label, row[model._meta.pk.attname]): row
+        (model._meta.label, _key(model, row)): row
         for label in ours
         for model in apps.get_app_config(label).get_models()
         for row in model._base_manager.values()
     }
+
+
+def _key(model: type[Model], row: dict[str, Any]) -> Any:
+    """As `record.pk` says it."""
+    parts = tuple(row[part.attname] for part in model._meta.pk_fields)  # type: ignore[attr-defined]
+    return parts if len(parts) > 1 else parts[0]

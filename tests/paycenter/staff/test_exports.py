@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
+import re
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -188,6 +190,35 @@ def test_files_go_when_their_time_is_over(desk: Client, orders: list[str]) -> No
     assert exports.exports_forget() == 1
     assert not stray.exists()
     assert (fresh(export).state, exports.export_path(export).exists()) == ("gone", False)
+
+
+def test_semicolons_for_spreadsheets_that_expect_them(desk: Client, orders: list[str]) -> None:
+    Trade.objects.filter(trade_no=orders[0]).update(subject="a;=HYPERLINK(1)")
+    export = start(desk, kind="csv2")
+    exports.exports_write()
+    answer = desk.get(f"{MINE}{export.pk}/file/")
+    assert answer["Content-Disposition"].endswith('.csv"')
+    rows = list(csv.reader(b"".join(answer.streaming_content).decode("utf-8-sig").splitlines(), delimiter=";"))
+    assert [row[0] for row in rows[1:]] == orders[::-1]
+    assert rows[-1][5] == "a;'=HYPERLINK(1)"
+
+
+def test_exports_say_their_filters_in_words(desk: Client, orders: list[str]) -> None:
+    start(desk, "?state__exact=waiting&day_from=2026-11-01&day_to=2026-11-03")
+    start(desk, "?q=7777&day_all=1")
+    start(desk)
+    shown = re.sub(r"</?b>", "", desk.get(MINE).content.decode())
+    assert "state: waiting for payment · day: 2026-11-01 – 2026-11-03" in shown
+    assert "Search: 7777<" in shown
+    assert "day: Last 31 days" in shown
+    assert "state__exact" not in shown
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a,@SUM(A1)", "a\n=1", "a\t+1", "a;;-1"])
+def test_what_another_separator_would_make_a_formula_is_none_either(text: str) -> None:
+    for separator in ",;":
+        assert not re.search(r"[,;\t\n][=+@-]", csv_line([text, "x"], separator))
+    assert csv_line(["3-1-802, a-b"]) == '"3-1-802, a-b"\r\n'
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('paycenter', '0005_saved_views_and_exports'),
+        ('paycenter', '0006_exports_in_words'),
     ]
 
     operations = [
