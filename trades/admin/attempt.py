@@ -114,7 +114,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     @display(description=_("payment account"))
     def account_label(self, obj: Attempt) -> str:
         merchant = obj.trade.merchant
-        return format_html('{}<br><span class="pc-sub">{}</span>', obj.account, merchant.short_name or merchant.name)
+        return format_html('<div>{}<br><span class="pc-sub">{}</span></div>', obj.account, merchant.short_name or merchant.name)
 
     @display(description=_("channel's word"))
     def channels_word(self, obj: Attempt) -> str:
