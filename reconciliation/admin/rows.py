@@ -151,8 +151,8 @@ class BillRowAdmin(ReadOnlyAdmin):
     def what(self, obj: BillRow) -> str:
         state = BillRowState(obj.state)
         return format_html(
-            '<div>{} {}<br><span class="pc-sub">{}</span></div>', KINDS[BillRowKind(obj.kind)], chip(STATES[state], _TONES[state]),
-            obj.channel_state,
+            '<div>{} {}<br><span class="pc-sub">{}</span></div>',
+            KINDS[BillRowKind(obj.kind)], chip(STATES[state], _TONES[state]), obj.channel_state,
         )  # fmt: skip
 
     @display(description=_("amount"))
