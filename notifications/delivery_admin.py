@@ -118,7 +118,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @display(description=_("app"))
     def app_label(self, obj: Delivery) -> str:
         host = obj.notification.host or "–"
-        return format_html('{}<br><span class="pc-sub">{}</span>', obj.notification.app.name, host)
+        return format_html('<div>{}<br><span class="pc-sub">{}</span></div>', obj.notification.app.name, host)
 
     @display(description=_("outcome"))
     def outcome(self, obj: Delivery) -> str:

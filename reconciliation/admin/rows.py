@@ -143,7 +143,7 @@ class BillRowAdmin(ReadOnlyAdmin):
     def place(self, obj: BillRow) -> str:
         url = reverse("admin:reconciliation_bill_change", args=[obj.bill_id])
         return format_html(
-            '<a class="pc-link" href="{}">{} · {}</a><br><span class="pc-sub">{}</span>', url,
+            '<div><a class="pc-link" href="{}">{} · {}</a><br><span class="pc-sub">{}</span></div>', url,
             obj.bill.day.isoformat(), _("line %(n)s") % {"n": obj.line}, obj.account,
         )  # fmt: skip
 
@@ -151,8 +151,8 @@ class BillRowAdmin(ReadOnlyAdmin):
     def what(self, obj: BillRow) -> str:
         state = BillRowState(obj.state)
         return format_html(
-            '{} {}<br><span class="pc-sub">{}</span>', KINDS[BillRowKind(obj.kind)], chip(STATES[state], _TONES[state]),
-            obj.channel_state,
+            '<div>{} {}<br><span class="pc-sub">{}</span></div>',
+            KINDS[BillRowKind(obj.kind)], chip(STATES[state], _TONES[state]), obj.channel_state,
         )  # fmt: skip
 
     @display(description=_("amount"))
@@ -167,7 +167,7 @@ class BillRowAdmin(ReadOnlyAdmin):
     def numbers(self, obj: BillRow) -> str:
         shown = list(_numbers_of(obj))
         return format_html(
-            '<span class="pc-mono">{}</span><br><span class="pc-sub pc-mono">{}</span>',
+            '<div class="pc-wrap"><span class="pc-mono">{}</span><br><span class="pc-sub pc-mono">{}</span></div>',
             shown[0] if shown else "–", " · ".join(shown[1:]),
         )  # fmt: skip
 

@@ -113,8 +113,8 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @display(description=_("payment account"))
     def account_label(self, obj: Attempt) -> str:
-        merchant = obj.trade.merchant
-        return format_html('{}<br><span class="pc-sub">{}</span>', obj.account, merchant.short_name or merchant.name)
+        merchant = obj.trade.merchant.short_name or obj.trade.merchant.name
+        return format_html('<div>{}<br><span class="pc-sub">{}</span></div>', obj.account, merchant)
 
     @display(description=_("channel's word"))
     def channels_word(self, obj: Attempt) -> str:
