@@ -36,7 +36,7 @@ def measure(row: Row, stage: Stage) -> Result:
     try:
         result.pairs = row.measure(stage)
     except Exception as exc:  # whatever it is, the rows after this one are measured
-        result.reason = f"{'' if isinstance(exc, Skipped) else f'{type(exc).__name__}: '}{exc}"
+        result.reason = f"{'' if isinstance(exc, Skipped) else f'{type(exc).__name__}: '}{' '.join(str(exc).split())}"
     result.seconds = time.monotonic() - began
     return result
 

@@ -111,7 +111,7 @@ def _key(kind: str, value: str) -> str:
 class OrderStream:
     """Raises StreamAway where Redis does not answer."""
 
-    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, url: str, *, patience: float) -> None:
         # No second try: it might take an order twice.
         self._redis: Any = redis.Redis.from_url(
             url, socket_timeout=patience, socket_connect_timeout=patience, retry=Retry(NoBackoff(), 0)
@@ -258,4 +258,4 @@ def stream() -> OrderStream:
 
 @lru_cache(maxsize=4)
 def _stream(url: str) -> OrderStream:
-    return OrderStream(url)
+    return OrderStream(url, patience=PATIENCE)

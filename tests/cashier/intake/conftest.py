@@ -25,12 +25,14 @@ def own_redis() -> Iterator[str]:
 
 
 @pytest.fixture
-def stream(own_redis: str, settings: Any) -> OrderStream:
-    """Every order goes through it; it is empty."""
+def stream(own_redis: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> OrderStream:
+    """Every order goes through it, however slow the machine; it is empty."""
+    monkeypatch.setattr(streams, "PATIENCE", 20.0)
     redis.Redis.from_url(own_redis).flushdb()
     streams._stream.cache_clear()
     settings.ORDER_STREAM, settings.ORDER_STREAM_URL = "on", own_redis
-    found = OrderStream(own_redis, patience=5)
+    settings.ORDER_STREAM_OLDEST = 600.0
+    found = OrderStream(own_redis, patience=20)
     found.open_group()
     return found
 
