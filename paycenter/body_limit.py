@@ -39,4 +39,4 @@ def _stated_length(request: HttpRequest) -> int:
 def _most(request: HttpRequest) -> int:
     if not request.path_info.startswith("/admin/") or not request.user.is_authenticated:
         return STRANGERS_BYTES
-    return settings.BILL_UPLOAD_LIMIT + _FORM_BYTES
+    return int(settings.BILL_UPLOAD_LIMIT) + _FORM_BYTES
