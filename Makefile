@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint soak simulate fuzz fuzz-api bench bench-limping bench-gopay bench-capacity figures messages requirements \
-	screenshots diagrams clean
+.PHONY: help demo test lint soak hosts simulate fuzz fuzz-api bench bench-limping bench-gopay bench-capacity figures \
+	messages requirements screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
 
@@ -10,6 +10,7 @@ help:
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
 	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
+	@echo "make hosts         several hosts behind nginx, restarted under load; a dead worker, a late replica; MINUTES=, WEBS="
 	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
 	@echo "make fuzz          every parser of foreign bytes under fire; SECONDS= each, SEED=, TARGET=, INPUT="
 	@echo "make fuzz-api      calls made up from the OpenAPI description; EXAMPLES= for each call and kind"
@@ -36,6 +37,10 @@ lint:
 # A failing run leaves what explains it in var/soak/SEED.
 soak:
 	@$(RUN) runtime deploy.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+# Data and logs are left in var/hosts.
+hosts:
+	@$(RUN) runtime deploy.hosts $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WEBS),--webs $(WEBS))
 
 simulate:
 	@$(RUN) dev tests.simulation $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))

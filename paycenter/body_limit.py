@@ -26,9 +26,14 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if _stated_length(request) > _most(request):
-            return HttpResponse("The request is too large.", status=413, content_type="text/plain; charset=utf-8")
-        return self.get_response(request)
+        return refused(request, _most(request)) or self.get_response(request)
+
+
+def refused(request: HttpRequest, most: int) -> HttpResponse | None:
+    """The answer to a request that says it is larger than `most` bytes; None to any other."""
+    if _stated_length(request) <= most:
+        return None
+    return HttpResponse("The request is too large.", status=413, content_type="text/plain; charset=utf-8")
 
 
 def _stated_length(request: HttpRequest) -> int:
@@ -39,4 +44,5 @@ def _stated_length(request: HttpRequest) -> int:
 def _most(request: HttpRequest) -> int:
     if not request.path_info.startswith("/admin/") or not request.user.is_authenticated:
         return STRANGERS_BYTES
-    return int(settings.BILL_UPLOAD_LIMIT) + _FORM_BYTES
+    most: int = settings.BILL_UPLOAD_LIMIT + _FORM_BYTES
+    return most

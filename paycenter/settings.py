@@ -18,6 +18,9 @@ VAR_DIR = Path(env.str("PAYCENTER_VAR", default=str(BASE_DIR / "var"))).resolve(
 # ---- what kind of process this is ----------------------------------------------------------
 MODE = env.str("PAYCENTER_MODE", default="embedded")  # embedded | production
 ENTRANCE = env.str("PAYCENTER_ENTRANCE", default="all")  # internal | portal | public | all
+# Where bills, exports, documents and the audit chain's noted heads are kept: with several hosts a directory that all of
+# them see.
+FILES_DIR = env.str("PAYCENTER_FILES", default="")
 DEBUG = env.bool("DEBUG", default=False)
 _embedded = embedded_secrets(VAR_DIR) if MODE == "embedded" else {}
 SECRET_KEY = env.str("SECRET_KEY", default=_embedded.get("secret_key", ""))
@@ -263,6 +266,10 @@ RECONCILIATION_BACKFILL_DAYS = env.int("PAYCENTER_RECONCILIATION_BACKFILL_DAYS",
 # What one export of a list may hold, and how many days its file is kept.
 EXPORT_ROWS = env.int("PAYCENTER_EXPORT_ROWS", default=1_000_000)
 EXPORT_KEEP_DAYS = env.int("PAYCENTER_EXPORT_KEEP_DAYS", default=7)
+# Months of requests with their answers, and of tries at telling apps, that `manage.py log_partitions --retire` leaves
+# in the database; 0: all of them.
+KEEP_EXCHANGES_MONTHS = env.int("PAYCENTER_KEEP_EXCHANGES_MONTHS", default=0)
+KEEP_DELIVERIES_MONTHS = env.int("PAYCENTER_KEEP_DELIVERIES_MONTHS", default=0)
 BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
@@ -284,4 +291,5 @@ SPECTACULAR_SETTINGS = {
 }
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "paycenter.reports.QuietReporterFilter"
 LOGGING = configure_logging(env.str("PAYCENTER_LOG_LEVEL", default="INFO"))

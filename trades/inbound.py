@@ -84,7 +84,7 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
         case NoticeKind.PAYMENT if notice.state == PaymentState.PAID:
             money = MoneyArrived.of(notice)
             if money.amount == attempt.money:
-                payment_confirm(attempt_id=attempt.pk, money=money, actor=actor)
+                payment_confirm(attempt_id=attempt.pk, trade_id=attempt.trade_id, money=money, actor=actor)
             else:
                 unverified_record(attempt_id=attempt.pk, money=money, actor=actor)
                 wake(QUERY_TASK)

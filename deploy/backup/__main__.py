@@ -1,6 +1,6 @@
 """`python -m deploy.backup take|check|restore …`: see docs/backup.md. Exit status 0, or 1 with the reason.
 
-Reads DATABASE_URL, PAYCENTER_VAR and PAYCENTER_ENCRYPTION_KEYS, as the center does.
+Reads DATABASE_URL, PAYCENTER_VAR, PAYCENTER_FILES and PAYCENTER_ENCRYPTION_KEYS, as the center does.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ def _var() -> Path:
     return Path(os.environ.get("PAYCENTER_VAR") or ROOT / "var").absolute()
 
 
+def _files() -> Path:
+    """Where all hosts keep what belongs to the database, if they have such a directory."""
+    return Path(os.environ.get("PAYCENTER_FILES") or _var()).absolute()
+
+
 def _store() -> Store:
     return store_of(os.environ.get("DATABASE_URL") or f"sqlite://{_var() / 'paycenter.sqlite3'}")
 
@@ -62,7 +67,7 @@ def _keys() -> list[str]:
 
 
 def _take(options: argparse.Namespace) -> int:
-    backup = keeping.take(_store(), _var(), options.into, _keys())
+    backup = keeping.take(_store(), _files(), options.into, _keys())
     size = sum(part["bytes"] for part in backup.manifest["parts"].values())
     print(f"{backup.folder}: {size} bytes. The encryption keys are not in it: keep them elsewhere.")
     return 0
@@ -77,7 +82,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _restore(options: argparse.Namespace) -> int:
     backup = keeping.load(options.folder)
-    keeping.restore(backup, _store(), _var(), keys=_keys(), replace=options.replace)
+    keeping.restore(backup, _store(), _files(), keys=_keys(), replace=options.replace)
     print(f"restored what was there at {backup.manifest['begun_at']}; verifying ...", flush=True)
     worst = 0
     for command in VERIFY:

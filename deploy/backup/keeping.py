@@ -14,7 +14,8 @@ from typing import Any
 
 from deploy.backup.stores import Store, Trouble
 
-# What is kept below PAYCENTER_VAR beside the database. Not secrets.json: keys are kept apart from what they open.
+# What is kept below PAYCENTER_FILES, or PAYCENTER_VAR without it, beside the database. Not secrets.json: keys are kept
+# apart from what they open.
 FILES = ("bills", "vouchers", "application-documents", "audit-heads.log")
 DATABASE, ARCHIVE, MANIFEST = "database.dump", "files.tar.gz", "manifest.json"
 _BLOCK = 1024 * 1024

@@ -24,6 +24,7 @@ from deploy.history.tables import Sink, Table, analyse, keep_others_out, sink_fo
 from deploy.history.telling import Telling
 from deploy.history.words import Words
 from paycenter.models import Event
+from paycenter.partitions.keeping import cover
 from paycenter.sequencer import sequence_events
 
 # From how many trades on it is worth making the indexes anew, per row that is there already.
@@ -81,6 +82,7 @@ def build(*, trades: int, seed: int, days: int, log_days: int, told: Told = prin
     times = moments(random, numbers, trades, moment_of(at))
     while sequence_events():
         pass
+    cover(at - timedelta(days=log_days))
     with transaction.atomic():
         # The lock first: ids, the head of the chain and what is unnumbered may not change any more.
         history = _locked(people, random, now=moment_of(at), log_from=(numbers[-1] - log_days + 1) * DAY - EAST)

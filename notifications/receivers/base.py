@@ -52,11 +52,25 @@ Send = Callable[[HttpClient, Target, Message, float], str]
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """`per_minute` is what the receiver takes at most, `max_bytes` the longest text of one message (UTF-8)."""
+    """`per_minute` is what the receiver takes at most, `max_bytes` the longest text of one message (UTF-8).
+
+    `escape` makes text that may hold what others wrote (a company's name, an app's reason) stand as it is among the
+    Markdown of a message: no link, no mention, no heading of its own.
+    """
 
     send: Send
     per_minute: int
     max_bytes: int
+    escape: Callable[[str], str]
+
+
+_WIDE = {ord(char): chr(ord(char) + 0xFEE0) for char in r"\`*[]<>#|~@!"}
+
+
+def widened(text: str) -> str:
+    """For Markdown without an escape that is written down: what has a meaning in it in its full-width form, which has
+    none and reads alike. No address is drawn as a link either."""
+    return text.translate(_WIDE).replace("://", "：//")
 
 
 def post_json(http: HttpClient, url: str, message: Mapping[str, Any]) -> tuple[HttpResponse, dict[str, Any]]:
