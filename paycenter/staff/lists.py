@@ -30,11 +30,13 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
 
 
 def parse_day(text: object) -> date | None:
-    """The day of an ISO date, None for anything else."""
+    """The day of an ISO date, None for anything else. Days outside 2000 to 2999 are nobody's business: around the
+    first and the last that there are, sums of times go wrong."""
     try:
-        return date.fromisoformat(str(text or ""))
+        found = date.fromisoformat(str(text or ""))
     except ValueError:
         return None
+    return found if 2000 <= found.year < 3000 else None
 
 
 def day_bounds(

@@ -98,7 +98,7 @@ class Runner:
 
 
 def play(target: Target, seed: str, *, seconds: float, most: int = 10**9, findings: int = 10**9) -> Score:
-    """Mutants of the seeds and of mutants that were answered in a new way, until time or a bound is up; at least one."""
+    """Mutants of the seeds, and of mutants that were answered in a new way; one at least, then until a bound is met."""
     random, run = Random(f"{seed}:{target.name}"), Runner(target)
     corpus, end = list(target.seeds) or [b""], time.monotonic() + seconds
     with guarded(), target.around():
