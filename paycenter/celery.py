@@ -60,6 +60,7 @@ app.conf.update(
         "send due refunds": every("refunds.tasks.send_due", 1),
         "query due refunds": every("refunds.tasks.query_due", 1),
         "book refunds told of early": every("refunds.tasks.book_early", 5),
+        "look again at refunds told of early": every("refunds.tasks.find_early", 3600),
         "void old approvals": every("refunds.tasks.expire_approvals", 30),
         "apply policies to stray money": every("refunds.tasks.apply_policies", 2),
         "probe shed channels": every("trades.tasks.probe_channels", 2),

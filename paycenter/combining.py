@@ -3,6 +3,9 @@
 Who comes while nobody writes, writes at once and alone: an idle process is as quick as without this. Who comes while
 somebody writes, waits; whoever of those came first then writes for all that wait by then, and wakes each with its own
 answer after the commit. So a group forms from what has to wait anyway, and nobody waits for a group to form.
+
+Nobody waits for ever either. Who has waited long enough leaves the queue, and nothing of theirs is written by others
+after that; who is being written by then hears how it ends.
 """
 
 from __future__ import annotations
@@ -26,6 +29,13 @@ class WriteAlone(Exception):
     """Stands for the result of one that `together` left to be written alone."""
 
 
+class NotWritten(Exception):
+    """It was nobody's turn in time, and nothing of it is stored."""
+
+
+MOST_WAIT = 10.0  # seconds that who is being written waits for the outcome
+
+
 class _Place(Generic[T, R]):
     """Somebody's turn: woken to write (`leads`), to write alone, or with an outcome."""
 
@@ -42,14 +52,18 @@ class _Place(Generic[T, R]):
 class Combiner(Generic[T, R]):
     """`alone(item)` writes one; `together(items)` writes several in one transaction and answers a result or an
     exception for each. Where `together` fails because of some row, each is written alone: a bad row spoils nobody
-    else's. Where the database itself fails, everybody gets that error, as everybody would alone.
+    else's. Where the database itself fails, everybody gets that error, as everybody would alone. `patience` is how
+    many seconds somebody waits in the queue who names no time.
     """
 
     _all: ClassVar[list[Combiner[Any, Any]]] = []
     _waits: ClassVar[float] = 0.0
 
-    def __init__(self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]]) -> None:
-        self._alone, self._together = alone, together
+    def __init__(
+        self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]],
+        patience: float = MOST_WAIT,
+    ) -> None:  # fmt: skip
+        self._alone, self._together, self._patience = alone, together, patience
         self._start_afresh()
         self._all.append(self)
 
@@ -58,10 +72,11 @@ class Combiner(Generic[T, R]):
         self._waiting: deque[_Place[T, R]] = deque()
         self._writing = False
 
-    def write(self, item: T) -> R:
+    def write(self, item: T, *, until: float | None = None) -> R:
         """Write it, alone or with others, and answer when it is committed. Raises what `alone` raises.
 
-        Inside a transaction it is part of that one, and written alone.
+        `until` (of `time.monotonic`) is how long it may wait for its turn; then it raises NotWritten. Without it, it
+        is written alone after a while. Inside a transaction it is part of that one, and written alone.
         """
         if settings.WRITE_TOGETHER < 2 or connection.vendor != "postgresql" or connection.in_atomic_block:
             return self._alone(item)
@@ -75,13 +90,32 @@ class Combiner(Generic[T, R]):
         else:
             connection.close()  # back to the pool, where whoever writes may need it
             began = time.monotonic()
-            place.woken.wait()
+            woken = self._woken(place, until)
             self._note_wait(time.monotonic() - began)
-            if place.alone:
+            if not woken or place.alone:
                 return self._alone(item)
             if not place.leads:
                 return self._outcome(place)
         return self._lead(place)
+
+    def _woken(self, place: _Place[T, R], until: float | None) -> bool:
+        """Wait for the turn. False where it left the queue to be written alone; raises NotWritten where it may not be,
+        and OperationalError where somebody writes it and does not come back: then nobody knows whether it is stored."""
+        left = self._patience if until is None else max(until - time.monotonic(), 0.0)
+        if place.woken.wait(left):
+            return True
+        with self._lock:
+            try:
+                self._waiting.remove(place)
+            except ValueError:  # somebody has it in hand
+                pass
+            else:
+                if until is None:
+                    return False
+                raise NotWritten
+        if not place.woken.wait(MOST_WAIT):
+            raise OperationalError("whoever writes it has not answered")
+        return True
 
     def _lead(self, own: _Place[T, R]) -> R:
         """Write for `own` and for those that wait now, then hand over to the first of those that came meanwhile."""

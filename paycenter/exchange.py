@@ -142,7 +142,7 @@ def _write_together(rows: Sequence[Exchange]) -> list[None]:
     return [None] * len(rows)
 
 
-_rows: Combiner[Exchange, None] = Combiner(lambda row: _write_here([row]), _write_together)
+_rows: Combiner[Exchange, None] = Combiner(lambda row: _write_here([row]), _write_together, patience=2.0)
 
 
 def _log_failure(peer: str, trade_no: str, exc: Exception) -> None:

@@ -64,6 +64,7 @@ def _hide_all(_value: str) -> str:
     return HIDDEN
 
 
+@lru_cache(maxsize=4096)
 def _normal(key: str) -> str:
     """`sub_openId`, `payer.sub-openid` and `subOpenid` are one name."""
     return re.sub(r"[^0-9a-z]", "", key.lower().rsplit(".", 1)[-1])

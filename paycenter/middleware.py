@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 from django.utils import translation
 
-from paycenter import tracing
+from paycenter import body_limit, tracing
 from paycenter.metrics import count_request
 
 log = structlog.get_logger(__name__)
@@ -119,6 +119,8 @@ class DirectMiddleware:
         if is_below(request.path_info, *_PROGRAMS):
             translation.deactivate()  # the thread may have shown somebody a page
         elif is_below(request.path_info, *_PAYERS):
+            if (too_large := body_limit.refused(request, body_limit.STRANGERS_BYTES)) is not None:
+                return too_large
             translation.activate(translation.get_language_from_request(request))
         else:
             return self.get_response(request)

@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "paycenter.body_limit.BodyLimitMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "paycenter.staff.sessions.StaffSessionMiddleware",
@@ -290,4 +291,5 @@ SPECTACULAR_SETTINGS = {
 }
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "paycenter.reports.QuietReporterFilter"
 LOGGING = configure_logging(env.str("PAYCENTER_LOG_LEVEL", default="INFO"))

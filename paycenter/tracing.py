@@ -12,7 +12,7 @@ import random
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
@@ -40,7 +40,7 @@ def configure() -> None:
         log.warning("traces are off: opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http are not installed")
         return
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "paycenter")})
-    _provider = TracerProvider(resource=resource, id_generator=_Ids())
+    _provider = TracerProvider(resource=resource, id_generator=cast(Any, _Ids()))
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     _tracer = _provider.get_tracer("paycenter")
 

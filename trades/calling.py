@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import connection
 
 from channels.base import OrderRef, PayOrder, Provider
+from channels.base.reading import Unreadable
+from channels.base.storable import storable
 from merchants.channels import provider_of
 from paycenter import exchange, tracing
 from paycenter.errors import NotSent, UnknownOutcome
@@ -71,11 +73,13 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
     with span as traced, recording() as calls, structlog.contextvars.bound_contextvars(**numbers):
         release_connection()
         try:
-            result = work(provider)
+            result = storable(work(provider))
         except (NotSent, UnknownOutcome) as exc:
             if judged:
                 shedding.failure_report(attempt.account, str(exc))
             raise
+        except Unreadable as exc:
+            raise UnknownOutcome(f"an answer that cannot be kept: {exc}") from exc
         except Exception as exc:
             log.exception("provider defect", attempt_no=attempt.attempt_no, channel=attempt.channel)
             raise UnknownOutcome(f"the provider failed: {type(exc).__name__}") from exc

@@ -149,11 +149,28 @@ def parse_certificates(data: str | bytes) -> list[x509.Certificate]:
 
 def _certificate(der: bytes, *, optional: bool) -> x509.Certificate | None:
     try:
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
+        _read_all(certificate)
+        return certificate
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         if optional and _RSA_OID not in der:
             return None
         raise KeyProblem(_NOT_CERT) from exc
+
+
+def _read_all(certificate: x509.Certificate) -> None:
+    """The parts that are otherwise parsed when somebody asks for them, who expects no trouble any more."""
+    for name in ("subject", "issuer", "not_valid_before_utc", "not_valid_after_utc", "signature_algorithm_oid"):
+        getattr(certificate, name)
+
+
+def rsa_key_in(certificate: x509.Certificate) -> RSAPublicKey | None:
+    """The certificate's key; None where it is no RSA key, or none that can be read."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, RSAPublicKey) else None
 
 
 def check_validity(certificate: x509.Certificate, now: datetime) -> None:

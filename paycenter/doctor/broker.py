@@ -12,7 +12,9 @@ from django.db import Error
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from paycenter.doctor.finding import Finding, Level, error, in_production, note, ok, unreachable, warning
+from cashier.intake.figures import facts
+from cashier.intake.stream import is_in_use
+from paycenter.doctor.finding import Finding, error, note, ok, unreachable, warning
 from paycenter.heartbeats import FORGOTTEN, STALE
 from paycenter.models import Heartbeat
 from paycenter.views import ask_broker
@@ -20,6 +22,7 @@ from paycenter.views import ask_broker
 QUEUE = "celery"
 FULL = 10_000  # messages; what beat sends dies within seconds, so that few ever wait
 SECONDS = 2.0
+ORDERS_WAIT = 30.0  # seconds a cashier order may be in the stream
 _START = {
     "worker": "celery --app paycenter.celery worker --pool threads --concurrency 8",
     "beat": "celery --app paycenter.celery beat",
@@ -92,6 +95,23 @@ def _redis_findings(client: redis.Redis) -> Iterator[Finding]:
                       _("Raise maxmemory."))  # fmt: skip
     yield from _redis_policy(info.get("maxmemory_policy", "noeviction"), limit)
     yield from _redis_durability(lambda name: info.get(name))
+    if is_in_use():
+        yield from _order_stream()
+
+
+def _order_stream() -> Iterator[Finding]:
+    """Whether the orders in the stream are being written."""
+    found = facts()
+    if found is None:
+        yield error("redis.order_stream", _("The Redis of cashier orders does not answer; they go into the database."),
+                    _("Start it, or correct PAYCENTER_ORDER_STREAM_URL."))  # fmt: skip
+        return
+    words = {"length": found.length, "oldest": found.oldest, "given_up": found.given_up}
+    text = _("%(length)d cashier orders in the stream, the oldest for %(oldest).0f s, %(given_up)d given up.") % words
+    if found.given_up or found.oldest > ORDERS_WAIT:
+        yield error("redis.order_stream", text, _("Run manage.py write_orders; --again takes up what was given up."))
+    else:
+        yield ok("redis.order_stream", text)
 
 
 def _redis_policy(policy: str, limit: int) -> Iterator[Finding]:
@@ -111,7 +131,12 @@ def _redis_durability(of: Callable[[str], Any]) -> Iterator[Finding]:
         else:
             yield ok("redis.aof", _("Redis keeps an append-only file."))
         return
-    yield Finding("redis.aof", in_production(Level.NOTE), _("Redis keeps no append-only file: a restart empties it."),
+    if is_in_use():
+        yield error("redis.aof", _("Redis keeps no append-only file, and takes cashier orders: a restart loses those"
+                                   " that are not written yet."),
+                    _("Set appendonly yes and appendfsync always, or PAYCENTER_ORDER_STREAM=off."))  # fmt: skip
+        return
+    yield note("redis.aof", _("Redis keeps no append-only file: a restart empties it."),
                   _("Nothing is lost by it: due work stands in the database. Set appendonly yes where Redis also"
                     " holds something else."))  # fmt: skip
     if of("rdb_last_bgsave_status") not in (None, "ok"):

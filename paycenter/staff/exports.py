@@ -29,7 +29,7 @@ from paycenter.money import Money
 from paycenter.places import files_dir
 from paycenter.replica import reporting
 from paycenter.staff.filter_words import filter_words
-from paycenter.staff.keyset import Key, beyond, estimated, keys_of, token, values_of
+from paycenter.staff.keyset import Key, beyond, estimated, keys_of, token, value_in, values_of
 from paycenter.staff.list_models import UNFINISHED, ExportState, ListExport
 from paycenter.staff.sheets import SEPARATORS, csv_line, xlsx_stream
 from paycenter.transitions import record_event
@@ -215,7 +215,7 @@ def _portions(export: ListExport, queryset: Any, keys: list[Key]) -> Iterator[li
         found = list(rows[: min(PORTION, settings.EXPORT_ROWS - export.rows)])
         if not found:
             return
-        values = [getattr(found[-1], key.name) for key in keys]
+        values = [value_in(found[-1], key) for key in keys]
         export.place, export.rows = token(keys, found[-1]), export.rows + len(found)
         yield found
         _store(export, "rows", "place", "size", alive=True)

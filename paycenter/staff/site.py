@@ -10,6 +10,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.i18n import set_language
 from django_otp import DEVICE_ID_SESSION_KEY
 from unfold.sites import UnfoldAdminSite
@@ -70,8 +71,10 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return answer
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
-        """As Django's; a view that is marked sensitive asks for a fresh code before it runs."""
-        wrapped: Callable[..., Any] = super().admin_view(stepup.guarded(view), cacheable)
+        """As Django's; a view that is marked sensitive asks for a fresh code before it runs. What is posted to any of
+        them may hold a password, a key or a held form, and is left out of error reports."""
+        quiet = sensitive_post_parameters()(stepup.guarded(view))
+        wrapped: Callable[..., Any] = super().admin_view(quiet, cacheable)
         return wrapped
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

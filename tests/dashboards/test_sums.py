@@ -189,6 +189,21 @@ def test_fees_of_a_day_are_those_its_bill_names_last(world: World) -> None:
     assert PaymentDay.objects.get(fee__gt=0).fee == 75
 
 
+def test_a_currency_that_a_bill_read_again_does_not_name_has_no_fee_any_more(world: World) -> None:
+    other = ReconciliationDay.objects.create(
+        account=world.account, day=date(2026, 3, 2), theirs={"CNY": {"count": 1, "paid": 500, "fee": 9}}
+    )
+    day = ReconciliationDay.objects.create(account=world.account, day=date(2026, 3, 1))
+    for theirs in ({"CNY": {"fee": 60}, "HKD": {"fee": 7}}, {"HKD": {"fee": 8}}):
+        day.theirs = theirs
+        day.save()
+        for one in (day, other):
+            record_event(one, "reconciliation.compared", actor="test")
+        keep()
+    found = {(r.day.day, r.currency): r.fee for r in PaymentDay.objects.filter(fee__gt=0)}
+    assert found == {(1, "HKD"): 8, (2, "CNY"): 9}
+
+
 def test_keeping_costs_the_same_however_much_is_stored(world: World, django_assert_max_num_queries: Any) -> None:
     for _ in range(3):
         paid_trade(world, 100)

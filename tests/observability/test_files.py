@@ -13,6 +13,8 @@ import yaml
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from cashier.intake import figures
+from cashier.intake.stream import Facts
 from dashboards import scraping
 from paycenter import heartbeats, metrics, replica
 from paycenter.http import HttpCall
@@ -54,6 +56,9 @@ def told(world: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     AuditVerification.objects.create(started_at=now, finished_at=now, by="x", ok=True)
     monkeypatch.setattr(scraping, "reporting", lambda: replica.REPLICA)
     monkeypatch.setattr(scraping, "replica_lag", lambda: 0.5)
+    figures.count("taken")
+    monkeypatch.setattr(figures, "is_in_use", lambda: True)
+    monkeypatch.setattr(figures, "facts", lambda: Facts(length=1, oldest=0.5, given_up=0))
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(scraping.render().decode()):
         for sample in family.samples:

@@ -23,11 +23,6 @@ def _ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "_migrated", True)
 
 
-@pytest.fixture
-def _broker_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "ask_broker", lambda: None)
-
-
 def test_alive_needs_nothing(client: Client, django_assert_num_queries: Any, db: None) -> None:
     with django_assert_num_queries(0):
         found = client.get("/healthz")
@@ -62,15 +57,15 @@ def test_not_ready_without_the_broker_and_told_within_seconds(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setattr(views, "BROKER_SECONDS", 0.5)
-        monkeypatch.setattr(app.conf, "broker_url", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        monkeypatch.setattr(app.conf, "broker_write_url", app.conf.broker_url)
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        monkeypatch.setattr(app.conf, "broker_write_url", url)  # first: it follows the other
+        monkeypatch.setattr(app.conf, "broker_url", url)
         started = time.monotonic()
         found = client.get("/readyz")
         assert time.monotonic() - started < 5
     assert (found.status_code, found.json()["broker"], found.json()["database"]) == (503, "failed", "ok")
 
 
-@pytest.mark.usefixtures("_broker_is_well")
 def test_not_ready_before_its_migrations_are_applied(
     client: Client, db: None, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
@@ -86,7 +81,6 @@ def test_not_ready_before_its_migrations_are_applied(
         views._ask_migrations()
 
 
-@pytest.mark.usefixtures("_broker_is_well")
 def test_ready_although_the_database_is_newer(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The old programs of a rolling restart go on."""
     monkeypatch.setattr(views, "_migrated", False)
@@ -94,7 +88,6 @@ def test_ready_although_the_database_is_newer(client: Client, db: None, monkeypa
     assert client.get("/readyz").status_code == 200
 
 
-@pytest.mark.usefixtures("_broker_is_well")
 def test_a_draining_process_answers_and_is_not_ready(
     client: Client, db: None, settings: Any, tmp_path: Any, django_assert_num_queries: Any
 ) -> None:

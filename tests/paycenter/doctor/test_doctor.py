@@ -16,6 +16,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from cashier.intake.stream import Facts
 from deploy.checks.services import free_port
 from merchants.models import AppKey, PaymentAccount
 from paycenter import heartbeats
@@ -249,6 +250,19 @@ def test_a_real_redis_is_read() -> None:
     assert found["redis.reachable"] == Level.OK
     assert found["redis.policy"] == Level.OK
     assert "redis.aof" in found
+
+
+def test_a_stream_of_orders_that_nobody_writes(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is a note otherwise is an error while Redis holds something that is nowhere else."""
+    empties_on_restart = {"aof_enabled": 0}.get
+    assert codes(broker._redis_durability(empties_on_restart)) == set()
+    settings.ORDER_STREAM = "on"
+    assert codes(broker._redis_durability(empties_on_restart), Level.ERROR) == {"redis.aof"}
+    bad = Level.ERROR
+    for waits, level in ((Facts(2, 1.0, 0), Level.OK), (Facts(2, 99.0, 0), bad), (Facts(0, 0.0, 1), bad)):
+        monkeypatch.setattr(broker, "facts", lambda found=waits: found)
+        (found,) = broker._order_stream()
+        assert found.level == level
 
 
 # ---- database -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import io
 import os
 import re
 import zipfile
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from merchants.models import AppMerchant, User
 from paycenter.models import Event, ListExport, SavedView
 from paycenter.staff import exports
 from paycenter.staff.sheets import csv_line
+from reconciliation.models import Bill, BillRow
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
@@ -74,6 +75,23 @@ def test_a_filtered_list_becomes_a_file(desk: Client, orders: list[str]) -> None
     assert "An export is ready." not in desk.get(LIST).content.decode()
     told = set(Event.objects.filter(object_type="listexport", object_id=whole.pk).values_list("type", flat=True))
     assert told == {"listexport.requested", "listexport.finished", "listexport.downloaded"}
+
+
+def test_lists_in_another_order_than_their_own_numbers(desk: Client, world: World) -> None:
+    """An app's attempts come in the order of their orders, rows of bills in that of bills and lines."""
+    made = [factories.trade_pay(app=world.app, order=world.order(), method="fake_qr").attempt_no for _n in range(3)]
+    bill = Bill.objects.create(account=world.account, day=date(2026, 3, 3))
+    for line in (2, 3, 4):
+        BillRow.objects.create(bill=bill, line=line, account=world.account, kind="payment", state="succeeded",
+                               key=f"N{line}", amount=100, currency="CNY", occurred_at=timezone.now(),
+                               order_no=f"N{line}")  # fmt: skip
+    app_staff = signed_in(make_staff("app", app=world.app))
+    for client, place, column, wanted in ((app_staff, "trades/attempt", 0, made[::-1]),
+                                          (desk, "reconciliation/billrow", 9, ["N4", "N3", "N2"])):  # fmt: skip
+        assert client.post(f"/admin/{place}/exports/start/", {"kind": "csv"}).status_code == 302
+        exports.exports_write()
+        text = content(client, ListExport.objects.latest("pk")).decode("utf-8-sig")
+        assert [row[column] for row in csv.reader(text.splitlines())][1:] == wanted
 
 
 def test_a_sheet_opens(desk: Client, orders: list[str]) -> None:
