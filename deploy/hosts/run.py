@@ -172,8 +172,13 @@ class Run:
             return there - Trade.objects.count()
 
     def _lag(self) -> float:
-        with urllib.request.urlopen(f"{self.site.front.internal_url}/metrics", timeout=15) as answer:  # noqa: S310
-            found = _LAG.search(answer.read().decode())
+        """Seconds by the metric; -1 where it is not told."""
+        try:
+            with urllib.request.urlopen(f"{self.site.front.internal_url}/metrics", timeout=15) as answer:  # noqa: S310
+                found = _LAG.search(answer.read().decode())
+        except OSError as exc:
+            self.wrong.append(f"/metrics: {exc}")
+            return -1.0
         return float(found[1]) if found else -1.0
 
     # -- afterwards
