@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from django.apps import apps
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -44,10 +45,11 @@ def database() -> Iterator[Finding]:
 
 
 def _migrations() -> Iterator[Finding]:
-    executor = MigrationExecutor(connection)
-    missing = [str(one) for one, _backwards in executor.migration_plan(executor.loader.graph.leaf_nodes())]
-    ahead = sorted(f"{app}.{name}" for app, name in executor.loader.applied_migrations
-                   if (app, name) not in executor.loader.graph.nodes and apps.is_installed(app))  # fmt: skip
+    known = set(MigrationLoader(None).graph.nodes)
+    applied = set(MigrationRecorder(connection).applied_migrations())
+    ours = {config.label for config in apps.get_app_configs()}
+    missing = sorted(f"{app}.{name}" for app, name in known - applied)
+    ahead = sorted(f"{app}.{name}" for app, name in applied - known if app in ours)
     if missing:
         yield error("database.migrations", _("%(count)d migrations are missing: %(names)s.") % {
             "count": len(missing), "names": ", ".join(missing[:5])}, _("Run manage.py migrate."))  # fmt: skip

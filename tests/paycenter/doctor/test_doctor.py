@@ -279,10 +279,10 @@ def test_an_index_and_a_trigger_that_are_missing(db: None) -> None:
 
 def test_a_migration_that_is_missing_and_one_too_many(db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'paycenter' AND name = '0007_heartbeat'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'paycenter' AND name LIKE '%_heartbeat'")
         cursor.execute("UPDATE django_migrations SET name = '9999_later' WHERE app = 'axes' AND name = '0001_initial'")
     found = {one.code: one.text for one in database.database()}
-    assert "paycenter.0007_heartbeat" in found["database.migrations"]
+    assert "_heartbeat" in found["database.migrations"]
     assert "axes.9999_later" in found["database.ahead"]
 
 
