@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 
 # Fields of a form, far from filled. Staff add documents of a few megabytes, or a bill.
@@ -17,7 +18,8 @@ _FORM_BYTES = 8 * 1024 * 1024
 
 
 class BodyLimitMiddleware:
-    """Refuses with 413 what is larger than somebody like this may send. Stands behind authentication.
+    """Refuses with 413 what is larger than somebody like this may send, and with 400 an address whose query no
+    database can be asked for. Stands behind authentication.
 
     A body without a stated length is not read by Django at all.
     """
@@ -26,6 +28,8 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "%00" in request.META.get("QUERY_STRING", ""):  # which PostgreSQL refuses in whatever is looked for
+            raise SuspiciousOperation("NUL in an address")
         return refused(request, _most(request)) or self.get_response(request)
 
 

@@ -63,3 +63,8 @@ def test_staff_may_send_what_a_bill_may_be_and_no_more(db: None, settings: Any) 
 @pytest.mark.parametrize("length", ["", "-5", "abc", "１２３", "9" * 5000])
 def test_a_length_that_is_no_number(client: Client, db: None, length: str) -> None:
     assert post(client, "/c/abcdef/pay", 2000, CONTENT_LENGTH=length)[0] in (400, 403, 413)
+
+
+def test_a_query_that_no_database_can_be_asked_for(db: None) -> None:
+    staff = signed_in(make_staff("operator"))
+    assert staff.get("/admin/trades/trade/?method=A%00B").status_code == 400
