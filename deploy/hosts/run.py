@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from django.db.models import F
@@ -24,6 +25,7 @@ from deploy.soak import books as reading
 from deploy.soak.apps import Receiver
 from deploy.soak.books import Books
 from deploy.soak.checker import differences
+from deploy.soak.following import Follower
 from deploy.soak.house import use_django
 from deploy.soak.record import Record
 
@@ -89,13 +91,18 @@ class Run:
 
     def _act(self, replica: str) -> None:
         self.say("everything answers; the load begins")
+        followers = [Follower([self.site.front.internal_url], app, self.record) for app in self.load.seeded["apps"]]
+        for follower in followers:
+            follower.start()
         with self.load.running():
             self._stage("rolling restart", self._rolling)
             self._stage("a worker is killed", self._killed)
             self._stage("the replica stands still", lambda: self._behind(replica))
         self.say("the load is over; settling")
         self._settle()
-        self._compare()
+        for follower in followers:
+            follower.finish()
+        self._compare([row for follower in followers for row in follower.rows])
 
     def _stage(self, name: str, work: Callable[[], str]) -> None:
         time.sleep(BEFORE)
@@ -204,8 +211,10 @@ class Run:
                 return  # the comparison says what is left
             time.sleep(0.5)
 
-    def _compare(self) -> None:
-        books = Books(answers=self.record.answers, receipts=self.record.receipts, decisions=[])
+    def _compare(self, events_read: list[dict[str, Any]]) -> None:
+        if self.record.counts["events not read"]:
+            self.wrong.append(f"{self.record.counts['events not read']} times an app could not read its events")
+        books = Books(answers=self.record.answers, receipts=self.record.receipts, events_read=events_read)
         reading.center_rows(books)
         reading.sandbox_rows(books, self.site.layout.sandbox_state)
         self.wrong += [str(one) for one in differences(books)]
