@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Sum
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from channels.base import RefundResult
 from channels.base import RefundState as Word
-from dashboards import keeping
-from dashboards.models import FoldedUpTo, PaymentDay
+from dashboards import counting, keeping
+from dashboards.models import ChannelDay, FoldedUpTo, PaymentDay
 from dashboards.rebuilding import rebuild
 from merchants.models import Merchant, PaymentAccount
 from paycenter.money import Money
@@ -234,3 +235,14 @@ def test_events_before_the_mark_are_left_to_the_command(world: World) -> None:
     seq = FoldedUpTo.objects.get().seq
     assert keeping.fold_events() == 0
     assert FoldedUpTo.objects.get().seq == seq > 0
+
+
+def test_days_whose_events_are_gone_are_counted_without_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    paid_trade(world, 100)
+    numbered()
+    monkeypatch.setattr(counting, "_ANSWERED_WITHIN", timedelta(days=-9))  # as if all events were younger
+    call_command("dashboards_rebuild", "--days", "3", verbosity=0)
+    sums = PaymentDay.objects.aggregate(Sum("created_amount"), Sum("paid_amount"))
+    assert sums == {"created_amount__sum": 100, "paid_amount__sum": 100}
+    calls = ChannelDay.objects.aggregate(Sum("asked_count"), Sum("succeeded_count"), Sum("answer_count"))
+    assert calls == {"asked_count__sum": 1, "succeeded_count__sum": 1, "answer_count__sum": 0}
