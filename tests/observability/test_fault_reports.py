@@ -36,7 +36,7 @@ def events() -> Iterator[Events]:
 
     yield received
     sentry_sdk.get_client().close(timeout=1)
-    sentry_sdk.init()
+    sentry_sdk.get_global_scope().set_client(None)  # init() without a word would patch Django for good
     receiver.stop()
 
 

@@ -17,6 +17,7 @@ from paycenter.models import AuditVerification, Event, Exchange, ListExport, Ret
 from reconciliation.models import (
     BankProfile,
     Bill,
+    BillRow,
     Case,
     FeeRate,
     ReconciliationDay,
@@ -59,8 +60,12 @@ def make_reconciled(world: World, attempt: Attempt) -> list[Model]:
     batch = SettlementBatch.objects.create(
         batch_no=f"S{MARK}", account=account, date=day, currency="CNY", first_day=day, last_day=day, reason=MARK
     )
+    row = BillRow.objects.create(
+        bill=bill, line=2, account=account, kind="payment", state="succeeded", key=MARK, amount=1, currency="CNY",
+        occurred_at=now, order_no=MARK,
+    )  # fmt: skip
     return [
-        bill, case, batch, ReconciliationDay.objects.create(account=account, day=day),
+        bill, row, case, batch, ReconciliationDay.objects.create(account=account, day=day),
         SettlementTerms.objects.create(account=account), SettlementCalendar.objects.create(name=MARK),
         FeeRate.objects.create(account=account, method=MARK, from_day=day),
         BankProfile.objects.create(name=MARK, date_column="a", amount_column="b", reference_column="c"),
