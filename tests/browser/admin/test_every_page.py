@@ -66,15 +66,15 @@ def furnished(committed_world: World, settings: Any, tmp_path: Path, monkeypatch
 @pytest.mark.timeout(900)  # hundreds of pages
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_page_of_every_role(furnished: World, live_server: Any, chrome: Any, group: str) -> None:
+    scheme, roles = GROUPS[group]
+    clients = {role: signed_in(staff_of(role, furnished)) for role in roles}
     bare = [model.__name__ for model in admin.site._registry if not model._default_manager.exists()]
     assert bare == [], "give `furnish` a record of each"
-    scheme, roles = GROUPS[group]
     found: list[str] = []
     seen: set[str] = set()
     no_pages: set[str] = set()
-    for role, language in roles.items():
-        client = signed_in(staff_of(role, furnished))
-        context = context_for(client, chrome, live_server.url, language, scheme)
+    for role, client in clients.items():
+        context = context_for(client, chrome, live_server.url, roles[role], scheme)
         visit = Visit(context.new_page(), live_server.url, PICTURES / role, seen)
         opens_all = role == next(iter(roles))
         found += [f"{role} {what}" for what in gone_through(client, furnished, visit, no_pages, opens_all=opens_all)]
