@@ -204,6 +204,9 @@ def _layout_initial(layout: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_COLLECTS_FOR = {"app": "app_label", "merchant": "merchant_label"}
+
+
 @admin.register(PrintedCode)
 class PrintedCodeAdmin(TenantAdmin):
     """QR codes on paper: one code for WeChat and Alipay."""
@@ -226,7 +229,19 @@ class PrintedCodeAdmin(TenantAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: PrintedCode | None = None) -> Any:
         """Whom a code collects for is fixed: it hangs on walls, and its payers could be led to somebody else."""
-        return [*super().get_readonly_fields(request, obj), *(("app", "merchant") if obj is not None else ())]
+        return [*super().get_readonly_fields(request, obj), *(_COLLECTS_FOR.values() if obj is not None else ())]
+
+    def get_fields(self, request: HttpRequest, obj: PrintedCode | None = None) -> Any:
+        """As words: Django makes a link of a key, also for those who may not follow it."""
+        return [_COLLECTS_FOR.get(name, name) if obj is not None else name for name in self.fields]
+
+    @display(description=_("app"))
+    def app_label(self, obj: PrintedCode) -> str:
+        return str(obj.app)
+
+    @display(description=_("merchant"))
+    def merchant_label(self, obj: PrintedCode) -> str:
+        return str(obj.merchant)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         tenant = tenant_of(request.user)

@@ -22,6 +22,7 @@ Events = Callable[[], list[dict[str, Any]]]
 def events() -> Iterator[Events]:
     """Reports are on; sends what waits and answers the events that arrived."""
     sentry_sdk = pytest.importorskip("sentry_sdk")
+    structlog.contextvars.clear_contextvars()  # of the request that somebody tested before
     receiver = Receiver()
     receiver.answers["/api/1/envelope/"] = Say(body=b"{}")
     fault_reports.configure(f"http://key@127.0.0.1:{receiver.port}/1", "production")
