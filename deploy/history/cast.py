@@ -111,9 +111,7 @@ def _merchant(name: str, short: str) -> Merchant:
         return found
     merchant = services.merchant_create(name=name, short_name=short, actor=ACTOR)
     for step in ("submit", "activate"):
-        merchant = services.merchant_advance(
-            merchant=merchant, transition=step, actor=ACTOR, reason="demo data", confirmed=True
-        )
+        merchant = services.merchant_advance(merchant=merchant, transition=step, actor=ACTOR, reason="demo data")
     return merchant
 
 

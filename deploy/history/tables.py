@@ -39,8 +39,7 @@ class Table:
         return self.last_id
 
     def add(self, *values: Any) -> None:
-        """A row: the columns that were named; the rest is the same in all."""
-        self.rows.append(values)
+        self.rows.append(values + self.defaults)
 
     def take(self) -> list[tuple[Any, ...]]:
         rows, self.rows = self.rows, []
@@ -70,8 +69,7 @@ class Sink:
     def write(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
         places = ", ".join(["%s"] * len(table.columns))
         with connection.cursor() as cursor:
-            statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})"  # noqa: S608
-            cursor.executemany(statement, [row + table.defaults for row in rows])
+            cursor.executemany(f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})", rows)  # noqa: S608
 
     def finish(self) -> None:
         """Everything is there when this returns."""
@@ -94,8 +92,7 @@ class CopySink(Sink):
         self._pending.append(self._thread.submit(self._copy, table, rows))
 
     def _copy(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
-        end = "".join([f"\t{value}" for value in table.defaults])
-        text = f"{end}\n".join(["\t".join(map(str, row)) for row in rows]) + end
+        text = "\n".join(["\t".join(map(str, row)) for row in rows])
         if "\\" in text:
             raise ValueError(f"a row of {table.name} needs escaping")
         statement = f"COPY {table.name} ({_names(table)}) FROM STDIN WITH (NULL 'None')"
@@ -133,8 +130,7 @@ def keep_others_out(tables: Iterable[Table]) -> None:
 
 
 _INDEXES = """
-    SELECT c.relname, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
-    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = %s::regclass AND NOT i.indisprimary
       AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
 """

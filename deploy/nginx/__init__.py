@@ -1,1 +1,0 @@
-"""nginx in front of the web hosts: the configuration, and the watch that takes hosts in and out."""
