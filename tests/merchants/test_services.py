@@ -182,7 +182,7 @@ def test_methods_left_out_are_switched_off(draft: PaymentAccount) -> None:
 
 def test_activation_needs_a_successful_check(draft: PaymentAccount) -> None:
     services.account_advance(account=draft, transition="submit", actor=BOSS)
-    with pytest.raises(TransitionRefused, match=r"Check the connection|请先通过连接检查"):
+    with pytest.raises(TransitionRefused, match="Check the connection"):
         services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
     assert checking.account_check(account=draft, actor=BOSS).ok
     with pytest.raises(TransitionRefused, match="second person"):
@@ -203,7 +203,7 @@ def test_a_failed_check_is_an_answer_and_blocks_activation(
     stored = fresh(draft)
     assert stored.check_ok is False
     assert "no connection" in stored.check_message
-    with pytest.raises(TransitionRefused, match=r"Check the connection|请先通过连接检查"):
+    with pytest.raises(TransitionRefused, match="Check the connection"):
         services.account_advance(account=draft, transition="activate", actor=BOSS, confirmed=True)
 
 
