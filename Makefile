@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint soak simulate bench bench-limping bench-gopay bench-capacity figures messages requirements \
-	screenshots diagrams clean
+.PHONY: help demo test lint soak hosts simulate fuzz fuzz-api bench bench-limping bench-gopay bench-capacity figures \
+	messages requirements screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
 
@@ -10,7 +10,10 @@ help:
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
 	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
+	@echo "make hosts         several hosts behind nginx, restarted under load; a dead worker, a late replica; MINUTES=, WEBS="
 	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
+	@echo "make fuzz          every parser of foreign bytes under fire; SECONDS= each, SEED=, TARGET=, INPUT="
+	@echo "make fuzz-api      calls made up from the OpenAPI description; EXAMPLES= for each call and kind"
 	@echo "make bench         every figure beside the machine's own limit; FULL=1 and LARGE=1 for large sizes"
 	@echo "make bench-limping does a channel that hangs slow the others? seven minutes, see bench/README.md"
 	@echo "make bench-gopay   processor time of one payment, two minutes"
@@ -35,8 +38,22 @@ lint:
 soak:
 	@$(RUN) runtime deploy.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
+# Data and logs are left in var/hosts.
+hosts:
+	@$(RUN) runtime deploy.hosts $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WEBS),--webs $(WEBS))
+
 simulate:
 	@$(RUN) dev tests.simulation $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+# What is found stays in var/fuzz/SEED; INPUT=FILE tries one of those again.
+fuzz:
+	@$(RUN) dev tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(TARGET),--target $(TARGET)) $(if $(INPUT),--input $(INPUT))
+
+# Bodies made up from the OpenAPI description, right ones and wrong ones, signed and sent to every call.
+fuzz-api: export PAYCENTER_API_EXAMPLES := $(or $(EXAMPLES),1000)
+fuzz-api:
+	@$(RUN) dev pytest tests/merchants/api/test_openapi.py -q -k generated -p no:xdist --timeout=0
 
 # FULL=1: 1 and 10 million stored trades (LARGE=1: 50). Options go into BENCH, for example BENCH='--only gopay_cpu'.
 bench:

@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.private_demo import ROOT, NotStarted
+from bench.private_demo import ROOT
 from bench.processor import Processor
-from bench.registry import ROWS
+from bench.registry import MORE, ROWS
 from bench.stage import Sizes, Stage
 from bench.table import HEAD, Result, Row, Skipped, exit_status, from_data, line
-from bench.wire import Unexpected
 
 FILE = ROOT / "var" / "bench.json"
 QUIET = 0.2  # processors that other programs may use without the figures being doubtful
@@ -36,8 +35,8 @@ def measure(row: Row, stage: Stage) -> Result:
     result = Result(row)
     try:
         result.pairs = row.measure(stage)
-    except (Skipped, NotStarted, Unexpected, RuntimeError, LookupError, OSError) as exc:
-        result.reason = f"{'' if isinstance(exc, Skipped) else f'{type(exc).__name__}: '}{exc}"
+    except Exception as exc:  # whatever it is, the rows after this one are measured
+        result.reason = f"{'' if isinstance(exc, Skipped) else f'{type(exc).__name__}: '}{' '.join(str(exc).split())}"
     result.seconds = time.monotonic() - began
     return result
 
@@ -99,12 +98,13 @@ def report(results: Sequence[Result], others: float) -> None:
         say(f"other programs kept {others:.2f} of {os.cpu_count()} processors busy: repeat this on a quiet machine")
 
 
-def chosen(names: Sequence[str]) -> list[Row]:
-    """Raises SystemExit for a name that no row has."""
-    unknown = set(names) - {row.name for row in ROWS}
+def chosen(names: Sequence[str], *, full: bool) -> list[Row]:
+    """The rows of these names, else those of the run. Raises SystemExit for a name that no row has."""
+    every = (*ROWS, *MORE)
+    unknown = set(names) - {row.name for row in every}
     if unknown:
-        raise SystemExit(f"no such row: {', '.join(sorted(unknown))}. There are: {', '.join(r.name for r in ROWS)}")
-    return [row for row in ROWS if not names or row.name in names]
+        raise SystemExit(f"no such row: {', '.join(sorted(unknown))}. There are: {', '.join(r.name for r in every)}")
+    return [row for row in every if (row.name in names if names else full or row in ROWS)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="forget an interrupted run")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    rows = chosen(given.only)
+    rows = chosen(given.only, full=given.full)
     file = FILE.with_name("bench-only.json") if given.only else FILE
     sizes = Sizes(*given.sizes, *given.sizes) if given.sizes else Sizes.of(full=given.full, large=given.large)
     book = Book(file, resume=given.full and not given.fresh, scale=str(sizes))

@@ -13,13 +13,18 @@ _STEP = 1_000_000  # rows of one statement
 
 
 def fill(trades: int) -> int:
-    """So many paid trades with their attempt, acknowledged message and last event; how many there are."""
+    """A book with so many paid trades, each with its attempt, acknowledged message and last event; how many."""
     site.prepare()
+    return add(trades)
+
+
+def add(trades: int) -> int:
+    """So many more, once, in a database where payments were taken."""
     copies = site.copier()
     attempt = copies.row("trades_attempt", "state = 'submitted'")
     trade = copies.row("trades_trade", "id = %s", [attempt["trade_id"]])
     event = copies.row("paycenter_event", "type = 'trade.paying'")
-    base = int(attempt["id"]) + 1_000
+    base = site.free_id() + 1_000
     for first in range(1, trades + 1, _STEP):
         numbers = f"generate_series({first}, {min(first + _STEP - 1, trades)}) n"
         site.run_together(*_statements(copies, trade, attempt, event, base, numbers))

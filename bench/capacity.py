@@ -25,7 +25,9 @@ from bench.wire import Unexpected, volley
 
 _TABLES = ("trades_trade", "trades_attempt", "paycenter_event", "paycenter_exchange", "notifications_notification",
            "merchants_nonce")  # fmt: skip
+_SIZE = "SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree(%s)"  # of a plain table: of itself
 _SIDE_BY_SIDE = 16
+_AT_A_TIME = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +45,16 @@ class Cost:
         return sum(self.disk.values())
 
 
+def say(text: str) -> None:
+    """Beside the result, which is JSON alone."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def _state(stage: Stage, url: str) -> dict[str, Any]:
     with psycopg.connect(url, autocommit=True) as server:
         server.execute("CHECKPOINT")
         wal = server.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn").fetchone()
-        sizes = {name: server.execute("SELECT pg_total_relation_size(%s)", [name]).fetchone() for name in _TABLES}
+        sizes = {name: server.execute(_SIZE, [name]).fetchone() for name in _TABLES}
     memory = redis.Redis.from_url(stage.environment["REDIS_URL"]).info("memory")
     return {
         "wal": float(wal[0]) if wal else 0.0, "redis": float(memory["used_memory"]),
@@ -55,15 +62,22 @@ def _state(stage: Stage, url: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def measure(stage: Stage, payments: int) -> Cost:
-    """Raises NotStarted, Unexpected, Skipped."""
+def measure(stage: Stage, payments: int, prefix: str) -> Cost:
+    """The cost of one of so many payments; `prefix` begins the numbers of those that are told of, once.
+
+    Raises NotStarted, Unexpected, Skipped.
+    """
     site = stage.site
     volley(site.port, [gopay_request(site.document) for _ in range(100)], side_by_side=_SIDE_BY_SIDE)
-    site.worker.call("bench.site:submitted", count=payments, prefix="C")
-    told = notices(site.document["signer"], {f"C{n}": 100 for n in range(1, payments + 1)})
+    site.worker.call("bench.site:submitted", count=payments, prefix=prefix)
     before, used = _state(stage, site.worker.url), stage.processor(site.pid)
-    volley(site.port, [gopay_request(site.document) for _ in range(payments)], side_by_side=_SIDE_BY_SIDE)
-    volley(site.port, [one.wire for one in told], side_by_side=_SIDE_BY_SIDE)
+    for first in range(1, payments + 1, _AT_A_TIME):
+        some = range(first, min(first + _AT_A_TIME, payments + 1))
+        volley(site.port, [gopay_request(site.document) for _ in some], side_by_side=_SIDE_BY_SIDE)
+        # Signed now: on a busy machine those signed at the beginning would be too old at the end.
+        told = notices(site.document["signer"], {f"{prefix}{n}": 100 for n in some})
+        volley(site.port, [one.wire for one in told], side_by_side=_SIDE_BY_SIDE)
+        say(f"  {some[-1]} of {payments} payments")
     cost, after = used(), _state(stage, site.worker.url)
     return Cost(
         cost.web / payments, cost.postgres / payments, (after["wal"] - before["wal"]) / payments,
@@ -72,18 +86,31 @@ def measure(stage: Stage, payments: int) -> Cost:
     )  # fmt: skip
 
 
+def measured(stage: Stage, payments: int, stored: int) -> dict[str, Any]:
+    """The cost in an empty book, and where so many trades are stored; by how many there are."""
+    say("starting PostgreSQL, Redis and the center ...")
+    found = {"0": measure(stage, payments, "C")}
+    if stored:
+        say(f"storing {stored:,} trades ...")
+        stage.need_disk(stored)
+        stage.site.worker.call("bench.books:add", trades=stored)
+        found[str(stored)] = measure(stage, payments, "D")
+    return {size: {**asdict(cost), "stored": cost.stored} for size, cost in found.items()}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--payments", type=int, default=2000)
+    parser.add_argument("--payments", type=int, default=1000)
+    parser.add_argument("--stored", type=int, default=100_000, help="trades beside which it is measured once more")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that what was started is ended
     try:
         with Stage(runs=1, sizes=Sizes.of(full=False, large=False)) as stage:
-            found = measure(stage, given.payments)
-    except (NotStarted, Unexpected, Skipped) as exc:
-        print(f"not measured: {exc}", file=sys.stderr)
+            found = measured(stage, given.payments, given.stored)
+    except (NotStarted, Unexpected, Skipped, OSError, LookupError, psycopg.Error) as exc:
+        print(f"not measured: {type(exc).__name__}: {exc}", file=sys.stderr)
         return 2
-    print(json.dumps({**asdict(found), "stored": found.stored}, indent=1))
+    print(json.dumps(found, indent=1))
     return 0
 
 

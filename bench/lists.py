@@ -72,6 +72,22 @@ def pages() -> Iterator[tuple[str, str]]:
         ("notifications, given up", "notifications/notification/?state__exact=given_up"),
         ("events", "paycenter/event/"), ("events, by number", f"paycenter/event/?q={newest.trade_no}"),
         ("events, a past day", "paycenter/event/?day_from={0}&day_to={0}".format(_some_day())),
+        ("attempts", "trades/attempt/"), ("attempts, failed", "trades/attempt/?state__exact=failed&day_all=1"),
+        ("attempts, unknown", "trades/attempt/?state__exact=unknown&day_all=1"),
+        ("attempts, one merchant", f"trades/attempt/?merchant={merchant}&day_all=1"),
+        ("attempts, one account", f"trades/attempt/?account={_account()}&day_all=1"),
+        ("attempts, a past day", f"trades/attempt/?p={_some_day(90)}&day_all=1"),
+        ("deliveries", "notifications/delivery/"), ("deliveries, not acked", "notifications/delivery/?outcome=not"),
+        ("deliveries, one app", f"notifications/delivery/?app={_app()}"),
+        ("deliveries, a past day", f"notifications/delivery/?p={_some_day()}&day_all=1"),
+        ("bill rows", "reconciliation/billrow/"), ("bill rows, refunds", "reconciliation/billrow/?kind=refund"),
+        ("bill rows, other", "reconciliation/billrow/?kind=other"),
+        ("bill rows, failed", "reconciliation/billrow/?state=failed"),
+        ("bill rows, one account", f"reconciliation/billrow/?account={_account()}"),
+        ("bill rows, a past month", f"reconciliation/billrow/?p={_some_day(60)[:7]}&day_all=1"),
+        ("bill rows, by number", f"reconciliation/billrow/?q={_row_key()}"),
+        ("trades, a past day", f"{trades}?p={_some_day(90)}&day_all=1"),
+        ("refunds, a past day", f"refunds/refund/?state=all&p={_some_day(90)}&day_all=1"),
         ("exchanges", "paycenter/exchange/"), ("contracts", "trades/contract/"), ("cases", "reconciliation/case/"),
         ("bills", "reconciliation/bill/"),
     )  # fmt: skip
@@ -87,12 +103,30 @@ def _place() -> str:
     return "n." + token([Key("trade_no", True)], Trade.objects.filter(pk__gte=last // 2).order_by("pk")[0])
 
 
-def _some_day() -> str:
+def _some_day(ago: int = 12) -> str:
     from datetime import timedelta
 
     from django.utils import timezone
 
-    return (timezone.localdate() - timedelta(days=12)).isoformat()
+    return (timezone.localdate() - timedelta(days=ago)).isoformat()
+
+
+def _account() -> str:
+    from merchants.models import PaymentAccount
+
+    return PaymentAccount.objects.order_by("id")[0].payment_no
+
+
+def _app() -> str:
+    from merchants.models import App
+
+    return App.objects.order_by("id")[0].app_id
+
+
+def _row_key() -> str:
+    from reconciliation.models import BillRow
+
+    return BillRow.objects.order_by("pk")[0].key
 
 
 def measure(runs: int) -> Figures:

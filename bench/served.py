@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +16,8 @@ import psycopg
 
 from bench.private_demo import ROOT, NotStarted
 
-START_LIMIT = 60.0  # seconds
+START_LIMIT = 120.0  # seconds
+END_LIMIT = 15.0
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def serving(
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own server
-            command, cwd=ROOT, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=dict(environment), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
         limit = time.monotonic() + START_LIMIT
@@ -38,7 +41,16 @@ def serving(
             time.sleep(0.1)
         yield process
     finally:
-        process.terminate()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """One that is told to end while it starts may not hear it: then it and its workers are killed."""
+    process.terminate()
+    try:
+        process.wait(END_LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

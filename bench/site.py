@@ -97,7 +97,7 @@ def submitted(count: int, prefix: str) -> int:
     copies = copier()
     attempt = copies.row("trades_attempt", "state = 'submitted' AND channel = %s", [CHANNEL])
     trade = copies.row("trades_trade", "id = %s", [attempt["trade_id"]])
-    base = _free_id()
+    base = free_id()
     account = "(SELECT id FROM merchants_paymentaccount WHERE channel = 'wechat')"
     run_together(
         copies.insert("trades_trade", [trade], {
@@ -121,7 +121,7 @@ def pages(count: int, prefix: str) -> list[str]:
 
     copies = copier()
     trade = copies.row("trades_trade", "TRUE")
-    base = _free_id()
+    base = free_id()
     run(
         copies.insert("trades_trade", [trade], {
             "id": f"{base} + n", "trade_no": f"'P{prefix}' || n", "app_order_no": f"'O{prefix}' || n",
@@ -136,7 +136,8 @@ def pages(count: int, prefix: str) -> list[str]:
     return [row.token for row in CashierOrder.objects.bulk_create(rows)]
 
 
-def _free_id() -> int:
+def free_id() -> int:
+    """Neither a trade nor an attempt has this id or one behind it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT greatest(nextval('trades_trade_id_seq'), nextval('trades_attempt_id_seq'))")
         return int(cursor.fetchone()[0])

@@ -19,9 +19,12 @@ from cashier.layout import DEFAULT_ACCENT, layout_problems
 from cashier.models import PrintedCode
 from channels.base.discovery import method_for, methods, provider_code_of
 from merchants.forms import method_label
-from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Merchant
-from merchants.services import app_update, cashier_methods_set
-from paycenter.errors import ChannelConfigInvalid
+from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, ChangeRequest, Merchant
+from merchants.offer_changes import cashier_methods_change
+from merchants.services import app_update
+from merchants.states import ChangeState
+from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, money
 from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
 
@@ -119,6 +122,10 @@ class CashierMethodAdmin(TenantAdmin):
         context = self.page_context(
             request, title=title, app=app, merchant=link.merchant, rows=rows,
             may_change=request.user.has_perm("merchants.change_cashiermethod"),
+            pending=app.changes.filter(
+                kind=ChangeRequest.Kind.CASHIER_METHODS, scope=link.merchant.merchant_no, state=ChangeState.PENDING
+            ).select_related("requested_by"),
+            sees_changes=request.user.has_perm("merchants.view_changerequest"),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/cashier_methods.html", context)
 
@@ -129,12 +136,19 @@ class CashierMethodAdmin(TenantAdmin):
         shown.sort(key=lambda row: _position(request.POST.get(f"position-{row['key']}", "")))
         chosen = [(row["account"], row["method"]) for row in shown]
         try:
-            cashier_methods_set(app=app, merchant=merchant, methods=chosen, actor=actor_of(request.user))
+            asked = cashier_methods_change(
+                app=app, merchant=merchant, methods=chosen, user=request.user, reason=written_reason(request)  # type: ignore[arg-type]
+            )
         except ChannelConfigInvalid:
             text = gettext("Show each pay method once: two accounts of the merchant have it, choose one.")
             messages.error(request, text)
             return False
-        messages.success(request, gettext("The cashier shows these methods in this order."))
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+            return False
+        waits = gettext("Asked for. It takes effect once somebody else confirms it.")
+        shows = gettext("The cashier shows these methods in this order.")
+        messages.success(request, shows if asked is None else waits)
         return True
 
     def layout_view(self, request: HttpRequest, app_pk: int) -> HttpResponse:
@@ -190,6 +204,9 @@ def _layout_initial(layout: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_COLLECTS_FOR = {"app": "app_label", "merchant": "merchant_label"}
+
+
 @admin.register(PrintedCode)
 class PrintedCodeAdmin(TenantAdmin):
     """QR codes on paper: one code for WeChat and Alipay."""
@@ -209,6 +226,22 @@ class PrintedCodeAdmin(TenantAdmin):
     @display(description=_("state"))
     def active_label(self, obj: PrintedCode) -> str:
         return chip(_("active"), "good") if obj.is_active else chip(_("switched off"), "warn")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PrintedCode | None = None) -> Any:
+        """Whom a code collects for is fixed: it hangs on walls, and its payers could be led to somebody else."""
+        return [*super().get_readonly_fields(request, obj), *(_COLLECTS_FOR.values() if obj is not None else ())]
+
+    def get_fields(self, request: HttpRequest, obj: PrintedCode | None = None) -> Any:
+        """As words: Django makes a link of a key, also for those who may not follow it."""
+        return [_COLLECTS_FOR.get(name, name) if obj is not None else name for name in self.fields]
+
+    @display(description=_("app"))
+    def app_label(self, obj: PrintedCode) -> str:
+        return str(obj.app)
+
+    @display(description=_("merchant"))
+    def merchant_label(self, obj: PrintedCode) -> str:
+        return str(obj.merchant)
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         tenant = tenant_of(request.user)

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 
+from cashier.intake.stream import StreamAway
+from cashier.views.showing import come_back
+
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 # Second-level registries below country domains, so that `*.com.cn` is never allowed as a whole.
@@ -52,7 +55,9 @@ def _registrable(host: str) -> str:
 
 
 def payer_page(view: View[P]) -> View[P]:
-    """Adds the headers; a view may have set its own policy or referrer policy before.
+    """Adds the headers, and answers 503 where an order cannot be looked for.
+
+    A view may have set its own policy or referrer policy.
 
     `same-origin` keeps the page's address (it is the key to the order) from every other site, as
     `no-referrer` would, but still lets the browser send the Origin that our own forms are checked by.
@@ -60,10 +65,14 @@ def payer_page(view: View[P]) -> View[P]:
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        response = view(request, *args, **kwargs)
+        try:
+            response = view(request, *args, **kwargs)
+        except StreamAway:
+            response = come_back(request)
         response.headers.setdefault("Content-Security-Policy", content_security_policy())
         response.headers.setdefault("Referrer-Policy", "same-origin")
         response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         return response

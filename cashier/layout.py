@@ -100,9 +100,14 @@ def _title_problem(value: Any) -> str:
     texts = list(value.values()) if isinstance(value, Mapping) else [value]
     if isinstance(value, Mapping) and not set(value) <= {"zh", "en"}:
         return _("give the title as text, or as “zh” and “en”")
-    if not all(isinstance(text, str) and len(text) <= MAX_TITLE for text in texts):
+    if not all(_is_line(text) and len(text) <= MAX_TITLE for text in texts):
         return _("must be text of at most %(count)d characters") % {"count": MAX_TITLE}
     return ""
+
+
+def _is_line(value: Any) -> bool:
+    """Text that can be drawn and kept: without NUL, line ends and halves of characters."""
+    return isinstance(value, str) and value.isprintable()
 
 
 def _accent_problem(value: Any) -> str:
@@ -115,7 +120,7 @@ def _accent_problem(value: Any) -> str:
 
 
 def _rows_problem(value: Any) -> str:
-    usable = isinstance(value, list) and len(value) <= MAX_ROWS and all(isinstance(row, str) for row in value)
+    usable = isinstance(value, list) and len(value) <= MAX_ROWS and all(map(_is_line, value))
     return "" if usable else _("must be a list of at most %(count)d row labels") % {"count": MAX_ROWS}
 
 

@@ -12,15 +12,17 @@ import structlog
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext
 
+from cashier.intake.taking import bring_page
 from cashier.layout import layout_of
 from cashier.models import CashierOrder, PrintedCode
 from channels.base import Device, Method
 from channels.base.discovery import methods
 from merchants.channels import provider_of
-from merchants.models import AccountMethod, AppMerchant, CashierMethod, PaymentAccount
+from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.states import MerchantState
 from paycenter import compiled
 from paycenter.errors import PaycenterError
+from paycenter.memory import Memory
 from trades.models import Trade
 from trades.shedding import shed_for
 from trades.states import AttemptState, TradeState
@@ -52,6 +54,20 @@ _STATUS = compiled.Select(
     ),
     token=str,
 )  # fmt: skip
+
+
+# What the page to choose on is drawn from. Its app and merchant are remembered; the attempt is there after a first try.
+_PAGE = compiled.Select(
+    lambda token: CashierOrder.objects.select_related("trade__current_attempt").filter(token=token).only(
+        "token", "code", "display", "trade__app_id", "trade__merchant_id", "trade__state", "trade__expire_at",
+        "trade__created_at", "trade__close_requested_at", "trade__amount", "trade__currency", "trade__subject",
+        "trade__app_order_no", "trade__payer", "trade__current_attempt__attempt_no",
+        "trade__current_attempt__state", "trade__current_attempt__method",
+    ),
+    token=str,
+)  # fmt: skip
+_parties: Memory[tuple[App, Merchant]] = Memory()
+_offered: Memory[tuple[tuple[str, PaymentAccount], ...]] = Memory()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +110,37 @@ class Status:
 
 def page_by_token(token: str) -> CashierOrder | None:
     """The page with everything it draws, in one query."""
-    return (
-        CashierOrder.objects.select_related("trade__app", "trade__merchant", "trade__current_attempt__account")
-        .filter(token=token)
-        .first()
-    )
+    return _page("token", token)
+
+
+def page_to_choose_on(token: str) -> CashierOrder | None:
+    """The page with what choosing a way to pay needs, app and merchant as they were up to a moment ago."""
+    page = _PAGE.first(token=token) or (_PAGE.first(token=token) if bring_page("token", token) else None)
+    if page is None:
+        return None
+    trade = page.trade
+    parties = _parties.get((trade.app_id, trade.merchant_id), lambda: _load_parties(trade))
+    if parties is not None:
+        trade.app, trade.merchant = parties
+    return page
+
+
+def _load_parties(trade: Trade) -> tuple[App, Merchant]:
+    link = AppMerchant.objects.select_related("app", "merchant").filter(app=trade.app_id, merchant=trade.merchant_id)
+    found = link.first()
+    return (found.app, found.merchant) if found is not None else (trade.app, trade.merchant)
 
 
 def page_by_code(code: str) -> CashierOrder | None:
     """The page behind an order's QR code."""
-    return (
-        CashierOrder.objects.select_related("trade__app", "trade__merchant", "trade__current_attempt__account")
-        .filter(code=code)
-        .first()
-    )
+    return _page("code", code)
+
+
+def _page(name: str, value: str) -> CashierOrder | None:
+    """The page by its `token` or `code`; one that was taken without being stored is stored first."""
+    loaded = ("trade__app", "trade__merchant", "trade__current_attempt__account")
+    pages = CashierOrder.objects.select_related(*loaded).filter(**{name: value})
+    return pages.first() or (pages.all().first() if bring_page(name, value) else None)
 
 
 def phase_of(state: str, attempt_state: str, *, is_over: bool) -> Phase:
@@ -137,9 +170,16 @@ def is_over(trade: Trade, now: datetime) -> bool:
 def status_by_token(token: str, now: datetime) -> Status | None:
     """One query over indexed columns: this is what every open page asks every few seconds."""
     page = _STATUS.first(token=token)
+    if page is None and bring_page("token", token):
+        page = _STATUS.first(token=token)
     if page is None:
         return None
-    trade, attempt = page.trade, page.trade.current_attempt
+    return status_of(page.trade, now)
+
+
+def status_of(trade: Trade, now: datetime) -> Status:
+    """The status of a loaded trade."""
+    attempt = trade.current_attempt
     attempt_no, attempt_state = (attempt.attempt_no, str(attempt.state)) if attempt else ("", "")
     return Status(trade_phase(trade, now), attempt_no, attempt_state, trade.expire_at, trade.amount, trade.currency)
 
@@ -154,17 +194,22 @@ def configured_methods(trade: Trade) -> list[tuple[Method, PaymentAccount]]:
     account's configuration and the trade's currency allow the scene."""
     if trade.merchant.state != MerchantState.ACTIVE or not trade.app.is_active:
         return []
+    key = (trade.app_id, trade.merchant_id)
+    known, rows = methods(), _offered.get(key, lambda: _load_offered(*key)) or ()
+    pairs = [(known[code], account) for code, account in rows if code in known]
+    return [(m, a) for m, a in pairs if trade.currency in m.currencies and _accepts(m, a)]
+
+
+def _load_offered(app: int, merchant: int) -> tuple[tuple[str, PaymentAccount], ...]:
     covered = AccountMethod.objects.filter(account=OuterRef("account"), method=OuterRef("method"), is_active=True)
     allowed = AppMerchant.objects.filter(app=OuterRef("app"), merchant=OuterRef("merchant"), is_active=True)
     rows = (
         CashierMethod.objects.select_related("account")
-        .filter(Exists(covered), Exists(allowed), app=trade.app, merchant=trade.merchant, is_active=True,
-                account__state=MerchantState.ACTIVE, account__merchant=trade.merchant)
+        .filter(Exists(covered), Exists(allowed), app=app, merchant=merchant, is_active=True,
+                account__state=MerchantState.ACTIVE, account__merchant=merchant)
         .order_by("position", "id")
     )  # fmt: skip
-    known = methods()
-    pairs = [(known[row.method], row.account) for row in rows if row.method in known]
-    return [(m, a) for m, a in pairs if trade.currency in m.currencies and _accepts(m, a)]
+    return tuple((row.method, row.account) for row in rows)
 
 
 def _accepts(method: Method, account: PaymentAccount) -> bool:

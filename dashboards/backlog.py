@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
+from cashier.intake.figures import facts
 from dashboards.bounded import First, HowMany, moment
 from dashboards.models import FoldedUpTo
 from notifications.models import Notification
@@ -69,7 +70,17 @@ def waiting(answers: Mapping[str, Any], now: datetime) -> list[Waiting]:
         since = moment(answers[name])
         overdue = max(now - since, timedelta(0)) if since else None
         found.append(Waiting(str(title), answers[f"{name}_count"], overdue))
+    found += _in_the_stream()
     return sorted(found, key=lambda work: work.overdue or timedelta(-1), reverse=True)
+
+
+def _in_the_stream() -> list[Waiting]:
+    """Cashier orders that are not rows yet, where they go through a stream."""
+    found = facts()
+    if found is None:
+        return []
+    overdue = timedelta(seconds=found.oldest) if found.length else None
+    return [Waiting(str(_("Cashier orders to write")), found.length, overdue)]
 
 
 def not_in_the_sums(answers: Mapping[str, Any]) -> int:

@@ -12,7 +12,20 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import BigIntegerField, Count, DurationField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum
+from django.db.models import (
+    BigIntegerField,
+    CharField,
+    Count,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 
@@ -28,6 +41,8 @@ from trades.models import Attempt, Trade
 from trades.states import AttemptState, TradeState
 from trades.switching import NOT_SENT
 
+# How long a first answer may take: a day that ends earlier than that before the oldest event has none to be looked for.
+_ANSWERED_WITHIN = timedelta(days=1)
 # How far a record's own time may lie from the time in its number.
 _LEEWAY = timedelta(minutes=10)
 _SENT = ~Q(error_code=NOT_SENT)
@@ -41,6 +56,7 @@ class _Day:
     merchants: list[int]
     start: datetime
     end: datetime
+    has_events: bool  # else retention took them: what they alone know is not looked for, row by row
 
     def numbered(self, field: str, kind: str) -> Q:
         """Rows whose number (`kind` as in `paycenter.numbers`) was given around that day."""
@@ -55,25 +71,27 @@ def count_day(day: date) -> Deltas:
     """Everything that happened on a day, counted afresh."""
     found: Deltas = defaultdict(Counter)
     zones: dict[str, list[int]] = defaultdict(list)
+    oldest = Event.objects.order_by("pk").values_list("created_at", flat=True).first()
     for pk, name in Merchant.objects.values_list("pk", "timezone"):
         zones[name].append(pk)
     for name, merchants in zones.items():
         for part in (_opened, _paid, _attempts, _refunds):
-            for key, sums in part(_of_zone(day, zone_named(name), merchants)):
+            for key, sums in part(_of_zone(day, zone_named(name), merchants, oldest)):
                 found[key].update({column: int(number) for column, number in sums.items() if number})
     for key, fee in fees_of(ReconciliationDay.objects.filter(day=day)).items():
         found[key]["fee"] += fee
     return found
 
 
-def _of_zone(day: date, zone: ZoneInfo, merchants: list[int]) -> _Day:
+def _of_zone(day: date, zone: ZoneInfo, merchants: list[int], oldest: datetime | None) -> _Day:
     start, end = (datetime.combine(at, time.min, zone) for at in (day, day + timedelta(days=1)))
-    return _Day(day, merchants, start, end)
+    return _Day(day, merchants, start, end, oldest is not None and oldest < end + _ANSWERED_WITHIN)
 
 
 def _opened(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
     first = Event.objects.filter(object_type="trade", object_id=OuterRef("pk"), type="trade.created").order_by("id")
-    asked = Coalesce(Subquery(first.annotate(n=Cast(KT("data__amount"), BigIntegerField())).values("n")[:1]), "amount")
+    told = Subquery(first.annotate(n=Cast(KT("data__amount"), BigIntegerField())).values("n")[:1])
+    asked = Coalesce(told, "amount") if of.has_events else F("amount")
     rows = Trade.objects.filter(
         of.numbered("trade_no", "P"), of.within("created_at"), merchant__in=of.merchants
     ).annotate(asked=asked)
@@ -102,9 +120,16 @@ def _attempts(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
     took = ExpressionWrapper(F("answered_at") - F("sent_at"), output_field=DurationField())
     rows = Attempt.objects.filter(
         of.numbered("attempt_no", "A"), of.within("sent_at"), trade__merchant__in=of.merchants
-    ).annotate(
-        answered_at=Subquery(first.values("created_at")[:1]), outcome=Subquery(first.values("to_state")[:1]), took=took
     )
+    if of.has_events:
+        rows = rows.annotate(
+            answered_at=Subquery(first.values("created_at")[:1]), outcome=Subquery(first.values("to_state")[:1])
+        )
+    else:
+        rows = rows.annotate(
+            answered_at=Value(None, output_field=DateTimeField()), outcome=Value(None, output_field=CharField())
+        )
+    rows = rows.annotate(took=took)
     answered = _SENT & Q(answered_at__isnull=False)
     sums: dict[str, Any] = {
         "asked_count": Count("pk"), "succeeded_count": Count("pk", filter=Q(state=AttemptState.SUCCEEDED)),

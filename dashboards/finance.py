@@ -14,16 +14,15 @@ from django.utils.translation import gettext as _
 from dashboards.backlog import spell
 from dashboards.bounded import HowMany, ask, at_most
 from dashboards.look import Look, day_links, labels, notice, paid_figures, refunded_figures
+from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, differences, differences_figure
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, number
 from dashboards.reading import Sums, center_sums
 from paycenter.staff.display import TONES, money
-from reconciliation.models import Case, CaseKind, SettlementBatch
+from reconciliation.models import CaseKind, SettlementBatch
 from reconciliation.settlement.states import BatchState
-from reconciliation.states import UNRESOLVED_CASE_STATES
 from refunds.models import Refund, RefundRoute
 from refunds.states import RefundState
-from trades.models import AbnormalKind, AbnormalPayment
-from trades.states import AbnormalState
+from trades.models import AbnormalKind
 
 _BY_HAND = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE))
 _SHOWN = 10
@@ -61,20 +60,17 @@ def _open_work() -> dict[str, HowMany]:
     return {
         "pending": HowMany(_pending()), "held": HowMany(Refund.objects.filter(state=RefundState.ON_HOLD)),
         "failed": HowMany(Refund.objects.filter(state=RefundState.FAILED)), "by_hand": HowMany(by_hand),
-        "abnormal": HowMany(AbnormalPayment.objects.filter(state__in=(AbnormalState.OPEN, AbnormalState.UNVERIFIED))),
-        "cases": HowMany(Case.objects.filter(state__in=UNRESOLVED_CASE_STATES)),
+        "abnormal": HowMany(abnormal_payments()), "cases": HowMany(differences()),
         "unsettled": HowMany(SettlementBatch.objects.filter(state__in=_UNSETTLED)),
     }  # fmt: skip
 
 
 def _abnormal() -> Any:
-    rows = AbnormalPayment.objects.filter(state__in=(AbnormalState.OPEN, AbnormalState.UNVERIFIED))
-    return rows.order_by("state", "-id").values_list("kind", "currency", "amount", "created_at")
+    return abnormal_payments().order_by("state", "-id").values_list("kind", "currency", "amount", "created_at")
 
 
 def _cases() -> Any:
-    rows = Case.objects.filter(state__in=UNRESOLVED_CASE_STATES)
-    return rows.order_by("state", "-id").values_list("kind", "currency", "difference", "opened_at")
+    return differences().order_by("state", "-id").values_list("kind", "currency", "difference", "opened_at")
 
 
 def _batches(look: Look) -> Any:
@@ -88,18 +84,18 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
         (_("Refunds on hold"), "held", "refunds.refund", {"state": "on_hold"}, "pause_circle", ""),
         (_("Failed refunds"), "failed", "refunds.refund", {"state": "failed"}, "error", ""),
         (_("Payouts by hand"), "by_hand", "refunds.refund", {"state": "to_check"}, "receipt", ""),
-        (_("Open abnormal payments"), "abnormal", "trades.abnormalpayment", {}, "report", ""),
-        (_("Open differences"), "cases", "reconciliation.case", {}, "balance", ""),
-        (_("Settlements that differ"), "unsettled", "reconciliation.settlementbatch", {"day_all": 1},
-         "account_balance", ""),
     )  # fmt: skip
-    bad = {"failed", "abnormal", "cases", "unsettled"}
     found = []
     for title, name, model, query, icon, note in work:
         count = answers[name]
-        tone = "calm" if not count else "bad" if name in bad else "warn"
+        tone = "calm" if not count else "bad" if name == "failed" else "warn"
         found.append(Figure(title, at_most(count), note, look.link(model, **query), tone, icon))
-    return found
+    unsettled = answers["unsettled"]
+    link = look.link("reconciliation.settlementbatch", day_all=1)
+    return [
+        *found, abnormal_figure(look, answers["abnormal"]), differences_figure(look, answers["cases"]),
+        Figure(_("Settlements that differ"), at_most(unsettled), "", link, bad_if(unsettled), "account_balance"),
+    ]  # fmt: skip
 
 
 def _flow_chart(look: Look, sums: Sums, currency: str) -> Chart:

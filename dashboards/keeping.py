@@ -65,18 +65,23 @@ def lock_mark(*, wait: bool) -> FoldedUpTo | None:
 
 
 def _add_fees(deltas: Deltas, changes: list[Change]) -> None:
-    """A day that was compared (again) has the fees its bill names now: what is added is the rest to that."""
+    """A day that was compared (again) has the fees its bill names now: what is added is the rest to that, also of a
+    currency that the bill does not name any more."""
     ids = {c.object_id for c in changes if c.type == "reconciliation.compared"}
     if not ids:
         return
     compared = ReconciliationDay.objects.filter(pk__in=ids)
     named = fees_of(compared)
-    days, accounts = {key.day for key in named}, {key.account_id for key in named}
+    whose = set(compared.values_list("day", "account_id"))
+    days, accounts = {day for day, _account in whose}, {account for _day, account in whose}
     stood = PaymentDay.objects.filter(day__in=days, account_id__in=accounts, app_id=0, method="")
-    known = {Key(r.day, r.merchant_id, 0, r.account_id, "", r.currency): r.fee for r in stood}
-    for key, fee in named.items():
-        if fee != known.get(key, 0):
-            deltas[key]["fee"] += fee - known.get(key, 0)
+    known = {
+        Key(r.day, r.merchant_id, 0, r.account_id, "", r.currency): r.fee
+        for r in stood if (r.day, r.account_id) in whose
+    }  # fmt: skip
+    for key in {**known, **named}:
+        if named.get(key, 0) != known.get(key, 0):
+            deltas[key]["fee"] += named.get(key, 0) - known.get(key, 0)
 
 
 def add(deltas: Deltas) -> None:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from dashboards.backlog import Waiting, not_in_the_sums, questions, spell, waiting
 from dashboards.bounded import HowMany, ask, at_most
 from dashboards.look import Look, amounts_chart, channel_name, counts_chart, lines_chart, notice, paid_figures
+from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, differences, differences_figure
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, duration, number, seconds, share, signed
 from dashboards.reading import Sums, Totals, answered_within, center_sums
 from dashboards.recent import recent_calls
@@ -21,10 +22,7 @@ from merchants.models import PaymentAccount
 from merchants.states import MerchantState
 from notifications.models import Notification, NotificationState
 from paycenter.staff.reasons import reason_word
-from reconciliation.models import Case
-from reconciliation.states import UNRESOLVED_CASE_STATES
-from trades.models import AbnormalPayment, ChannelHealth, ChannelSwitch
-from trades.states import AbnormalState
+from trades.models import ChannelHealth, ChannelSwitch
 
 _SHED = Q(switch=ChannelSwitch.ALWAYS_OFF) | Q(switch=ChannelSwitch.AUTO, opened_at__isnull=False)
 _SHOWN = 20
@@ -54,10 +52,7 @@ def operations(look: Look) -> Dashboard:
 def _open_work() -> dict[str, HowMany]:
     return {
         "given_up": HowMany(Notification.objects.filter(state=NotificationState.GIVEN_UP)),
-        "differences": HowMany(Case.objects.filter(state__in=UNRESOLVED_CASE_STATES)),
-        "abnormal": HowMany(
-            AbnormalPayment.objects.filter(state__in=(AbnormalState.OPEN, AbnormalState.UNVERIFIED))
-        ),
+        "differences": HowMany(differences()), "abnormal": HowMany(abnormal_payments()),
     }
 
 
@@ -100,31 +95,20 @@ def _now_figures(
     certificates = look.link("merchants.paymentaccount", o="7")
     return [
         Figure(
-            _("Channels shed"), number(shed).text, "", look.link("trades.channelhealth"), _bad(shed), "monitor_heart"
+            _("Channels shed"), number(shed).text, "", look.link("trades.channelhealth"), bad_if(shed), "monitor_heart"
         ),
         Figure(_("Longest overdue"), spell(oldest.overdue), due, "#backlog", oldest.tone or "calm", "hourglass"),
         Figure(
             _("Notifications given up"), at_most(answers["given_up"]), "",
-            look.link("notifications.notification", state__exact="given_up", day_all=1), _bad(answers["given_up"]),
+            look.link("notifications.notification", state__exact="given_up", day_all=1), bad_if(answers["given_up"]),
             "outbox",
         ),
-        Figure(
-            _("Open differences"), at_most(answers["differences"]), "", look.link("reconciliation.case"),
-            _bad(answers["differences"]), "balance",
-        ),
-        Figure(
-            _("Open abnormal payments"), at_most(answers["abnormal"]), "", look.link("trades.abnormalpayment"),
-            _bad(answers["abnormal"]), "report",
-        ),
+        differences_figure(look, answers["differences"]), abnormal_figure(look, answers["abnormal"]),
         Figure(
             _("Certificates expiring"), number(ending).text, _("within 30 days"), certificates,
             "warn" if ending else "calm", "workspace_premium",
         ),
     ]  # fmt: skip
-
-
-def _bad(count: int) -> str:
-    return "bad" if count else "calm"
 
 
 def _payments_chart(look: Look, sums: Sums) -> Chart:

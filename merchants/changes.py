@@ -17,24 +17,26 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django_fsm import can_proceed
 
 from channels.base.config import MASK, clean_config, masked_config
 from channels.base.discovery import provider_for
 from channels.base.keys import parse_public_key, public_key_pem
-from merchants.guards import why_account_not
+from merchants.guards import why_account_not, why_merchant_not
 from merchants.keys import app_key_rotate, new_hmac_secret, new_webhook_secret, webhook_secret_rotate
-from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
+from merchants.models import App, AppKey, ChangeRequest, Merchant, PaymentAccount, User
+from merchants.offering import app_merchants
 from merchants.onboarding import merged_config
 from merchants.people.mail import tell_deciders, tell_requester
 from merchants.services import (
-    OPENING,
     account_advance,
     account_update_config,
+    merchant_advance,
     refuse_identity_change,
     refuse_unchecked,
 )
-from merchants.states import ChangeState, MerchantState
+from merchants.states import OPENING, ChangeState, MerchantState
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import advance, lock, record_event
@@ -45,13 +47,20 @@ class ChangeKind:
     """A change of a record that this part of the center does not know (a refund policy, a fee rate).
 
     `apply(target, payload, actor)` puts it into effect; it raises TransitionRefused where that is not possible any
-    more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does. The
-    target is the app, the payment account or the person that the request names, locked.
+    more. `version_of(target, scope)` is a text of at most 64 characters that changes when the record does.
+    `may_ask(user, target)` says whether somebody may ask for it, which is asked again before it takes effect. The
+    target is the app, the payment account, the person or the merchant that the request names, locked.
     """
 
     code: str
     apply: Callable[[Any, Mapping[str, Any], str], None]
     version_of: Callable[[Any, str], str]
+    may_ask: Callable[[User, Any], bool]
+
+
+def whose_role_has(permission: str) -> Callable[[User, Any], bool]:
+    """For `ChangeKind.may_ask`: everybody whose role has `app.codename`."""
+    return lambda user, _target: user.has_perm(permission)
 
 
 _kinds: dict[str, ChangeKind] = {}
@@ -63,10 +72,11 @@ def change_kind(kind: ChangeKind) -> ChangeKind:
     return kind
 
 
+ASKER_GONE = gettext_noop("Who asked for this may not do so any more: reject it, and ask again if it is right.")
 ADDRESS_FIELDS = ("notify_url", "return_url", "allowed_ips")
 Kind = ChangeRequest.Kind
-Target = App | PaymentAccount | User
-_FIELD_OF: Mapping[type, str] = {PaymentAccount: "account", App: "app", User: "person"}
+Target = App | PaymentAccount | User | Merchant
+_FIELD_OF: Mapping[type, str] = {PaymentAccount: "account", App: "app", User: "person", Merchant: "merchant"}
 
 
 @transaction.atomic
@@ -111,13 +121,32 @@ def account_open_request(*, account: PaymentAccount, transition: str, user: User
 
 
 @transaction.atomic
+def merchant_open_request(*, merchant: Merchant, transition: str, user: User, reason: str) -> ChangeRequest:
+    """Ask to take a merchant into service that has no application: `activate` or `resume`. Raises TransitionRefused."""
+    locked = lock(Merchant, pk=merchant.pk)
+    words = why_merchant_not(locked, transition)
+    if words or transition not in OPENING or not can_proceed(getattr(locked, transition)):
+        raise TransitionRefused(words or _("This is not possible in the present state."), state=str(locked.state))
+    return _request(
+        Kind.MERCHANT_OPENED, locked, user=user, reason=reason, payload={"transition": transition, "reason": reason},
+        before={"state": str(locked.state)}, after={"name": locked.name, "state": str(MerchantState.ACTIVE.value)},
+    )  # fmt: skip
+
+
+@transaction.atomic
 def app_open_request(*, app: App, user: User, reason: str) -> ChangeRequest:
     """Ask to take an app into use that is switched off."""
     locked = lock(App, pk=app.pk)
     return _request(
         Kind.APP_OPENED, locked, user=user, reason=reason, payload={"is_active": True},
-        before={"is_active": False}, after={} if locked.is_active else {"is_active": True},
+        before={"is_active": False}, after={} if locked.is_active else {**_door_of(locked), "is_active": True},
     )  # fmt: skip
+
+
+def _door_of(app: App) -> dict[str, Any]:
+    """What an app that is taken into use opens."""
+    merchants = [str(merchant) for _pk, merchant in sorted(app_merchants(app).items())]
+    return {**{n: getattr(app, n) for n in ADDRESS_FIELDS}, "merchants": merchants}
 
 
 @transaction.atomic
@@ -210,6 +239,14 @@ def is_overdue(change: ChangeRequest) -> bool:
     return change.state == ChangeState.PENDING and timezone.now() > limit
 
 
+def asker_may(change: ChangeRequest) -> bool:
+    """Whether who asked could still ask now: not switched off, and of a role that may."""
+    user = change.requested_by
+    if change.kind in _kinds:
+        return user.is_active and _kinds[change.kind].may_ask(user, change.target)
+    return user.has_perm(_ASKS[type(change.target)])
+
+
 def _expire(change: ChangeRequest) -> None:
     """End a request that nobody decided in time; nothing needs its secrets any more."""
     change.payload = {}
@@ -220,6 +257,8 @@ def _version_of(kind: str, target: Target, scope: str) -> str:
     """Changes when what the request was compared with changes."""
     if kind in _kinds:
         return _kinds[kind].version_of(target, scope)
+    if isinstance(target, Merchant):
+        return f"{target.version} {target.state}"
     if isinstance(target, PaymentAccount):
         version = str(target.config_version)
         return f"{version} {target.state}" if kind == Kind.ACCOUNT_OPENED else version
@@ -228,7 +267,7 @@ def _version_of(kind: str, target: Target, scope: str) -> str:
     if kind == Kind.APP_ADDRESSES:
         text = json.dumps([getattr(target, n) for n in ADDRESS_FIELDS])
     elif kind == Kind.APP_OPENED:
-        text = json.dumps([target.is_active, *(getattr(target, n) for n in ADDRESS_FIELDS)])
+        text = json.dumps([target.is_active, _door_of(target)])
     elif kind == Kind.APP_WEBHOOK:
         text = target.webhook_secret
     else:
@@ -246,6 +285,8 @@ def change_confirm(*, change: ChangeRequest, user: User, comment: str = "") -> C
     locked = _decidable(change, user)
     if is_overdue(locked):
         raise TransitionRefused(_("This request waited too long; it has to be asked for again."))
+    if not asker_may(locked):
+        raise TransitionRefused(_(ASKER_GONE))
     target: Any = lock(type(locked.target), pk=locked.target.pk)
     if _version_of(locked.kind, target, locked.scope) != locked.base_version:
         raise TransitionRefused(_("The record changed after this request was made; reject it and ask again."))
@@ -292,6 +333,12 @@ def _decide(change: ChangeRequest, transition: str, user: User, comment: str) ->
     return change
 
 
+def _apply_merchant_opened(merchant: Merchant, payload: Mapping[str, Any], actor: str) -> None:
+    merchant_advance(
+        merchant=merchant, transition=payload["transition"], actor=actor, reason=payload["reason"], confirmed=True
+    )
+
+
 def _apply_account(account: PaymentAccount, payload: Mapping[str, Any], actor: str) -> None:
     clean_config(provider_for(account.channel), payload["config"], timezone.now())
     account_update_config(account=account, config=payload["config"], actor=actor, confirmed=True)
@@ -316,9 +363,14 @@ def _apply_opened(app: App, payload: Mapping[str, Any], actor: str) -> None:
     record_event(app, "app.opened", actor=actor)
 
 
+_ASKS: Mapping[type, str] = {
+    PaymentAccount: "merchants.change_paymentaccount", App: "merchants.change_app",
+    Merchant: "merchants.change_merchant",
+}  # fmt: skip
 _APPLY: Mapping[str, Callable[[Any, Mapping[str, Any], str], None]] = {
     Kind.ACCOUNT_CONFIG: _apply_account,
     Kind.ACCOUNT_OPENED: _apply_account_opened,
+    Kind.MERCHANT_OPENED: _apply_merchant_opened,
     Kind.APP_ADDRESSES: _apply_addresses,
     Kind.APP_OPENED: _apply_opened,
     Kind.APP_HMAC: lambda app, payload, actor: app_key_rotate(

@@ -8,6 +8,7 @@ from django.utils import timezone, translation
 
 from channels.base.fields import Label
 from channels.base.results import CheckResult
+from channels.base.storable import storable
 from merchants.channels import provider_of
 from merchants.models import PaymentAccount
 from merchants.services import account_store_fetched
@@ -62,7 +63,7 @@ def _ask(account: PaymentAccount) -> CheckResult:
     provider = provider_of(account)
     try:
         with recording() as calls:
-            return provider.check()
+            return storable(provider.check())
     except ChannelError as exc:
         label = Label(f"没有得到渠道的有效应答：{exc}", f"no usable answer from the channel: {exc}")
         return CheckResult(ok=False, message=label)

@@ -253,8 +253,8 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # django_otp'
 
 
 class ChangeRequest(ChangeStates, models.Model):
-    """A change that opens doors or moves money, waiting for a second person. Exactly one of `account`, `app`
-    and `person` is set; `scope` tells which of its records it is about, where it has several of the kind.
+    """A change that opens doors or moves money, waiting for a second person. Exactly one of `account`, `app`,
+    `person` and `merchant` is set; `scope` tells which of its records it is about, where it has several of the kind.
 
     `payload` is what to store once it is confirmed, encrypted; `before` and `after` are what people
     compare, with secrets masked. `base_version` tells whether the record changed in the meantime.
@@ -275,6 +275,10 @@ class ChangeRequest(ChangeStates, models.Model):
         STAFF_FACTOR = "staff_factor", _("reset of two-step verification")
         FEE_RATE = "fee_rate", _("fee rate")
         SETTLEMENT_TERMS = "settlement_terms", _("settlement terms")
+        MERCHANT_OPENED = "merchant_opened", _("merchant taken into service")
+        ACCOUNT_METHODS = "account_methods", _("pay methods of a payment account")
+        APP_MERCHANTS = "app_merchants", _("merchants an app may collect for")
+        CASHIER_METHODS = "cashier_methods", _("methods of a cashier")
 
     kind = models.CharField(_("change"), max_length=16, choices=Kind)
     account = models.ForeignKey(
@@ -283,6 +287,9 @@ class ChangeRequest(ChangeStates, models.Model):
     app = models.ForeignKey(App, models.PROTECT, null=True, related_name="changes", verbose_name=_("app"))
     person = models.ForeignKey(
         User, models.PROTECT, null=True, related_name="changes", verbose_name=_("staff member")
+    )
+    merchant = models.ForeignKey(
+        Merchant, models.PROTECT, null=True, related_name="changes", verbose_name=_("merchant")
     )
     state = FSMField(
         _("state"), choices=ChangeState.choices, default=ChangeState.PENDING, protected=True, editable=False
@@ -308,9 +315,10 @@ class ChangeRequest(ChangeStates, models.Model):
         constraints = [
             models.CheckConstraint(
                 name="changerequest_one_target",
-                condition=Q(account__isnull=False, app__isnull=True, person__isnull=True)
-                | Q(account__isnull=True, app__isnull=False, person__isnull=True)
-                | Q(account__isnull=True, app__isnull=True, person__isnull=False),
+                condition=Q(account__isnull=False, app__isnull=True, person__isnull=True, merchant__isnull=True)
+                | Q(account__isnull=True, app__isnull=False, person__isnull=True, merchant__isnull=True)
+                | Q(account__isnull=True, app__isnull=True, person__isnull=False, merchant__isnull=True)
+                | Q(account__isnull=True, app__isnull=True, person__isnull=True, merchant__isnull=False),
             ),
             models.CheckConstraint(
                 name="changerequest_two_people",
@@ -329,19 +337,22 @@ class ChangeRequest(ChangeStates, models.Model):
                 fields=["person", "kind"], condition=Q(state="pending", person__isnull=False),
                 name="changerequest_person_pending",
             ),
+            models.UniqueConstraint(
+                fields=["merchant", "kind"], condition=Q(state="pending", merchant__isnull=False),
+                name="changerequest_merchant_pending",
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} · {self.target}"
 
     @property
-    def target(self) -> PaymentAccount | App | User:
+    def target(self) -> PaymentAccount | App | User | Merchant:
         """What the change is about."""
-        found = self.account or self.app or self.person
+        found = self.account or self.app or self.person or self.merchant
         if found is None:
-            raise ValueError("a change request is about an account, an app or a person")
+            raise ValueError("a change request is about an account, an app, a person or a merchant")
         return found
-
 
     def event_fields(self) -> dict[str, Any]:
         fields = self.target.event_fields()

@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from channels.base import keys
 from channels.base.config import clean_config
-from channels.base.fields import Field, FieldKind
+from channels.base.fields import Field, FieldKind, Label
 from channels.base.provider import Provider
+from paycenter.errors import ChannelConfigInvalid
 
 _ON_FILE = (FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
+_MOVED = Label(
+    "地址改到了其他主机：请重新填写此密钥，已保存的不会发往新主机",
+    "an address leads to another host now: type this secret again, the stored one is not sent there",
+)
 
 
 def keeps_when_blank(kind: FieldKind) -> bool:
@@ -28,14 +34,40 @@ def merged_config(
 ) -> dict[str, Any]:
     """The parameters after a form was sent: blank keys and secrets keep what is stored.
 
-    Raises ChannelConfigInvalid with every problem by field name.
+    Raises ChannelConfigInvalid with every problem by field name, also at each secret that would go to another host
+    than the one it was stored for.
     """
-    values = dict(raw)
-    for field in provider.fields:
-        blank = values.get(field.name) in (None, "", b"")
-        if blank and keeps_when_blank(field.kind) and field.name in stored:
-            values[field.name] = stored[field.name]
-    return clean_config(provider, values, now)
+    kept = {f.name: stored[f.name] for f in provider.fields if _is_kept(f, stored, raw)}
+    clean = clean_config(provider, {**raw, **kept}, now)
+    refuse_moved_secrets(provider, stored, raw)
+    return clean
+
+
+def refuse_moved_secrets(provider: type[Provider], stored: Mapping[str, Any], raw: Mapping[str, Any]) -> None:
+    """Raises ChannelConfigInvalid at each stored secret that was not typed again although an address was changed to
+    another host: who types addresses may not know the secrets, and could have them sent to a host of their own."""
+    kept = [f.name for f in provider.fields if f.is_secret and _is_kept(f, stored, raw)]
+    if kept and _origins(provider, stored) != _origins(provider, raw):
+        raise ChannelConfigInvalid({name: [_MOVED] for name in kept})
+
+
+def _is_kept(field: Field, stored: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    blank = raw.get(field.name) in (None, "", b"")
+    return blank and keeps_when_blank(field.kind) and field.name in stored
+
+
+def _origins(provider: type[Provider], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Scheme, host and port of each address; the default's where none is given."""
+    urls = [f for f in provider.fields if f.kind is FieldKind.URL]
+    return {f.name: _origin(str(config.get(f.name) or "").strip() or str(f.default or "")) for f in urls}
+
+
+def _origin(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:  # no usable address, and so not the stored one either
+        return url
 
 
 def identity_of(provider: type[Provider], config: Mapping[str, Any]) -> str:

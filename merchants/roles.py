@@ -22,7 +22,7 @@ _MONEY = (
     "trades.trade", "trades.attempt", "trades.abnormalpayment", "trades.contract", "refunds.refund",
 )  # fmt: skip
 _RECONCILED = ("reconciliation.reconciliationday", "reconciliation.case", "reconciliation.settlementbatch")
-_BILLS = ("reconciliation.bill", *_RECONCILED)
+_BILLS = ("reconciliation.bill", "reconciliation.billrow", *_RECONCILED)
 _SETTLEMENT_TERMS = (
     "reconciliation.feerate", "reconciliation.settlementterms", "reconciliation.settlementcalendar",
     "reconciliation.bankprofile",

@@ -13,25 +13,22 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django_fsm import can_proceed
 
 from channels.base import keys
-from channels.base.discovery import methods_of, provider_code_of, provider_for
+from channels.base.discovery import methods_of, provider_for
 from channels.base.fields import Label
 from merchants.guards import EDIT, why_account_not, why_merchant_not
 from merchants.keys import new_hmac_secret, new_webhook_secret
-from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
+from merchants.models import App, AppKey, Merchant, PaymentAccount
+from merchants.offering import account_methods_set, app_merchants_set
 from merchants.onboarding import certificate_expiry, changed_names, identity_of, merged_config
-from merchants.states import MerchantState
-from paycenter import trail
+from merchants.states import GUARDED_STATES, OPENING
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.numbers import new_short_number
 from paycenter.transitions import advance, lock, record_event, save_changed
 
 log = structlog.get_logger(__name__)
-# An account in these states is guarded: one person alone changes nothing about it.
-GUARDED_STATES = (MerchantState.ACTIVE, MerchantState.SUSPENDED)
-# Transitions that take an account into service.
-OPENING = ("activate", "resume")
 # Columns of a merchant that are ours, not the company's: no application holds them.
 OWN_COLUMNS = {"timezone", "note"}
 _IDENTITY_FIXED = Label(
@@ -83,17 +80,25 @@ def merchant_update(
 
 @transaction.atomic
 def merchant_advance(
-    *, merchant: Merchant, transition: str, actor: str, reason: str = "", reviewed: bool = False
-) -> Merchant:
+    *, merchant: Merchant, transition: str, actor: str, reason: str = "", confirmed: bool = False,
+    reviewed: bool = False,
+) -> Merchant:  # fmt: skip
     """Run `submit`, `send_back`, `activate`, `suspend`, `resume` or `close`. Raises TransitionRefused.
 
-    `reviewed` says that whoever guards the merchant (`guards_merchant`) decided so.
+    `reviewed` says that whoever guards the merchant (`guards_merchant`) decided so, `confirmed` that a second person
+    agreed (`merchants.changes` passes it): without either a merchant is not taken into service.
     """
     locked = lock(Merchant, pk=merchant.pk)
     if not reviewed:
         _refuse(locked, why_merchant_not(locked, transition))
+    _refuse_alone(locked, transition, confirmed or reviewed)
     advance(locked, transition, actor=actor, reason=reason)
     return locked
+
+
+def _refuse_alone(record: Merchant | PaymentAccount, transition: str, agreed: bool) -> None:
+    if transition in OPENING and not agreed and can_proceed(getattr(record, transition)):
+        raise TransitionRefused(_("A second person has to confirm this change."), state=str(record.state))
 
 
 def _refuse(record: Merchant | PaymentAccount, words: str) -> None:
@@ -129,7 +134,7 @@ def app_create(
         pem = keys.public_key_pem(keys.parse_public_key(rsa_public_key))
         AppKey.objects.create(app=app, kind=AppKey.Kind.RSA, value=pem)
     record_event(app, "app.created", actor=actor)
-    app_merchants_set(app=app, merchants=merchants, actor=actor)
+    app_merchants_set(app=app, merchants=merchants, actor=actor, confirmed=True)
     return IssuedApp(app=app, hmac_secret=hmac_secret, webhook_secret=app.webhook_secret)
 
 
@@ -149,25 +154,6 @@ def app_update(*, app: App, values: Mapping[str, Any], actor: str) -> App:
         save_changed(locked, changed)
         record_event(locked, "app.updated", actor=actor, detail={"changed": changed})
     return locked
-
-
-@transaction.atomic
-def app_merchants_set(*, app: App, merchants: Iterable[Merchant], actor: str) -> None:
-    """Which merchants the app may collect for; those left out are switched off, not forgotten."""
-    wanted = {m.pk: m for m in merchants}
-    for link in AppMerchant.objects.select_related("merchant").filter(app=app):
-        present = wanted.pop(link.merchant_id, None) is not None
-        if present != link.is_active:
-            link.is_active = present
-            link.save(update_fields=["is_active"])
-            _link_event(app, link.merchant, "linked" if present else "unlinked", actor)
-    for merchant in wanted.values():
-        AppMerchant.objects.create(app=app, merchant=merchant)
-        _link_event(app, merchant, "linked", actor)
-
-
-def _link_event(app: App, merchant: Merchant, word: str, actor: str) -> None:
-    record_event(app, f"app.merchant_{word}", actor=actor, merchant_no=merchant.merchant_no)
 
 
 @transaction.atomic
@@ -300,37 +286,6 @@ def _store_config(account: PaymentAccount, config: dict[str, Any], *, actor: str
 
 
 @transaction.atomic
-def account_methods_set(
-    *, account: PaymentAccount, methods: Iterable[str], actor: str, reviewed: bool = False
-) -> None:
-    """Which scenes the account's contract covers; the rest is switched off.
-
-    Raises ChannelConfigInvalid for a code that is not a scene of the account's channel, and TransitionRefused
-    without `reviewed` (see `merchant_advance`) for an account that is decided on with its merchant.
-    """
-    if not reviewed:
-        _refuse(account, why_account_not(account))
-    wanted = set(methods)
-    foreign = sorted(c for c in wanted if c not in {m.code for m in methods_of(account.channel)})
-    if foreign:
-        raise _methods_refused("不是该渠道的支付方式", "not methods of this channel", foreign)
-    rows = AccountMethod.objects.filter(account=account)
-    before = set(rows.filter(is_active=True).values_list("method", flat=True))
-    rows.exclude(method__in=wanted).update(is_active=False)
-    for code in sorted(wanted - before):
-        AccountMethod.objects.update_or_create(account=account, method=code, defaults={"is_active": True})
-    if before != wanted:
-        detail = {"payment_no": account.payment_no, "methods": sorted(wanted)}
-        detail |= trail.change("methods", sorted(before), sorted(wanted))
-        record_event(account, "paymentaccount.methods", actor=actor, detail=detail)
-
-
-def _methods_refused(zh: str, en: str, codes: Iterable[str]) -> ChannelConfigInvalid:
-    text = ", ".join(codes)
-    return ChannelConfigInvalid({"methods": [Label(f"{zh}：{text}", f"{en}: {text}")]})
-
-
-@transaction.atomic
 def account_advance(
     *, account: PaymentAccount, transition: str, actor: str, reason: str = "", confirmed: bool = False,
     reviewed: bool = False,
@@ -344,9 +299,8 @@ def account_advance(
     locked = lock(PaymentAccount, pk=account.pk)
     if not reviewed:
         _refuse(locked, why_account_not(locked))
+    _refuse_alone(locked, transition, confirmed or reviewed)
     if transition in OPENING:
-        if not (confirmed or reviewed):
-            raise TransitionRefused(_("A second person has to confirm this change."), state=locked.state)
         refuse_unchecked(locked)
     advance(locked, transition, actor=actor, reason=reason)
     return locked
@@ -356,38 +310,3 @@ def refuse_unchecked(account: PaymentAccount) -> None:
     """Raises TransitionRefused where the last check of the connection did not succeed."""
     if not account.check_ok:
         raise TransitionRefused(_("Check the connection successfully first."), state=str(account.state))
-
-
-@transaction.atomic
-def cashier_methods_set(
-    *, app: App, merchant: Merchant, methods: Sequence[tuple[PaymentAccount, str]], actor: str
-) -> None:
-    """What the cashier shows for an app and a merchant, in this order; what is left out is removed.
-
-    Raises ChannelConfigInvalid for an account of another merchant, a method of another channel, or one
-    method given twice.
-    """
-    codes = [code for _account, code in methods]
-    wrong = [
-        code for account, code in methods
-        if account.merchant_id != merchant.pk or _owner(code) != account.channel or codes.count(code) > 1
-    ]  # fmt: skip
-    if wrong:
-        raise _methods_refused("不能这样配置", "cannot be configured", sorted(set(wrong)))
-    present = CashierMethod.objects.filter(app=app, merchant=merchant)
-    before = list(present.filter(is_active=True).order_by("position").values_list("method", flat=True))
-    present.exclude(method__in=codes).delete()
-    for position, (account, code) in enumerate(methods):
-        CashierMethod.objects.update_or_create(
-            app=app, merchant=merchant, method=code,
-            defaults={"account": account, "position": position, "is_active": True},
-        )  # fmt: skip
-    detail = {"methods": codes, **trail.change("methods", before, codes)}
-    record_event(app, "app.cashier_methods", actor=actor, merchant_no=merchant.merchant_no, detail=detail)
-
-
-def _owner(method: str) -> str:
-    try:
-        return provider_code_of(method)
-    except KeyError:
-        return ""

@@ -17,6 +17,10 @@ class MerchantState(models.TextChoices):
 
 # Not in service yet: what an application decides about as a whole.
 OPEN_STATES = (MerchantState.DRAFT, MerchantState.REVIEW)
+# In these states one person alone adds or changes nothing that money runs through.
+GUARDED_STATES = (MerchantState.ACTIVE, MerchantState.SUSPENDED)
+# Transitions that take a company or an account into service.
+OPENING = ("activate", "resume")
 
 
 class OnboardingStates:

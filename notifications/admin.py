@@ -12,12 +12,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from notifications import alert_admin, receiver_admin, rule_admin  # noqa: F401  # their pages register themselves
+from notifications import alert_admin, delivery_admin, receiver_admin, rule_admin  # noqa: F401  # their pages register themselves
 from notifications.alert_admin import trade_url
-from notifications.models import Alert, AlertSeverity, Delivery, Notification, NotificationState
+from notifications.models import Alert, AlertSeverity, Notification, NotificationState
 from notifications.services import notification_resend
 from notifications.telling import words_of
 from paycenter.admin.records import trade_numbers
+from paycenter.partitions.catalogue import SLACK
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.exports import columns, moment
 from paycenter.staff.landing import Card, Panel, contributes
@@ -115,7 +116,7 @@ def _deliveries(notification: Notification, *, center: bool) -> list[dict[str, A
     return [
         {"row": row, "answer": row.response or reason_word(row.error),
          "by": actor_word(row.by, with_staff=center)}
-        for row in Delivery.objects.filter(notification=notification).order_by("-id")[:100]
+        for row in notification.deliveries.filter(started_at__gte=notification.created_at - SLACK).order_by("-id")[:100]
     ]  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,9 @@ from notifications.models import BacklogLimit
 @dataclass(frozen=True, slots=True)
 class Work:
     """`column` of `model` is when a row is due (its partial index answers for the oldest); `label` an untranslated
-    word for it, `seconds` how late it may be where no row of `BacklogLimit` says otherwise."""
+    word for it, `seconds` how late it may be where no row of `BacklogLimit` says otherwise.
+
+    Without a model it is not in the database: who has it says since when it waits (`ask_for`)."""
 
     label: str
     model: str
@@ -40,10 +42,19 @@ WORK: Mapping[str, Work] = {
     "bill_import": Work(gettext_noop("bills to read"), "reconciliation.Bill", "next_import_at", 3600),
     "reconcile": Work(gettext_noop("days to compare"), "reconciliation.ReconciliationDay", "next_match_at", 3600),
     "alert": Work(gettext_noop("alerts to tell"), "notifications.Alert", "next_send_at", 300),
+    "order_stream": Work(gettext_noop("cashier orders to write"), "", "", 60),
     "sequencer": Work(gettext_noop("events to number"), "paycenter.Event", "created_at", 60, (("seq__isnull", True),)),
 }  # fmt: skip
 _TITLE = gettext_noop("Work is overdue: %(work)s")
 _TEXT = gettext_noop("The oldest has been due since %(since)s, %(late)d seconds ago; %(limit)d are allowed.")
+
+
+_asked: dict[str, Callable[[], datetime | None]] = {}
+
+
+def ask_for(name: str, since: Callable[[], datetime | None]) -> None:
+    """Register who knows since when work outside the database waits; called once, when the program starts."""
+    _asked[name] = since
 
 
 def work_label(name: str) -> str:
@@ -54,6 +65,8 @@ def work_label(name: str) -> str:
 def oldest_due(name: str) -> datetime | None:
     """Since when the oldest row of this work is due; None where nothing is due. One look into a partial index."""
     work, now = WORK[name], timezone.now()
+    if not work.model:
+        return _asked[name]() if name in _asked else None
     rows = apps.get_model(work.model)._default_manager.filter(**{f"{work.column}__lte": now}, **dict(work.filters))
     order = "id" if work.filters else work.column  # the index of unnumbered events is by id
     found: datetime | None = rows.order_by(order).values_list(work.column, flat=True).first()

@@ -27,9 +27,11 @@ from merchants.models import App
 from notifications.alerts import alert
 from notifications.models import Delivery, Notification, NotificationState
 from notifications.signing import acknowledges, signed_headers
+from paycenter import tracing
 from paycenter.errors import ConfigError, NotSent, UnknownOutcome
 from paycenter.http import HttpClient, HttpResponse, TimeLimits, start_on_loop
 from paycenter.masking import mask_text
+from paycenter.metrics import count_delivery, count_given_up
 from paycenter.outbound import client
 from paycenter.schedules import delay_for
 from paycenter.transitions import record_event
@@ -58,6 +60,8 @@ class Claim:
     secrets: tuple[str, ...]
     by: str
     until: datetime
+    trade_no: str = ""
+    origin: str = ""  # of the trace it belongs to, where there are traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,7 @@ def _load(ids: list[int], until: datetime) -> list[Claim]:
         Claim(
             pk=row.pk, webhook_id=row.webhook_id, url=row.url, host=row.host, body=row.body.encode(),
             secrets=_secrets_of(apps[row.app_id]), by=row.resend_by or "schedule", until=until,
+            trade_no=row.trade_no, origin=tracing.origin_of(row.trade_no),
         )
         for row in rows
     ]  # fmt: skip
@@ -122,10 +127,18 @@ def _secrets_of(app: App) -> tuple[str, ...]:
 # ---- sending -------------------------------------------------------------------------------------
 async def send(claim: Claim, http: HttpClient) -> Outcome:
     """One try. Never raises: whatever goes wrong is an outcome."""
+    with tracing.continued(claim.origin, "deliver", trade_no=claim.trade_no, webhook_id=claim.webhook_id):
+        return await _send(claim, http)
+
+
+async def _send(claim: Claim, http: HttpClient) -> Outcome:
     started_at, started = timezone.now(), time.monotonic()
 
     def ended(**how: object) -> Outcome:
-        return Outcome(claim, started_at, int((time.monotonic() - started) * 1000), **how)  # type: ignore[arg-type]
+        outcome = Outcome(claim, started_at, int((time.monotonic() - started) * 1000), **how)  # type: ignore[arg-type]
+        count_delivery(acknowledged=outcome.acknowledged, answered=outcome.status is not None,
+                       seconds=outcome.elapsed_ms / 1000)  # fmt: skip
+        return outcome
 
     try:
         headers = signed_headers(
@@ -138,7 +151,7 @@ async def send(claim: Claim, http: HttpClient) -> Outcome:
     except (NotSent, UnknownOutcome, ConfigError) as exc:
         return ended(error=str(exc), slow=isinstance(exc.__cause__, asyncio.TimeoutError))
     except Exception as exc:  # a surprise in one message must not strand the others
-        log.exception("delivery failed unexpectedly", webhook_id=claim.webhook_id)
+        log.exception("delivery failed unexpectedly", webhook_id=claim.webhook_id, trade_no=claim.trade_no)
         return ended(error=f"internal error: {type(exc).__name__}")
     return ended(**_judge(answer))
 
@@ -206,6 +219,7 @@ def _schedule_again(failed: list[tuple[Notification, Outcome]], now: datetime) -
 
 def _give_up(row: Notification, outcome: Outcome) -> None:
     row.state = NotificationState.GIVEN_UP
+    transaction.on_commit(count_given_up)
     reason = outcome.error[:300]
     record_event(
         row, "notification.given_up", actor="system", reason=reason, from_state=NotificationState.PENDING,

@@ -81,6 +81,8 @@ _ADVICE_BY_KEY: Mapping[str, Any] = {
     "numbers": _("Close what is not paid, or give the account a wider number range with the bank."),
     "unverified": _("Do nothing yet: the channel is being asked, and money it does not know is dismissed."),
     "forged": _("Stop deliveries for this trade and ask the channel's support about the payment."),
+    "partition": _("See in the workers' log why it could not be made, and run manage.py log_partitions --ahead."),
+    "order-given-up": _("Read the reason, mend what it names, and run manage.py write_orders --again."),
     "bill-refused": _("Download the bill in the channel's console, compare it, and upload it by hand."),
 }
 

@@ -78,6 +78,7 @@ class Delivery(models.Model):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         ordering = ["id"]
+        indexes = [models.Index(fields=["id"], condition=Q(acknowledged=False), name="delivery_not_acknowledged")]
 
     def __str__(self) -> str:
         return f"#{self.number} {self.status or self.error}"

@@ -144,7 +144,7 @@ def send_to(route: AlertRoute, alerts: list[Alert]) -> str:
     Raises NotSent, UnknownOutcome, RobotRefused or ConfigError, and Held where the receiver asked for silence.
     """
     receiver = RECEIVERS[route.kind]
-    title, text = compose(alerts, route.language, receiver.max_bytes)
+    title, text = compose(alerts, route.language, receiver.max_bytes, receiver.escape)
     critical = any(one.severity == AlertSeverity.CRITICAL for one in alerts)
     return post(route, Message(title, text, critical))
 

@@ -11,7 +11,7 @@ from typing import IO
 from celery import shared_task
 from django.conf import settings
 
-from notifications import backlogs, certificates
+from notifications import backlogs, certificates, partitions
 from notifications.deliveries import Pump
 from notifications.routes import send_due_alerts
 
@@ -74,3 +74,9 @@ def watch_certificates() -> int:
 def watch_backlogs() -> int:
     """Alert about work that is overdue; how many alerts were raised."""
     return backlogs.watch_backlogs()
+
+
+@shared_task
+def keep_partitions() -> int:
+    """Make the coming months' partitions of the log tables; how many were made."""
+    return partitions.keep_partitions()

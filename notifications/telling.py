@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from notifications.models import Alert, AlertSeverity
 from paycenter.masking import mask_text
 from paycenter.staff.reasons import reason_word
 
+Escape = Callable[[str], str]
 IN_FULL = 10  # alerts one message tells in full
 _STAFF_URLS = "paycenter.urls.internal"  # where workers, too, know the admin's paths
 
@@ -45,24 +46,30 @@ def _said(message: str, context: Mapping[str, Any] | None) -> str:
     if context is None:
         return _(message)
     return _(message) % {
-        name: reason_word(value) if isinstance(value, str) else value for name, value in context.items()
+        name: " ".join(reason_word(value).split()) if isinstance(value, str) else value
+        for name, value in context.items()
     }
 
 
-def compose(alerts: Sequence[Alert], language: str = "", max_bytes: int = 18_000) -> tuple[str, str]:
-    """Title and Markdown of one message: the first alerts in full as far as they fit, the others as a number."""
+def compose(
+    alerts: Sequence[Alert], language: str = "", max_bytes: int = 18_000, escape: Escape = str
+) -> tuple[str, str]:
+    """Title and Markdown of one message: the first alerts in full as far as they fit, the others as a number.
+
+    `escape` is the receiver's; the title is plain text everywhere.
+    """
     with translation.override(language or settings.LANGUAGE_CODE):
         first = words_of(alerts[0])[0]
         count = {"count": len(alerts), "first": first}
         title = first if len(alerts) == 1 else _("%(count)d alerts: %(first)s …") % count
-        return " ".join(title.split()), _sections(alerts, max_bytes)
+        return " ".join(title.split()), _sections(alerts, max_bytes, escape)
 
 
-def _sections(alerts: Sequence[Alert], max_bytes: int) -> str:
+def _sections(alerts: Sequence[Alert], max_bytes: int, escape: Escape) -> str:
     """At least the first; `max_bytes` keeps room for the line about the others."""
     rest, parts, used = "", [], 0
     for index, one in enumerate(alerts[:IN_FULL]):
-        part = _section(one, most=min(1000, max_bytes // 8))
+        part = _section(one, most=min(1000, max_bytes // 8), escape=escape)
         used += len(part.encode()) + 8
         if index and used > max_bytes - 300:
             break
@@ -73,11 +80,11 @@ def _sections(alerts: Sequence[Alert], max_bytes: int) -> str:
     return "\n\n---\n\n".join([*parts, *([rest] if rest else [])])
 
 
-def _section(alert: Alert, most: int) -> str:
+def _section(alert: Alert, most: int, escape: Escape) -> str:
     title, text = words_of(alert)
-    lines = [f"#### [{AlertSeverity(alert.severity).label}] {title}".replace("\n", " ")]
+    lines = [f"#### [{AlertSeverity(alert.severity).label}] {escape(title)}".replace("\n", " ")]
     if text:
-        lines.append(text if len(text) <= most else text[:most] + " …")
+        lines.append(escape(text if len(text) <= most else text[:most] + " …"))
     for label, value in (
         (_("Kind"), kind_label(alert.kind)),
         (_("Merchant"), alert.merchant_no),
@@ -87,7 +94,7 @@ def _section(alert: Alert, most: int) -> str:
         (_("What to do"), advice_of(alert.kind, alert.key)),
     ):
         if value:
-            lines.append(f"> {label}: {value}")
+            lines.append(f"> {label}: {escape(str(value))}")
     lines.append(link_line(_("Open it"), "notifications_alert_change", alert.pk))
     return "\n\n".join(line for line in lines if line)
 

@@ -17,11 +17,11 @@ from channels.base.fields import Field, FieldKind
 from channels.base.keys import KeyProblem
 from merchants.forms import MAX_FILE_BYTES, say
 from merchants.models import Merchant, PaymentAccount, User
-from merchants.onboarding import keeps_when_blank, merged_config
+from merchants.offering import account_methods_set
+from merchants.onboarding import keeps_when_blank, merged_config, refuse_moved_secrets
 from merchants.services import (
     account_advance,
     account_create,
-    account_methods_set,
     account_rename,
     account_update_config,
     refuse_identity_change,
@@ -84,13 +84,15 @@ def account_save(
 ) -> AccountDraft | PaymentAccount:
     """Store what was typed: as an account where it is complete and right, as a draft of one until then.
 
-    Raises StaleStep (also where the account or draft is gone), TransitionRefused.
+    Raises StaleStep (also where the account or draft is gone), TransitionRefused, and ChannelConfigInvalid where a
+    stored secret has to be typed again (`refuse_moved_secrets`).
     """
     merchant, locked = locked_for_edit(application)
     draft, account = _locked_target(locked, merchant, target)
     require_seen(locked, place_of(target), present_of(draft or account or target), mark)
     provider = provider_for(target.channel)
     stored = draft.config if draft is not None else account.config if account is not None else {}
+    refuse_moved_secrets(provider, stored, typed.config)
     config = {f.name: _kept_or_typed(f, stored, typed.config) for f in provider.fields}
     try:
         clean = merged_config(provider, {}, config, timezone.now())

@@ -20,7 +20,8 @@ from django.utils.translation import gettext as _
 from channels.base.discovery import providers
 from channels.base.fields import FieldKind
 from merchants.models import App, Merchant, PaymentAccount, User
-from merchants.services import account_advance, app_merchants_set, merchant_advance
+from merchants.offering import app_merchants_set
+from merchants.services import account_advance, merchant_advance
 from merchants.states import MerchantState
 from onboarding import facts, telling
 from onboarding.models import Application, ApplicationVersion, Outcome
@@ -137,7 +138,7 @@ def application_approve(
     _move(merchant, "activate", MerchantState.REVIEW, user, comment)
     for app in apps:
         present = Merchant.objects.filter(appmerchant__app=app, appmerchant__is_active=True)
-        app_merchants_set(app=app, merchants=[*present, merchant], actor=actor_of(user))
+        app_merchants_set(app=app, merchants=[*present, merchant], actor=actor_of(user), confirmed=True)
     _decide(locked, version, Outcome.APPROVED, user, comment)
     _told(locked, "application.approved", version, user)
     return version

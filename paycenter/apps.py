@@ -1,6 +1,9 @@
 from django.apps import AppConfig
+from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 from django.utils.translation import gettext_lazy as _
+
+from paycenter import fault_reports, tracing
 
 
 class PaycenterConfig(AppConfig):
@@ -11,6 +14,9 @@ class PaycenterConfig(AppConfig):
     def ready(self) -> None:
         # Binds shared tasks to our Celery application in every process.
         from paycenter import celery  # noqa: F401
+
+        tracing.configure()
+        fault_reports.configure(settings.SENTRY_DSN, settings.MODE)
 
 
 class StaffSiteConfig(AdminConfig):

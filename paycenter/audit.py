@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from notifications.alerts import alert
 from paycenter.models import AuditVerification, Event, EventHead
+from paycenter.places import files_dir
 from paycenter.sequencer import HEAD_ID, chain_hash
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class AuditResult:
 
 def heads_path() -> Path:
     """Where the head is noted each hour; keep copies on another machine."""
-    return Path(settings.VAR_DIR) / "audit-heads.log"
+    return files_dir() / "audit-heads.log"
 
 
 def write_head() -> bool:

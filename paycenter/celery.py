@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, worker_init
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paycenter.settings")
@@ -49,6 +50,7 @@ app.conf.update(
     timezone="Asia/Shanghai",
     beat_schedule_filename=str(Path(settings.VAR_DIR) / "celerybeat-schedule"),
     beat_max_loop_interval=1,
+    beat_scheduler="paycenter.heartbeats:WatchedScheduler",
     worker_hijack_root_logger=False,
     beat_schedule={
         "close due trades": every("trades.tasks.close_due", 1),
@@ -58,6 +60,7 @@ app.conf.update(
         "send due refunds": every("refunds.tasks.send_due", 1),
         "query due refunds": every("refunds.tasks.query_due", 1),
         "book refunds told of early": every("refunds.tasks.book_early", 5),
+        "look again at refunds told of early": every("refunds.tasks.find_early", 3600),
         "void old approvals": every("refunds.tasks.expire_approvals", 30),
         "apply policies to stray money": every("refunds.tasks.apply_policies", 2),
         "probe shed channels": every("trades.tasks.probe_channels", 2),
@@ -74,6 +77,7 @@ app.conf.update(
         "forget old nonces": every("merchants.tasks.forget_nonces", 60),
         "watch certificates": every("notifications.tasks.watch_certificates", 3600),
         "watch backlogs": every("notifications.tasks.watch_backlogs", 60),
+        "keep partitions of logs": every("notifications.tasks.keep_partitions", 3600),
         "plan bills": every("reconciliation.tasks.plan_bills", 600),
         "fetch due bills": every("reconciliation.tasks.fetch_bills", 30),
         "read due bills": every("reconciliation.tasks.import_bills", 5),
@@ -88,6 +92,14 @@ app.autodiscover_tasks(
     ["paycenter", "merchants", "notifications", "trades", "refunds", "cashier", "onboarding", "reconciliation",
      "dashboards"]
 )
+
+
+@worker_init.connect
+def _watch_tasks(sender: Any, **_kwargs: object) -> None:
+    """Count what this worker does, and let its finished tasks be its sign of life."""
+    from paycenter.working import Watch
+
+    Watch(sender.hostname).start()
 
 
 @setup_logging.connect

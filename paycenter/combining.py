@@ -3,12 +3,16 @@
 Who comes while nobody writes, writes at once and alone: an idle process is as quick as without this. Who comes while
 somebody writes, waits; whoever of those came first then writes for all that wait by then, and wakes each with its own
 answer after the commit. So a group forms from what has to wait anyway, and nobody waits for a group to form.
+
+Nobody waits for ever either. Who has waited long enough leaves the queue, and nothing of theirs is written by others
+after that; who is being written by then hears how it ends.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -18,10 +22,18 @@ from django.db import InterfaceError, OperationalError, connection
 
 T = TypeVar("T")
 R = TypeVar("R")
+_WEIGHT = 0.1  # of the newest wait in the average
 
 
 class WriteAlone(Exception):
     """Stands for the result of one that `together` left to be written alone."""
+
+
+class NotWritten(Exception):
+    """It was nobody's turn in time, and nothing of it is stored."""
+
+
+MOST_WAIT = 10.0  # seconds that who is being written waits for the outcome
 
 
 class _Place(Generic[T, R]):
@@ -40,13 +52,18 @@ class _Place(Generic[T, R]):
 class Combiner(Generic[T, R]):
     """`alone(item)` writes one; `together(items)` writes several in one transaction and answers a result or an
     exception for each. Where `together` fails because of some row, each is written alone: a bad row spoils nobody
-    else's. Where the database itself fails, everybody gets that error, as everybody would alone.
+    else's. Where the database itself fails, everybody gets that error, as everybody would alone. `patience` is how
+    many seconds somebody waits in the queue who names no time.
     """
 
     _all: ClassVar[list[Combiner[Any, Any]]] = []
+    _waits: ClassVar[float] = 0.0
 
-    def __init__(self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]]) -> None:
-        self._alone, self._together = alone, together
+    def __init__(
+        self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]],
+        patience: float = MOST_WAIT,
+    ) -> None:  # fmt: skip
+        self._alone, self._together, self._patience = alone, together, patience
         self._start_afresh()
         self._all.append(self)
 
@@ -55,10 +72,11 @@ class Combiner(Generic[T, R]):
         self._waiting: deque[_Place[T, R]] = deque()
         self._writing = False
 
-    def write(self, item: T) -> R:
+    def write(self, item: T, *, until: float | None = None) -> R:
         """Write it, alone or with others, and answer when it is committed. Raises what `alone` raises.
 
-        Inside a transaction it is part of that one, and written alone.
+        `until` (of `time.monotonic`) is how long it may wait for its turn; then it raises NotWritten. Without it, it
+        is written alone after a while. Inside a transaction it is part of that one, and written alone.
         """
         if settings.WRITE_TOGETHER < 2 or connection.vendor != "postgresql" or connection.in_atomic_block:
             return self._alone(item)
@@ -67,14 +85,37 @@ class Combiner(Generic[T, R]):
             leads, self._writing = not self._writing, True
             if not leads:
                 self._waiting.append(place)
-        if not leads:
+        if leads:
+            self._note_wait(0.0)
+        else:
             connection.close()  # back to the pool, where whoever writes may need it
-            place.woken.wait()
-            if place.alone:
+            began = time.monotonic()
+            woken = self._woken(place, until)
+            self._note_wait(time.monotonic() - began)
+            if not woken or place.alone:
                 return self._alone(item)
             if not place.leads:
                 return self._outcome(place)
         return self._lead(place)
+
+    def _woken(self, place: _Place[T, R], until: float | None) -> bool:
+        """Wait for the turn. False where it left the queue to be written alone; raises NotWritten where it may not be,
+        and OperationalError where somebody writes it and does not come back: then nobody knows whether it is stored."""
+        left = self._patience if until is None else max(until - time.monotonic(), 0.0)
+        if place.woken.wait(left):
+            return True
+        with self._lock:
+            try:
+                self._waiting.remove(place)
+            except ValueError:  # somebody has it in hand
+                pass
+            else:
+                if until is None:
+                    return False
+                raise NotWritten
+        if not place.woken.wait(MOST_WAIT):
+            raise OperationalError("whoever writes it has not answered")
+        return True
 
     def _lead(self, own: _Place[T, R]) -> R:
         """Write for `own` and for those that wait now, then hand over to the first of those that came meanwhile."""
@@ -101,7 +142,7 @@ class Combiner(Generic[T, R]):
         try:
             found = self._together([place.item for place in group])
         except Exception as exc:
-            if _is_the_database(exc):
+            if is_the_database(exc):
                 raise
             # Whatever a row did, the transaction is undone: nothing of anybody is written yet.
             for place in group:
@@ -131,13 +172,24 @@ class Combiner(Generic[T, R]):
         return found
 
     @classmethod
+    def waited(cls) -> float:
+        """Seconds that writes of this process waited lately, as a moving average: how busy the database is."""
+        return Combiner._waits
+
+    @staticmethod
+    def _note_wait(seconds: float) -> None:
+        # Threads may overwrite each other's sample: it is an average.
+        Combiner._waits += (seconds - Combiner._waits) * _WEIGHT
+
+    @classmethod
     def forget_all(cls) -> None:
         """A forked child starts with nobody waiting."""
+        Combiner._waits = 0.0
         for combiner in cls._all:
             combiner._start_afresh()
 
 
-def _is_the_database(error: Exception) -> bool:
+def is_the_database(error: Exception) -> bool:
     """Whether the database failed, not some row. Of two that waited for each other one was undone: alone it goes on."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False

@@ -250,6 +250,14 @@ def _is_listened_to(model: type[models.Model]) -> bool:
     return pre_save.has_listeners(model) or post_save.has_listeners(model)
 
 
+def row(sql: str, values: Sequence[object]) -> Sequence[Any]:
+    """The only row that a statement answers, which is written by hand and always the same."""
+    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
+        cursor.execute(sql, values)
+        found: Sequence[Any] = cursor.fetchone()
+        return found
+
+
 def run(sql: str, values: Sequence[object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
     with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:

@@ -17,6 +17,7 @@ from paycenter import compiled
 from paycenter.combining import Combiner
 from paycenter.http import HttpCall
 from paycenter.masking import mask_mapping, mask_text, mask_url, shorten
+from paycenter.metrics import count_channel_calls
 from paycenter.models import Exchange
 
 log = structlog.get_logger(__name__)
@@ -33,11 +34,12 @@ def record_channel_calls(
     merchant_no: str = "",
     masked_keys: Iterable[str] = (),
 ) -> None:
-    """Write the calls that `paycenter.http.recording` collected, in one statement. Never raises.
+    """Count and write the calls that `paycenter.http.recording` collected, in one statement. Never raises.
 
     Call it outside the transaction of the outcome, so that what was said stays known if that fails.
     """
     keys, now = frozenset(masked_keys), timezone.now()
+    count_channel_calls(channel, calls)
     try:
         rows = [
             Exchange(
@@ -140,7 +142,7 @@ def _write_together(rows: Sequence[Exchange]) -> list[None]:
     return [None] * len(rows)
 
 
-_rows: Combiner[Exchange, None] = Combiner(lambda row: _write_here([row]), _write_together)
+_rows: Combiner[Exchange, None] = Combiner(lambda row: _write_here([row]), _write_together, patience=2.0)
 
 
 def _log_failure(peer: str, trade_no: str, exc: Exception) -> None:

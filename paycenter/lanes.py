@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import structlog
@@ -46,7 +47,7 @@ def sweep(name: str, model: type[models.Model], due: str, path: str, work: Calla
     if settings.SWEEP_THREADS == 0 or len(channels) <= 1:
         return sum(lane(channel) for channel in channels)
     with ThreadPoolExecutor(len(channels), "lane") as pool:
-        return sum(pool.map(lambda channel: _then_disconnect(lane, channel), channels))
+        return sum(pool.map(lambda run, channel: run(_then_disconnect, lane, channel), _runs(channels), channels))
 
 
 def _enter(lane: tuple[str, str | None]) -> bool:
@@ -77,7 +78,13 @@ def _side_by_side(work: Callable[[int], object], ids: list[int]) -> None:
         return
     places = min(SIDE_BY_SIDE, settings.SWEEP_THREADS, len(ids))
     with ThreadPoolExecutor(places, "sweep") as pool:
-        list(pool.map(lambda pk: _then_disconnect(lambda one: _guarded(work, one), pk), ids))
+        list(pool.map(lambda run, pk: run(_then_disconnect, lambda one: _guarded(work, one), pk), _runs(ids), ids))
+
+
+def _runs(items: Sequence[Any]) -> list[Callable[..., Any]]:
+    """For each item a way to run something in the caller's context, so that log lines of a pool's threads tell which
+    task they belong to."""
+    return [copy_context().run for _item in items]
 
 
 def _then_disconnect(work: Callable[[Any], Any], argument: Any) -> Any:

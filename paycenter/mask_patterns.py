@@ -20,6 +20,8 @@ _IDENTITY = re.compile(_EDGE + r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:
 _CARD = re.compile(
     _EDGE + r"(?:62|81|4\d|3\d|5\d|6\d|2[2-7])(?:\d{11,17}|\d{2}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,4})?)" + _END
 )
+# The address of an invitation opens a door.
+_JOIN_LINK = re.compile(r"(/join/)[\w-]{20,}")
 _AMOUNT = re.compile(r"(?:amount|amt|fee|total|price|sum|paid|refunded)\w*\W{0,6}$", re.IGNORECASE)
 
 
@@ -39,13 +41,15 @@ def hide_middle(value: str) -> str:
 
 
 def mask_patterns(text: str) -> str:
-    """The text without keys, bearer tokens, phone and identity numbers, bank cards, e-mail addresses."""
+    """The text without keys, bearer tokens, invitations, phone and identity numbers, bank cards, e-mail addresses."""
     if "PRIVATE KEY" in text:
         text = _PEM.sub("[private key]", text)
     if "MII" in text:
         text = _BARE_KEY.sub("[private key]", text)
     if "whsec_" in text:
         text = _WEBHOOK_SECRET.sub(f"whsec_{HIDDEN}", text)
+    if "/join/" in text:
+        text = _JOIN_LINK.sub(rf"\1{HIDDEN}", text)
     text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     if "@" in text:
         text = _EMAIL.sub(lambda m: hide_middle(m[0]), _USERINFO.sub(f"{HIDDEN}@", text))

@@ -64,6 +64,7 @@ def _hide_all(_value: str) -> str:
     return HIDDEN
 
 
+@lru_cache(maxsize=4096)
 def _normal(key: str) -> str:
     """`sub_openId`, `payer.sub-openid` and `subOpenid` are one name."""
     return re.sub(r"[^0-9a-z]", "", key.lower().rsplit(".", 1)[-1])
@@ -164,7 +165,19 @@ class _Masker:
             text = _ESCAPED_PAIR.sub(lambda m: self._pair(m, m[2], m[4]), text)
         if "<" in text:
             text = self._elements(text)
-        return mask_patterns(_LOOSE_PAIR.sub(lambda m: self._pair(m, m[1], m[3]), text))
+        return mask_patterns(self._loose_pairs(text, depth))
+
+    def _loose_pairs(self, text: str, depth: int) -> str:
+        """What looks like the value of a harmless word may be a pair itself: `failed: password=…`."""
+        if depth > _MAX_DEPTH:
+            return HIDDEN
+
+        def pair(found: re.Match[str]) -> str:
+            if self.hide_for(found[1]) is None and ("=" in found[3] or ":" in found[3]):
+                return found[0].removesuffix(found[3]) + self._loose_pairs(found[3], depth + 1)
+            return self._pair(found, found[1], found[3])
+
+        return _LOOSE_PAIR.sub(pair, text)
 
     def _header_line(self, found: re.Match[str]) -> str:
         return f"{found[1]}{found[2]}{HIDDEN}" if self.hide_for(found[1]) is _hide_all else found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 import uuid
 from collections.abc import Callable
 from functools import lru_cache
@@ -13,6 +14,10 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 from django.utils import translation
 
+from paycenter import body_limit, tracing
+from paycenter.metrics import count_request
+
+log = structlog.get_logger(__name__)
 NOBODY = "0.0.0.0"  # noqa: S104
 
 
@@ -72,28 +77,54 @@ class RequestContextMiddleware:
         request.request_id = uuid.uuid4().hex  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request.request_id)  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        started = time.monotonic()
+        with tracing.request_span(request.request_id) as span:  # type: ignore[attr-defined]
+            response = self.get_response(request)
+            route = route_of(request)
+            tracing.name_request(span, route=route, method=request.method or "", status=response.status_code)
         response.headers["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        seconds = time.monotonic() - started
+        count_request(route, response.status_code, seconds)
+        if settings.LOG_REQUESTS:
+            log.info("request", method=request.method, route=route, status=response.status_code,
+                     milliseconds=int(seconds * 1000))  # fmt: skip
         return response
+
+
+def route_of(request: HttpRequest) -> str:
+    """The pattern that matched, for figures: admin pages by app and record, everything unknown as one."""
+    match = getattr(request, "resolver_match", None)
+    if match is None:
+        return "static" if request.path_info.startswith(settings.STATIC_URL) else "unknown"
+    return "/".join(match.route.split("/")[:3]) if match.route.startswith("admin/") else match.route or "/"
 
 
 # Where only programs call: apps, channels, monitors.
 _PROGRAMS = ("/v1", "/notify", "/healthz", "/readyz", "/metrics")
 
 
-class ProgramsMiddleware:
-    """Answers programs without the middleware that follows, which is for people: static files, sessions,
-    languages, sign-in, forgery protection, policies of pages. What they share with pages stands before this.
+# Where payers go: nobody signs in there, and the pages bring their own policies and protection (cashier.headers).
+_PAYERS = ("/c", "/q")
+
+
+class DirectMiddleware:
+    """Answers programs and payers without the middleware that follows, which is for staff: static files, sessions,
+    sign-in, history, policies of pages. What they share with staff stands before this.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not _is_for_programs(request.path_info):
+        if is_below(request.path_info, *_PROGRAMS):
+            translation.deactivate()  # the thread may have shown somebody a page
+        elif is_below(request.path_info, *_PAYERS):
+            if (too_large := body_limit.refused(request, body_limit.STRANGERS_BYTES)) is not None:
+                return too_large
+            translation.activate(translation.get_language_from_request(request))
+        else:
             return self.get_response(request)
         request.get_host()  # raises DisallowedHost
-        translation.deactivate()  # the thread may have shown somebody a page
         request.resolver_match = found = resolve(request.path_info)
         try:
             response = found.func(request, *found.args, **found.kwargs)
@@ -102,11 +133,6 @@ class ProgramsMiddleware:
             raise
         response.headers.setdefault("Content-Length", str(len(response.content)))
         return response  # type: ignore[no-any-return]
-
-
-def _is_for_programs(path: str) -> bool:
-    """Also what an open page asks every few seconds: its answer has no words, and sets its own policies."""
-    return is_below(path, *_PROGRAMS) or (path.startswith("/c/") and path.endswith("/status"))
 
 
 def is_below(path: str, *roots: str) -> bool:

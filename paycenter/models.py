@@ -124,6 +124,24 @@ class Exchange(models.Model):
         return f"{self.direction} {self.peer} {self.operation}"
 
 
+class Heartbeat(models.Model):
+    """The last sign of life of one worker or beat, under the name it runs by."""
+
+    class Part(models.TextChoices):
+        WORKER = "worker", _("worker")
+        BEAT = "beat", _("beat")
+
+    part = models.CharField(max_length=8, choices=Part)
+    name = models.CharField(max_length=100)
+    beaten_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["part", "name"], name="heartbeat_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.name}"
+
+
 class RetrySchedule(models.Model):
     """Delays in seconds that an operator can change: first delay, then each next one.
 

@@ -59,3 +59,27 @@ class ReplicaRouter:
 def report_alias() -> str:
     """The alias that raw SQL takes here: the replica's inside `reports()`, otherwise the primary's."""
     return reporting() if _reading.get() else PRIMARY
+
+
+def replica_lag() -> float | None:
+    """Seconds by which the database of reports is behind; None where it is no PostgreSQL standby.
+
+    One that has replayed everything the primary wrote is not behind, however long nothing was written; one that is cut
+    off from the primary is. Raises DatabaseError.
+    """
+    if connections[reporting()].vendor != "postgresql":
+        return None
+    with connections[PRIMARY].cursor() as cursor:
+        cursor.execute("SELECT pg_current_wal_lsn()::text")
+        written = cursor.fetchone()[0]
+    with connections[reporting()].cursor() as cursor:
+        cursor.execute(_LAG, [written])
+        found = cursor.fetchone()[0]
+    return None if found is None else float(found)
+
+
+_LAG = """
+SELECT CASE WHEN NOT pg_is_in_recovery() THEN NULL
+            WHEN pg_last_wal_replay_lsn() >= %s::pg_lsn THEN 0
+            ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0) END
+"""

@@ -8,7 +8,7 @@ from typing import Any
 import environ
 
 from paycenter.logging import configure as configure_logging
-from paycenter.settings_guard import embedded_secrets, refuse_unsafe
+from paycenter.settings_guard import embedded_secrets, refuse_unknown_stream, refuse_unsafe
 from paycenter.unfold import UNFOLD as UNFOLD
 
 env = environ.Env()
@@ -18,6 +18,9 @@ VAR_DIR = Path(env.str("PAYCENTER_VAR", default=str(BASE_DIR / "var"))).resolve(
 # ---- what kind of process this is ----------------------------------------------------------
 MODE = env.str("PAYCENTER_MODE", default="embedded")  # embedded | production
 ENTRANCE = env.str("PAYCENTER_ENTRANCE", default="all")  # internal | portal | public | all
+# Where bills, exports, documents and the audit chain's noted heads are kept: with several hosts a directory that all of
+# them see.
+FILES_DIR = env.str("PAYCENTER_FILES", default="")
 DEBUG = env.bool("DEBUG", default=False)
 _embedded = embedded_secrets(VAR_DIR) if MODE == "embedded" else {}
 SECRET_KEY = env.str("SECRET_KEY", default=_embedded.get("secret_key", ""))
@@ -73,13 +76,14 @@ MIDDLEWARE = [
     "paycenter.faults.FaultMiddleware",
     "paycenter.entrances.EntranceMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "paycenter.middleware.ProgramsMiddleware",
+    "paycenter.middleware.DirectMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "paycenter.body_limit.BodyLimitMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "paycenter.staff.sessions.StaffSessionMiddleware",
@@ -150,6 +154,28 @@ CACHES = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL or "memory://")
+
+# ---- cashier orders through a Redis stream (docs/order-stream.md) ---------------------------
+# off | drain (takes none, still knows those in it) | auto (while writes wait for the database) | on
+ORDER_STREAM = env.str("PAYCENTER_ORDER_STREAM", default="off")
+ORDER_STREAM_URL = env.str("PAYCENTER_ORDER_STREAM_URL", default=REDIS_URL)
+# auto: from how many seconds of waiting on, on average over a process's latest writes.
+ORDER_STREAM_WAIT = env.float("PAYCENTER_ORDER_STREAM_WAIT", default=0.02)
+# With more orders in the stream than this, or an older one (seconds), new ones go into the database.
+ORDER_STREAM_LIMIT = env.int("PAYCENTER_ORDER_STREAM_LIMIT", default=20_000)
+ORDER_STREAM_OLDEST = env.float("PAYCENTER_ORDER_STREAM_OLDEST", default=4.0)
+refuse_unknown_stream(ORDER_STREAM, ORDER_STREAM_URL)
+
+# Where a worker tells Prometheus its own figures, on a machine without a web process; 0: it does not.
+WORKER_METRICS_PORT = env.int("PAYCENTER_WORKER_METRICS_PORT", default=0)
+WORKER_METRICS_HOST = env.str("PAYCENTER_WORKER_METRICS_HOST", default="127.0.0.1")
+
+# While this file is there, /readyz says no: make it before a process is ended, so that it gets nothing new.
+DRAIN_FILE = Path(env.str("PAYCENTER_DRAIN_FILE", default=str(VAR_DIR / "draining")))
+# A line in the log for every request answered; refusals and faults have theirs anyway.
+LOG_REQUESTS = env.bool("PAYCENTER_LOG_REQUESTS", default=False)
+# Where faults are reported to (Sentry), scrubbed; empty: nowhere.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
 
 # ---- staff ---------------------------------------------------------------------------------
 AUTH_USER_MODEL = "merchants.User"
@@ -240,6 +266,10 @@ RECONCILIATION_BACKFILL_DAYS = env.int("PAYCENTER_RECONCILIATION_BACKFILL_DAYS",
 # What one export of a list may hold, and how many days its file is kept.
 EXPORT_ROWS = env.int("PAYCENTER_EXPORT_ROWS", default=1_000_000)
 EXPORT_KEEP_DAYS = env.int("PAYCENTER_EXPORT_KEEP_DAYS", default=7)
+# Months of requests with their answers, and of tries at telling apps, that `manage.py log_partitions --retire` leaves
+# in the database; 0: all of them.
+KEEP_EXCHANGES_MONTHS = env.int("PAYCENTER_KEEP_EXCHANGES_MONTHS", default=0)
+KEEP_DELIVERIES_MONTHS = env.int("PAYCENTER_KEEP_DELIVERIES_MONTHS", default=0)
 BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
@@ -261,4 +291,5 @@ SPECTACULAR_SETTINGS = {
 }
 SIMPLE_HISTORY_REVERT_DISABLED = True
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "paycenter.reports.QuietReporterFilter"
 LOGGING = configure_logging(env.str("PAYCENTER_LOG_LEVEL", default="INFO"))

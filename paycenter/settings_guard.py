@@ -12,6 +12,7 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 MODES = ("embedded", "production")
+STREAM_MODES = ("off", "drain", "auto", "on")
 ENTRANCES = ("internal", "portal", "public", "all")
 
 
@@ -43,6 +44,14 @@ def _create(path: Path) -> dict[str, Any]:
     finally:
         scratch.unlink(missing_ok=True)
     return made
+
+
+def refuse_unknown_stream(mode: str, url: str) -> None:
+    """Raises ImproperlyConfigured where cashier orders are to go through a stream that is not there."""
+    if mode not in STREAM_MODES:
+        raise ImproperlyConfigured(f"PAYCENTER_ORDER_STREAM must be one of {', '.join(STREAM_MODES)}")
+    if mode != "off" and not url:
+        raise ImproperlyConfigured("PAYCENTER_ORDER_STREAM needs PAYCENTER_ORDER_STREAM_URL or REDIS_URL")
 
 
 def refuse_unsafe(

@@ -86,6 +86,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Trades"), "receipt_long", "trades.trade"),
+                    _item(_("Attempts"), "credit_card", "trades.attempt"),
                     _item(_("Refunds"), "undo", "refunds.refund"),
                     _item(_("Abnormal payments"), "report", "trades.abnormalpayment"),
                     _item(_("Refund policies"), "policy", "refunds.refundpolicy"),
@@ -100,6 +101,7 @@ UNFOLD: dict[str, Any] = {
                     _item(_("Days"), "calendar_month", "reconciliation.reconciliationday"),
                     _item(_("Differences"), "balance", "reconciliation.case"),
                     _item(_("Bills"), "description", "reconciliation.bill"),
+                    _item(_("Bill rows"), "format_list_numbered", "reconciliation.billrow"),
                     _item(_("Settlement"), "account_balance", "reconciliation.settlementbatch"),
                     _item(_("Fee rates"), "percent", "reconciliation.feerate"),
                     _item(_("Settlement terms"), "event_repeat", "reconciliation.settlementterms"),
@@ -125,6 +127,7 @@ UNFOLD: dict[str, Any] = {
                 "separator": True,
                 "items": [
                     _item(_("Notifications to apps"), "outbox", "notifications.notification"),
+                    _item(_("Deliveries"), "send", "notifications.delivery"),
                     _item(_("Alerts"), "notifications_active", "notifications.alert"),
                 ],
             },

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from paycenter.errors import PaycenterError
+from paycenter.places import files_dir
 
 MAX_BYTES = 5 * 1024 * 1024
 ACCEPT = ".pdf,.png,.jpg,.jpeg"
@@ -46,7 +46,7 @@ class UploadFolder:
 
     @property
     def root(self) -> Path:
-        return Path(settings.VAR_DIR) / self.name
+        return files_dir() / self.name
 
     def store(self, *, name: str, chunks: Iterable[bytes]) -> StoredFile:
         """Check and keep an uploaded file. Raises UploadRefused for an empty, too large or other kind of file."""

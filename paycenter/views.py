@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import structlog
+from django.conf import settings
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from dashboards.scraping import render as render_metrics
 from merchants.api.endpoint import error_response, unknown_path
 from merchants.api.errors import BadParameter
 from paycenter.errors import ApiError
-from paycenter.metrics import render as render_metrics
 
 log = structlog.get_logger(__name__)
 BROKER_SECONDS = 2.0
@@ -24,6 +28,7 @@ BROKER_SECONDS = 2.0
 _KEEP_SECONDS = 1.0
 _lock = threading.Lock()
 _last: tuple[float, dict[str, str]] = (0.0, {})
+_migrated = False  # never again false: nobody takes migrations back under a running process
 
 
 @never_cache
@@ -36,7 +41,13 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when database and broker answer, else 503 naming the one that does not."""
+    """200 when database and broker answer and no migration is missing, else 503 naming what is not so.
+
+    While the file `DRAIN_FILE` is there it is 503 as well: the process goes on answering, and who asks before
+    sending it more (a load balancer) sends nothing new.
+    """
+    if settings.DRAIN_FILE.exists():
+        return JsonResponse({"status": "draining"}, status=503)
     found = _readiness()
     ready = all(word == "ok" for word in found.values())
     return JsonResponse({"status": "ok" if ready else "unavailable", **found}, status=200 if ready else 503)
@@ -53,7 +64,10 @@ def _readiness() -> dict[str, str]:
         return found
     try:
         if time.monotonic() - _last[0] > _KEEP_SECONDS or not _last[1]:
-            found = {"database": _ask("database", _ask_database), "broker": _ask("broker", _ask_broker)}
+            found = {
+                "database": _ask("database", _ask_database), "migrations": _ask("migrations", _ask_migrations),
+                "broker": _ask("broker", ask_broker),
+            }  # fmt: skip
             _last = (time.monotonic(), found)
         return _last[1]
     finally:
@@ -74,7 +88,24 @@ def _ask_database() -> None:
         cursor.execute("SELECT 1")
 
 
-def _ask_broker() -> None:
+@lru_cache(maxsize=1)
+def _known_migrations() -> frozenset[tuple[str, str]]:
+    """Those of this code; reading them takes a moment, once."""
+    return frozenset(MigrationLoader(None).graph.nodes)
+
+
+def _ask_migrations() -> None:
+    """Raises LookupError where the database is older than this code; it may be newer (a rolling restart)."""
+    global _migrated
+    if not _migrated:
+        missing = _known_migrations() - set(MigrationRecorder(connection).applied_migrations())
+        if missing:
+            raise LookupError(f"{len(missing)} migrations are missing")
+        _migrated = True
+
+
+def ask_broker() -> None:
+    """Raises whatever the transport raises where the broker does not answer in time."""
     from paycenter.celery import app
 
     options = {"socket_connect_timeout": BROKER_SECONDS, "socket_timeout": BROKER_SECONDS}

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from merchants.changes import ASKER_GONE
 from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of
@@ -24,6 +26,7 @@ from reconciliation.models import Case, CaseOutcome
 from reconciliation.recording import Name, evidence
 from reconciliation.states import CaseState
 
+SETTLE_PERMISSION = "reconciliation.settle_case"
 _FINISHING = ("outcome", "reason", "closed_by", "finished_at", "next_ask_at")
 
 
@@ -170,6 +173,8 @@ def _refuse_proposer(case: Case, user: User) -> None:
     _refuse_unless(case, CaseState.CLOSING)
     if case.proposed_by_id == user.pk:
         raise TransitionRefused("whoever proposed to close it cannot confirm it", state=str(case.state))
+    if case.proposed_by is None or not case.proposed_by.has_perm(SETTLE_PERMISSION):
+        raise TransitionRefused(_(ASKER_GONE), state=str(case.state))
 
 
 def _refuse_unless(case: Case, state: CaseState) -> None:

@@ -1,4 +1,4 @@
-"""Where bills are kept as they came: below `VAR_DIR/bills`, which no web server shows, named by their hash."""
+"""Where bills are kept as they came: below `files_dir()/bills`, which no web server shows, named by their hash."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.conf import settings
+from paycenter.places import files_dir
 
 _BLOCK = 1024 * 1024
 
@@ -26,7 +26,7 @@ class KeptFile:
 
 
 def bills_root() -> Path:
-    return Path(settings.VAR_DIR) / "bills"
+    return files_dir() / "bills"
 
 
 def bill_path(relative: str) -> Path:

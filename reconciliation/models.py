@@ -104,7 +104,12 @@ class BillRow(models.Model):
     class Meta:
         verbose_name = _("bill row")
         verbose_name_plural = _("bill rows")
-        indexes = [models.Index(fields=["account", "kind", "key"], name="billrow_key")]
+        indexes = [
+            models.Index(fields=["account", "kind", "key"], name="billrow_key"),
+            # Lists, in the order of bills and lines. Most lines are payments that succeeded: met soon without an index.
+            models.Index(fields=["kind", "bill", "line"], condition=~Q(kind="payment"), name="billrow_kind_list"),
+            models.Index(fields=["state", "bill", "line"], condition=~Q(state="succeeded"), name="billrow_state_list"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.bill_id}:{self.line}"

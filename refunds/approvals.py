@@ -219,7 +219,10 @@ def _set_what_stands(refund: Refund, user: User) -> bool:
 
 
 def _valid_approvals(refund: Refund) -> QuerySet[Approval]:
-    return Approval.objects.filter(refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount)
+    """Of the present round, over the present amount, by people who are not shut out since."""
+    return Approval.objects.filter(
+        refund=refund, round=refund.round, decision=Decision.APPROVE, amount=refund.amount, approver__is_active=True
+    )
 
 
 def _decidable(refund: Refund, user: User, comment: str, decision: str) -> RefundPolicy:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
+from structlog.contextvars import bound_contextvars
 
 from channels.base import OrderRef, RefundOrder, RefundRef, RefundResult
 from paycenter.money import Money
@@ -52,10 +53,12 @@ def _sent_at(refund: Refund) -> datetime:
 def call_refund(refund: Refund) -> RefundResult:
     """Send it. Raises NotSent or UnknownOutcome. Must not be called inside a transaction."""
     order = refund_order(refund)
-    return call_channel(refund.attempt, lambda provider: provider.refund(order))
+    with bound_contextvars(refund_no=refund.refund_no):
+        return call_channel(refund.attempt, lambda provider: provider.refund(order))
 
 
 def ask_refund(refund: Refund) -> RefundResult:
     """Ask for its state. Raises NotSent or UnknownOutcome. Must not be called inside a transaction."""
     ref = refund_ref(refund)
-    return call_channel(refund.attempt, lambda provider: provider.query_refund(ref))
+    with bound_contextvars(refund_no=refund.refund_no):
+        return call_channel(refund.attempt, lambda provider: provider.query_refund(ref))

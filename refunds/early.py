@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from channels.base import Notice
@@ -21,6 +22,7 @@ from trades.states import AbnormalState, AttemptState
 
 FIRST_WAIT = timedelta(seconds=5)
 KEPT = timedelta(days=30)  # a payment that did not come by then is not waited for; should it come, it finds them
+_UNSURE = (AbnormalState.VOID, AbnormalState.UNVERIFIED)
 BOOK_TASK = "refunds.tasks.book_early"
 # Every payment asks this, and nearly none has any.
 _OF_ATTEMPT = compiled.Select(
@@ -73,12 +75,21 @@ def early_refund_book(early_id: int) -> None:
         EarlyRefund.objects.filter(pk=early.pk).delete()
 
 
+def early_refunds_found() -> int:
+    """Have those booked that were given up although their payment is booked: by an earlier version of the center, or
+    by hand. How many. Until then nobody can refund that payment."""
+    sure = AbnormalPayment.objects.filter(attempt_id=OuterRef("attempt_id")).exclude(state__in=_UNSURE)
+    booked = Q(attempt__trade__settled_attempt_id=F("attempt_id")) | (
+        Q(attempt__state=AttemptState.SUCCEEDED) & Exists(sure)
+    )
+    return EarlyRefund.objects.filter(booked, next_try_at__isnull=True).update(next_try_at=timezone.now())
+
+
 def _is_booked(attempt: Attempt) -> bool:
     """Whether its money stands on the trade or on an abnormal payment that the channel confirmed."""
     if attempt.trade.settled_attempt_id == attempt.pk:
         return True
-    unsure = (AbnormalState.VOID, AbnormalState.UNVERIFIED)
-    found = AbnormalPayment.objects.filter(attempt_id=attempt.pk).exclude(state__in=unsure)
+    found = AbnormalPayment.objects.filter(attempt_id=attempt.pk).exclude(state__in=_UNSURE)
     return attempt.state == AttemptState.SUCCEEDED and found.exists()
 
 

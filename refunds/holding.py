@@ -24,9 +24,10 @@ def refund_hold_by_system(refund: Refund, because: str, actor: str) -> None:
                    fields=("held_because", "next_send_at", "next_expiry_at", "round"))  # fmt: skip
 
 
-def no_longer_fits(source: sums.Source) -> bool:
-    """Whether what is reserved and what went back exceed together what was paid."""
-    return source.refunded_amount + source.refunding_amount + source.external_refunded > sums.paid_of(source)
+def no_longer_fits(source: sums.Source, leaving: int = 0) -> bool:
+    """Whether what is reserved and what went back, or may be `leaving`, exceed together what was paid."""
+    gone = source.refunded_amount + source.external_refunded + leaving
+    return source.refunding_amount + gone > sums.paid_of(source)
 
 
 def after_external(source: sums.Source, refund: Refund, actor: str) -> None:

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from merchants.changes import ChangeKind, change_kind, change_request
+from merchants.changes import ChangeKind, change_kind, change_request, whose_role_has
 from merchants.models import App, ChangeRequest, Merchant, User
 from merchants.roles import ROLE_PERMISSIONS
 from paycenter.errors import TransitionRefused
@@ -141,4 +141,6 @@ def _apply(app: App, payload: Mapping[str, Any], actor: str) -> None:
     record_event(policy, "refundpolicy.changed", actor=actor, detail={"changed": sorted(payload["values"])})
 
 
-REFUND_POLICY = change_kind(ChangeKind(code="refund_policy", apply=_apply, version_of=_version))
+REFUND_POLICY = change_kind(ChangeKind(
+    code="refund_policy", apply=_apply, version_of=_version, may_ask=whose_role_has(CHANGE_PERMISSION)
+))  # fmt: skip

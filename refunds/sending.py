@@ -28,6 +28,7 @@ from refunds import sums
 from refunds.calling import ask_refund, call_refund
 from refunds.confirm import Booked, query_delay, query_later, refund_confirm
 from refunds.holding import GIVEN_BACK_ALREADY, no_longer_fits, refund_hold_by_system
+from refunds.leaving import going_back
 from refunds.models import Refund, RefundRoute, RefundSource
 from refunds.policies import policy_for
 from refunds.selectors import load_refund
@@ -40,6 +41,7 @@ CALL_SECONDS = 15.0
 # After this long without an outcome another process may ask about a refund that one was sending.
 IN_FLIGHT_SECONDS = 2 * CALL_SECONDS
 _ELSEWHERE_TRIES = 10
+MAY_BE_LEAVING = gettext_noop("the channel may be giving it back of its own accord: it is being asked")
 
 
 class _Wait(Exception):
@@ -122,11 +124,10 @@ def _start(refund_id: int, actor: str) -> Refund:
         source, refund = sums.lock_refund(refund_id)
         if refund.state != RefundState.APPROVED or refund.next_send_at is None:
             raise _Wait
-        if no_longer_fits(source):
-            refund_hold_by_system(refund, GIVEN_BACK_ALREADY, actor)
-            hold = True
-        else:
-            hold = _waits_for_spacing(refund, source)
+        because = _why_not_now(source)
+        if because:
+            refund_hold_by_system(refund, because, actor)
+        hold = bool(because) or _waits_for_spacing(refund, source)
         if not hold:
             now = timezone.now()
             if refund.sent_at is None:
@@ -142,6 +143,14 @@ def _start(refund_id: int, actor: str) -> Refund:
     if hold:
         raise _Wait
     return load_refund(refund_id)
+
+
+def _why_not_now(source: sums.Source) -> str:
+    """Why a locked source cannot give what is reserved on it; what the channel may be giving back of its own accord
+    counts as gone until the channel was asked about it."""
+    if no_longer_fits(source):
+        return GIVEN_BACK_ALREADY
+    return MAY_BE_LEAVING if no_longer_fits(source, going_back(source)) else ""
 
 
 def _is_whole(source: sums.Source, refund: Refund) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from refunds import sweeps
+from refunds.early import early_refunds_found
 
 
 @shared_task
@@ -23,6 +24,12 @@ def query_due() -> None:
 def book_early() -> None:
     """Book refunds that were told of before their payment."""
     sweeps.book_early_due()
+
+
+@shared_task
+def find_early() -> None:
+    """Look again at refunds told of early that were given up."""
+    early_refunds_found()
 
 
 @shared_task

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
+from paycenter.partitions.catalogue import SLACK
 from paycenter.staff.display import money
 from refunds.models import Refund, RefundRoute
 from trades.timeline import LIMIT, Entry, delivery_entries, event_entries, exchange_entries
@@ -54,7 +55,8 @@ def _amounts(event: Event, currency: str) -> str:
 
 def _deliveries(refund: Refund, with_staff: bool) -> list[Entry]:
     rows = Delivery.objects.filter(
-        notification__trade_no=refund.trade.trade_no, notification__refund_no=refund.refund_no
+        notification__trade_no=refund.trade.trade_no, notification__refund_no=refund.refund_no,
+        started_at__gte=refund.trade.created_at - SLACK,
     ).exclude(notification__trade_no="")
     return delivery_entries(rows.select_related("notification").order_by("-id")[:LIMIT], with_staff)
 
@@ -64,5 +66,7 @@ def _exchanges(refund: Refund) -> list[Entry]:
     named = Q()
     for number in filter(None, {refund.refund_no, refund.channel_request_no, refund.app_refund_no}):
         named |= Q(request__contains=number) | Q(response__contains=number) | Q(url__contains=number)
-    rows = Exchange.objects.filter(trade_no=refund.trade.trade_no, operation__in=_OPERATIONS).filter(named)
+    rows = Exchange.objects.filter(
+        trade_no=refund.trade.trade_no, operation__in=_OPERATIONS, created_at__gte=refund.trade.created_at - SLACK
+    ).filter(named)
     return exchange_entries(rows.order_by("-id")[:LIMIT])

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from merchants.changes import ASKER_GONE
 from merchants.models import User
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of, is_foreign
@@ -97,11 +98,12 @@ def why_not_confirm(abnormal: AbnormalPayment, user: User) -> str:
     reason = _why_not_allowed(abnormal, user) or _why_not_whole(abnormal)
     if reason:
         return reason
-    if abnormal.acceptance_asked_by_id is None:
+    asker = abnormal.acceptance_asked_by
+    if asker is None:
         return _("Nobody asked for it.")
-    if abnormal.acceptance_asked_by_id == user.pk:
+    if asker.pk == user.pk:
         return _("Somebody else has to confirm what you asked for.")
-    return ""
+    return _(ASKER_GONE) if _why_not_allowed(abnormal, asker) else ""
 
 
 def why_not_withdraw(abnormal: AbnormalPayment, user: User) -> str:

@@ -10,8 +10,10 @@ from django.conf import settings
 from django.db import connection
 
 from channels.base import OrderRef, PayOrder, Provider
+from channels.base.reading import Unreadable
+from channels.base.storable import storable
 from merchants.channels import provider_of
-from paycenter import exchange
+from paycenter import exchange, tracing
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.http import recording
 from trades import shedding
@@ -66,14 +68,18 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
     """
     refuse_in_transaction()
     provider = provider_of(attempt.account)
-    release_connection()
-    with recording() as calls:
+    numbers = {"trade_no": attempt.trade.trade_no, "attempt_no": attempt.attempt_no}
+    span = tracing.span_about(attempt.trade.trade_no, "channel", channel=attempt.channel, attempt_no=attempt.attempt_no)
+    with span as traced, recording() as calls, structlog.contextvars.bound_contextvars(**numbers):
+        release_connection()
         try:
-            result = work(provider)
+            result = storable(work(provider))
         except (NotSent, UnknownOutcome) as exc:
             if judged:
                 shedding.failure_report(attempt.account, str(exc))
             raise
+        except Unreadable as exc:
+            raise UnknownOutcome(f"an answer that cannot be kept: {exc}") from exc
         except Exception as exc:
             log.exception("provider defect", attempt_no=attempt.attempt_no, channel=attempt.channel)
             raise UnknownOutcome(f"the provider failed: {type(exc).__name__}") from exc
@@ -82,6 +88,7 @@ def call_channel(attempt: Attempt, work: Callable[[Provider], T], *, judged: boo
                 shedding.success_report(attempt.account)
             return result
         finally:
+            tracing.note_calls(traced, calls)
             exchange.record_channel_calls(
                 calls, channel=attempt.channel, trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no,
                 app_order_no=attempt.trade.app_order_no, merchant_no=attempt.trade.merchant.merchant_no,

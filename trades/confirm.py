@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from channels.base import Notice, QueryResult
 from notifications.alerts import alert
+from paycenter import compiled
 from paycenter.money import Money
 from paycenter.transitions import advance, events_together, record_event
 from trades import refund_port
@@ -66,22 +68,25 @@ class Booked(StrEnum):
 
 @transaction.atomic
 @events_together()
-def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str) -> Booked:
+def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str, trade_id: int | None = None) -> Booked:
     """Book money that the channel says explicitly has arrived for this attempt. Idempotent.
+
+    `trade_id` is the attempt's trade, where the caller knows it already.
 
     Must not be called with unverified words: signature, identity and order number are checked before.
     """
-    trade, attempt = lock_attempt(attempt_id)
+    trade, attempt = lock_attempt(attempt_id, trade_id)
     if attempt.state == AttemptState.SUCCEEDED:
         return _repeated(attempt, money)
-    if _number_is_taken(attempt, money.channel_trade_no):
+    beside = _look_beside(attempt, money.channel_trade_no)
+    if beside.number_is_taken:
         _alert_contradiction(attempt, f"channel number {money.channel_trade_no} belongs to another attempt")
         return Booked.REFUSED
     _record_success(attempt, money, actor)
     refund_port.side().payment_booked(attempt)
     kind = _classify(trade, attempt, money)
     if kind is None:
-        _settle(trade, attempt, actor)
+        _settle(trade, attempt, actor, beside)
         return Booked.PAID
     _open_abnormal(trade, attempt, money, kind, actor)
     trade_without_attempts(trade, actor=actor)
@@ -109,6 +114,32 @@ def _repeated(attempt: Attempt, money: MoneyArrived) -> Booked:
         return Booked.REPEATED
     _alert_contradiction(attempt, f"booked {booked}, now the channel says {money.amount} {money.channel_trade_no}")
     return Booked.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What stands beside an attempt whose trade is locked; nearly always nothing."""
+
+    number_is_taken: bool  # by another attempt of the account
+    was_told_otherwise: bool  # a notification claimed another amount before
+    others_live: bool  # other attempts of the trade may still turn into money
+
+
+def _look_beside(attempt: Attempt, channel_trade_no: str) -> _Beside:
+    """In one statement, as every payment asks it."""
+    values = (attempt.account_id, channel_trade_no, attempt.pk, attempt.pk, attempt.trade_id, attempt.pk)
+    return _Beside(*(bool(one) for one in compiled.row(_beside_sql(), values)))
+
+
+@lru_cache(maxsize=1)
+def _beside_sql() -> str:
+    attempts, abnormal = (connection.ops.quote_name(m._meta.db_table) for m in (Attempt, AbnormalPayment))
+    live = ", ".join(f"'{state}'" for state in LIVE_ATTEMPT_STATES)
+    return (
+        f"SELECT EXISTS (SELECT 1 FROM {attempts} WHERE account_id = %s AND channel_trade_no = %s AND id <> %s),"  # noqa: S608
+        f" EXISTS (SELECT 1 FROM {abnormal} WHERE attempt_id = %s AND state = '{AbnormalState.UNVERIFIED}'),"
+        f" EXISTS (SELECT 1 FROM {attempts} WHERE trade_id = %s AND state IN ({live}) AND id <> %s)"
+    )
 
 
 def _number_is_taken(attempt: Attempt, channel_trade_no: str) -> bool:
@@ -148,7 +179,7 @@ def _classify(trade: Trade, attempt: Attempt, money: MoneyArrived) -> AbnormalKi
     return None
 
 
-def _settle(trade: Trade, attempt: Attempt, actor: str) -> None:
+def _settle(trade: Trade, attempt: Attempt, actor: str, beside: _Beside) -> None:
     trade.settled_attempt = attempt
     trade.paid_amount = attempt.amount
     trade.paid_at = attempt.paid_at
@@ -156,10 +187,11 @@ def _settle(trade: Trade, attempt: Attempt, actor: str) -> None:
     trade_advance(
         trade, "pay", actor=actor, fields=("settled_attempt", "paid_amount", "paid_at", "next_close_at")
     )
-    _void_unverified(attempt, actor)
-    # Whatever else could still turn into money is closed at its channel.
-    others = trade.attempts.filter(state__in=LIVE_ATTEMPT_STATES).exclude(pk=attempt.pk)
-    others.update(next_close_at=timezone.now())
+    if beside.was_told_otherwise:
+        _void_unverified(attempt, actor)
+    if beside.others_live:  # closed at their channels
+        others = trade.attempts.filter(state__in=LIVE_ATTEMPT_STATES).exclude(pk=attempt.pk)
+        others.update(next_close_at=timezone.now())
 
 
 def _open_abnormal(

@@ -6,12 +6,16 @@ attempt's own. Everything that is refused changes no state; the channel is ackno
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import structlog
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from channels.base import InboundRequest, Notice, NoticeKind, PaymentState, Provider, Reply
+from channels.base.storable import storable
 from merchants.channels import provider_of
 from notifications.alerts import alert
 from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, MalformedInbound
@@ -24,6 +28,7 @@ from trades.models import Attempt
 from trades.states import TradeState
 from trades.telling import trade_advance
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 _TITLES = {
     "bad signature": gettext_noop("A notification was refused: its signature is wrong"),
@@ -37,7 +42,7 @@ def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
     """Handle one notification for an attempt's address; the reply is what this channel expects."""
     provider = provider_of(attempt.account)
     try:
-        notice = _parsed(provider, request)
+        notice = _parsed(provider, lambda: storable(provider.parse_notify(request)))
         _check_names(attempt, notice)
     except InboundRefused as exc:
         _refuse(attempt, exc)
@@ -57,10 +62,10 @@ def _check_names(attempt: Attempt, notice: Notice) -> None:
         raise IdentityMismatch("it names another order than its address")
 
 
-def _parsed(provider: Provider, request: InboundRequest) -> Notice:
+def _parsed(provider: Provider, parse: Callable[[], T]) -> T:
     """Foreign bytes that trip a provider's parser are not understood; they are no fault of ours to show."""
     try:
-        return provider.parse_notify(request)
+        return parse()
     except InboundRefused:
         raise
     except Exception as exc:
@@ -79,7 +84,7 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
         case NoticeKind.PAYMENT if notice.state == PaymentState.PAID:
             money = MoneyArrived.of(notice)
             if money.amount == attempt.money:
-                payment_confirm(attempt_id=attempt.pk, money=money, actor=actor)
+                payment_confirm(attempt_id=attempt.pk, trade_id=attempt.trade_id, money=money, actor=actor)
             else:
                 unverified_record(attempt_id=attempt.pk, money=money, actor=actor)
                 wake(QUERY_TASK)
@@ -131,7 +136,7 @@ def return_receive(*, attempt: Attempt, request: InboundRequest) -> None:
     """
     provider = provider_of(attempt.account)
     try:
-        word = provider.parse_return(request, order_ref(attempt))
+        word = _parsed(provider, lambda: provider.parse_return(request, order_ref(attempt)))
         if word.order_no is not None and word.order_no != attempt.channel_order_no:
             raise IdentityMismatch("it names another order than its address")
     except InboundRefused as exc:

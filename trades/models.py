@@ -140,7 +140,8 @@ class Attempt(AttemptStates, models.Model):
 
     attempt_no = models.CharField(_("attempt number"), max_length=32, unique=True)
     trade = models.ForeignKey(Trade, models.PROTECT, related_name="attempts", verbose_name=_("trade"))
-    account = models.ForeignKey(PaymentAccount, models.PROTECT, verbose_name=_("payment account"))
+    # Served by the list's index.
+    account = models.ForeignKey(PaymentAccount, models.PROTECT, verbose_name=_("payment account"), db_index=False)
     channel = models.CharField(_("channel"), max_length=32)
     method = models.CharField(_("pay method"), max_length=32)
     channel_order_no = models.CharField(_("channel order number"), max_length=64)
@@ -194,7 +195,10 @@ class Attempt(AttemptStates, models.Model):
                 fields=["channel_trade_no"], condition=Q(channel_trade_no__isnull=False), name="attempt_channel_trade"
             ),
             models.Index(fields=["channel_order_no"], name="attempt_channel_order"),
+            # Lists, in the order of our numbers. Most attempts succeed: those are met soon without an index.
             models.Index(fields=["method", "-attempt_no"], name="attempt_method_list"),
+            models.Index(fields=["account", "-attempt_no"], name="attempt_account_list"),
+            models.Index(fields=["state", "-attempt_no"], condition=~Q(state="succeeded"), name="attempt_state_list"),
             models.Index(
                 fields=["account"], condition=Q(in_flight_until__isnull=False), name="attempt_in_flight"
             ),

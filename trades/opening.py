@@ -13,11 +13,12 @@ from merchants.api.errors import BadParameter
 from merchants.models import App, Merchant
 from paycenter import compiled
 from paycenter.numbers import NumberKind, new_number
+from trades import taken_port
 from trades.models import Trade
 from trades.orders import OrderRequest
 from trades.telling import trade_created
 
-_KEPT = (
+KEPT = (
     "app_order_no", "business_no", "amount", "currency", "subject", "body", "detail", "attach", "notify_url",
     "return_url", "client_ip", "funding", "profit_sharing",
 )  # fmt: skip
@@ -34,7 +35,18 @@ _BY_ORDER = compiled.Select(
 
 
 def find_trade(app: App, merchant: Merchant, order: OrderRequest) -> Trade | None:
-    """The order's trade, if it was opened before; its app and merchant are the given objects."""
+    """The order's trade, if it was opened before; its app and merchant are the given objects.
+
+    Where it was not, nobody takes the order into a queue for a while: the caller is about to open it.
+    """
+    found = stored_trade(app, merchant, order)
+    if found is None and taken_port.side().claim_order(app.pk, merchant.merchant_no, order.app_order_no):
+        return stored_trade(app, merchant, order)
+    return found
+
+
+def stored_trade(app: App, merchant: Merchant, order: OrderRequest) -> Trade | None:
+    """As `find_trade`, among what the database holds."""
     found = _BY_ORDER.first(app=app.pk, merchant=merchant.pk, app_order_no=order.app_order_no)
     if found is not None:
         found.app, found.merchant = app, merchant
@@ -58,18 +70,23 @@ def open_new(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
 
     Raises BadParameter, and IntegrityError where somebody else just opened it.
     """
-    now = timezone.now()
-    expire_at = _expiry(order, now)
-    # What the trade keeps under the order's own names.
-    kept: dict[str, Any] = {name: getattr(order, name) for name in _KEPT}
-    kept["payer"] = dict(order.payer) or None
-    trade = Trade(
-        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant,
-        phone_tail=phone_tail(order.payer), created_at=now, expire_at=expire_at, next_close_at=expire_at, **kept,
-    )  # fmt: skip
+    trade = new_trade(app, merchant, order)
     compiled.insert(trade)
     trade_created(trade, actor=f"app:{app.app_id}")
     return trade
+
+
+def new_trade(app: App, merchant: Merchant, order: OrderRequest) -> Trade:
+    """The order's trade under a new number, not stored yet. Raises BadParameter."""
+    now = timezone.now()
+    expire_at = _expiry(order, now)
+    # What the trade keeps under the order's own names.
+    kept: dict[str, Any] = {name: getattr(order, name) for name in KEPT}
+    kept["payer"] = dict(order.payer) or None
+    return Trade(
+        trade_no=new_number(NumberKind.TRADE), app=app, merchant=merchant,
+        phone_tail=phone_tail(order.payer), created_at=now, expire_at=expire_at, next_close_at=expire_at, **kept,
+    )  # fmt: skip
 
 
 def _expiry(order: OrderRequest, now: datetime) -> datetime:

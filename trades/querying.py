@@ -47,7 +47,9 @@ def answer_apply(*, attempt: Attempt, answer: QueryResult, actor: str, asked_at:
     `attempt` was read before the channel was asked, at `asked_at`: what came since is newer than the answer.
     """
     if answer.state == PaymentState.PAID:
-        payment_confirm(attempt_id=attempt.pk, money=MoneyArrived.of(answer), actor=actor)
+        payment_confirm(
+            attempt_id=attempt.pk, trade_id=attempt.trade_id, money=MoneyArrived.of(answer), actor=actor
+        )
         if answer.refunded is not None:
             refund_port.side().sum_heard(attempt, answer.refunded, actor)
         return

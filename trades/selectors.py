@@ -11,6 +11,7 @@ from merchants.api.errors import NotFound
 from merchants.models import App
 from notifications.selectors import notify_state_of
 from paycenter.times import iso
+from trades import taken_port
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import LIVE_ATTEMPT_STATES
 
@@ -22,18 +23,26 @@ def trade_get(
 
     Raises NotFound; another app's trade looks exactly the same.
     """
-    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").filter(app=app)
-    if trade_no is not None:
-        trades = trades.filter(trade_no=trade_no)
-    if app_order_no is not None:
-        trades = trades.filter(app_order_no=app_order_no)
-    if merchant_no is not None:
-        trades = trades.filter(merchant__merchant_no=merchant_no)
-    trade = trades.first() if trade_no is not None or app_order_no is not None else None
+    names = {"trade_no": trade_no, "app_order_no": app_order_no, "merchant__merchant_no": merchant_no}
+    given = {name: value for name, value in names.items() if value is not None}
+    if trade_no is None and app_order_no is None:
+        raise NotFound
+    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").filter(app=app, **given)
+    trade = trades.first()
+    if trade is None and _bring(app, trade_no, app_order_no, merchant_no):
+        trade = trades.all().first()
     if trade is None:
         raise NotFound
     trade.app = app
     return trade
+
+
+def _bring(app: App, trade_no: str | None, app_order_no: str | None, merchant_no: str | None) -> bool:
+    """Whether the order was taken without being stored, and may be found now."""
+    taken = taken_port.side()
+    if trade_no is not None:
+        return taken.bring_trade(trade_no)
+    return merchant_no is not None and taken.bring_order(app.pk, merchant_no, app_order_no or "")
 
 
 def live_attempts(trade: Trade) -> QuerySet[Attempt]:

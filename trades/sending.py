@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from channels.base import Form, Initiated, Instruction, NoAction, PayResult, QrCode, Redirect, Refused, SdkParams
 from merchants.api.errors import AlreadyPaid, ChannelRefused, ChannelUnknown, OrderClosed
@@ -35,18 +36,22 @@ from trades.telling import trade_advance, trade_changed
 
 # How long after its last sign of life another process may take over an attempt that is being sent.
 IN_FLIGHT_SECONDS = 15
-_LAST_MOMENT = 0.3
+_LAST_MOMENT = 0.3  # seconds below which nobody is called any more
+OUT_OF_TIME = gettext_noop("there was no time left to send it")
 
 
 def attempt_send(*, attempt: Attempt, deadline: float, actor: str) -> Attempt:
     """Call the channel for an attempt this process holds in flight, and commit what it answers.
 
-    `deadline` (of `time.monotonic`) bounds the call. Raises ChannelRefused, ChannelUnknown, or
-    AlreadyPaid when the money was faster than the answer.
+    `deadline` (of `time.monotonic`) bounds the call; too late for one, the attempt is left to the same call again, or
+    to the query sweep. Raises ChannelRefused, ChannelUnknown, or AlreadyPaid when the money was faster than the answer.
     """
+    left = deadline - time.monotonic()
+    if left < _LAST_MOMENT:
+        return _lost_sight(attempt, NotSent(OUT_OF_TIME), actor)
     provider_call = pay_order(attempt)
     try:
-        with time_limit(max(deadline - time.monotonic(), _LAST_MOMENT)):
+        with time_limit(left):
             result: PayResult = call_channel(
                 attempt, lambda provider: provider.pay(attempt.method, provider_call), judged=True
             )

@@ -22,11 +22,19 @@ from django.utils.translation import gettext_noop
 
 from channels.base import ContractMethod, Method
 from channels.base.discovery import method_for, methods
-from merchants.api.errors import AlreadyPaid, BadParameter, ChannelUnknown, ContentDiffers, NotPermitted, OrderClosed
+from merchants.api.errors import (
+    AlreadyPaid,
+    BadParameter,
+    ChannelShed,
+    ChannelUnknown,
+    ContentDiffers,
+    NotPermitted,
+    OrderClosed,
+)
 from merchants.channels import account_has_method, active_account, active_merchant
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter import compiled
-from paycenter.combining import Combiner
+from paycenter.combining import Combiner, NotWritten
 from paycenter.http import time_limit
 from paycenter.models import Event
 from paycenter.money import is_currency
@@ -76,7 +84,7 @@ def trade_pay(
     with _place_for(account):
         # Opened only now: what is shed at the door leaves no trade to be closed, and told about, later.
         if trade is None:
-            first = _first_attempt(_First(app, merchant, order, wish))
+            first = _first_attempt(_First(app, merchant, order, wish), deadline)
             if first is not None:
                 return attempt_send(attempt=first, deadline=deadline, actor=wish.actor)
             trade = find_trade(app, merchant, order)
@@ -203,14 +211,18 @@ class _First:
         return _new_attempt(trade, self.wish, trade.amount, None, is_new=True)
 
 
-def _first_attempt(first: _First) -> Attempt | None:
+def _first_attempt(first: _First, deadline: float) -> Attempt | None:
     """Commit the intent of an order's first call, with those of others who are waiting to.
 
-    None where somebody else opened the trade meanwhile. Raises BadParameter, NumbersUsedUp.
+    None where somebody else opened the trade meanwhile. Raises BadParameter, NumbersUsedUp, and ChannelShed where it
+    was not its turn before `deadline`: then nothing is stored.
     """
     if numbers_are_counted(first.wish.account):  # under a lock that would be held for the whole group
         return _first_alone(first)
-    return _firsts.write(first)
+    try:
+        return _firsts.write(first, until=deadline)
+    except NotWritten:
+        raise ChannelShed("too many payments are waiting, and this one was not begun", retry_after=1) from None
 
 
 def _first_alone(first: _First) -> Attempt | None:

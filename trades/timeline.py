@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -15,12 +15,14 @@ from django.utils.translation import gettext_lazy as _
 
 from notifications.models import Delivery
 from paycenter.models import Event, Exchange
+from paycenter.partitions.catalogue import SLACK
 from paycenter.staff.display import money
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.words import actor_word, event_word, operation_word, party, states_words
 from trades.models import AbnormalPayment, Trade
 
 LIMIT = 300
+_REFUSED = timedelta(days=31)  # so long before a trade its order may have been refused
 PAGE = 100
 # What can be chosen to be shown alone; the first three are events.
 KINDS = {
@@ -171,7 +173,7 @@ def _record(event: Event) -> tuple[tuple[str, str], ...]:
 def _exchanges(trade: Trade, moment: datetime | None) -> list[Entry]:
     # A request that was refused before it had a trade is known by the app's own number only.
     by_order = Q(trade_no="", app_order_no=trade.app_order_no, peer=f"app:{trade.app.app_id}")
-    rows = Exchange.objects.filter(Q(trade_no=trade.trade_no) | by_order)
+    rows = Exchange.objects.filter(Q(trade_no=trade.trade_no) | by_order, created_at__gte=trade.created_at - _REFUSED)
     return exchange_entries(_newest(rows, "created_at", moment))
 
 
@@ -191,7 +193,8 @@ def exchange_entries(rows: Iterable[Exchange]) -> list[Entry]:
 
 def _deliveries(trade: Trade, with_staff: bool, moment: datetime | None) -> list[Entry]:
     rows = Delivery.objects.filter(notification__trade_no=trade.trade_no).exclude(notification__trade_no="")
-    return delivery_entries(_newest(rows.select_related("notification"), "started_at", moment), with_staff)
+    rows = rows.filter(started_at__gte=trade.created_at - SLACK).select_related("notification")
+    return delivery_entries(_newest(rows, "started_at", moment), with_staff)
 
 
 def delivery_entries(rows: Iterable[Delivery], with_staff: bool) -> list[Entry]:

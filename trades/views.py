@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
+from structlog.contextvars import bind_contextvars
 
 from channels.base import InboundRequest, Reply
 from channels.base.discovery import provider_for
@@ -34,6 +35,7 @@ def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     inbound = inbound_request(request)
     if inbound is None:
         return HttpResponse("too large", status=413, content_type="text/plain")
+    bind_contextvars(trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no)
     started = time.monotonic()
     reply = notify_receive(attempt=attempt, request=inbound)
     log_inbound("notify", attempt, request, inbound, reply, started)

@@ -119,7 +119,7 @@ def _django_getpaid(stored: int) -> Callable[[], None]:
             order=Order.objects.create(), amount_required=1, currency="EUR", backend="getpaid.backends.dummy"
         )
         Payment.objects.select_related("order").get(pk=payment.pk)
-        payment.status = "prepared"
+        payment.confirm_prepared()
         payment.save()
 
     return one

@@ -29,19 +29,24 @@ _SUBMITTED = ("pay", "memo", "submitted_at", "in_flight_until", "next_query_at",
 
 def gopay_request(document: Mapping[str, Any]) -> bytes:
     """A new order, signed now with HMAC-SHA256."""
+    return signed_request(document, "/v1/gopay", {"method": SCENE_AT_ONCE})
+
+
+def signed_request(document: Mapping[str, Any], path: str, more: Mapping[str, Any]) -> bytes:
+    """A new order with these fields besides its own, signed now with HMAC-SHA256."""
     app = document["apps"][0]
     body = json.dumps({
-        "merchant_no": document["merchants"][0]["merchant_no"], "method": SCENE_AT_ONCE, "amount": 100,
-        "app_order_no": f"BENCH{secrets.token_hex(8)}", "subject": "bench",
+        "merchant_no": document["merchants"][0]["merchant_no"], "amount": 100,
+        "app_order_no": f"BENCH{secrets.token_hex(8)}", "subject": "bench", **more,
     }).encode()  # fmt: skip
     stamp, nonce = str(int(time.time())), secrets.token_hex(12)
-    text = f"POST\n/v1/gopay\n{stamp}\n{nonce}\n".encode() + body + b"\n"
+    text = f"POST\n{path}\n{stamp}\n{nonce}\n".encode() + body + b"\n"
     signature = b64encode(hmac.digest(app["hmac_secret"].encode(), text, hashlib.sha256)).decode()
     headers = {
         "X-App-Id": app["app_id"], "X-Timestamp": stamp, "X-Nonce": nonce, "X-Sign-Type": "HMAC-SHA256",
         "X-Signature": signature, "Content-Type": "application/json",
     }  # fmt: skip
-    return request("POST", "/v1/gopay", headers, body)
+    return request("POST", path, headers, body)
 
 
 def limit_script(url: str) -> str:

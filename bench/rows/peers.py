@@ -20,7 +20,11 @@ from bench.wire import volley
 _CALLS = 400
 _STORED = 100_000
 _VENV = ROOT / "var" / "bench-peers"
-_PACKAGES = ("django-payments", "django-getpaid", "django==5.2.*", "psycopg[binary]")
+# An environment each: django-getpaid holds back a package that psycopg 3 needs newer.
+_PACKAGES = {
+    "django-payments": ("django-payments", "django==5.2.*", "psycopg[binary]>=3.2"),
+    "django-getpaid": ("django-getpaid", "django==5.2.*", "psycopg2-binary", "setuptools<81"),
+}
 _INSTALL_LIMIT = 240  # seconds
 
 
@@ -60,13 +64,14 @@ def _beside(stage: Stage, theirs: Callable[[], float]) -> Pairs:
     return series.pairs()
 
 
-def _python() -> Path:
-    """Of the environment with the packages, made once. Raises Skipped where they cannot be had."""
-    python = _VENV / "bin" / "python"
-    if not (_VENV / ".complete").exists():
-        _VENV.parent.mkdir(parents=True, exist_ok=True)
-        for command in ([sys.executable, "-m", "venv", "--clear", str(_VENV)],
-                        [str(python), "-m", "pip", "install", "--quiet", *_PACKAGES]):  # fmt: skip
+def _python(package: str) -> Path:
+    """Of the environment with the package, made once. Raises Skipped where it cannot be had."""
+    folder = _VENV / package
+    python = folder / "bin" / "python"
+    if not (folder / ".complete").exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for command in ([sys.executable, "-m", "venv", "--clear", str(folder)],
+                        [str(python), "-m", "pip", "install", "--quiet", *_PACKAGES[package]]):  # fmt: skip
             try:
                 subprocess.run(  # noqa: S603 - fixed words
                     command, check=True, capture_output=True, text=True, timeout=_INSTALL_LIMIT
@@ -75,12 +80,12 @@ def _python() -> Path:
                 raise Skipped(f"its package could not be installed: {exc.stderr.strip()[-200:]}") from exc
             except (OSError, subprocess.TimeoutExpired) as exc:
                 raise Skipped(f"its package could not be installed: {type(exc).__name__}") from exc
-        (_VENV / ".complete").touch()
+        (folder / ".complete").touch()
     return python
 
 
 def _foreign(stage: Stage, package: str) -> Pairs:
-    python = _python()
+    python = _python(package)
     with stage.database() as url:
         environment = {**{k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}, "DATABASE_URL": url}
         process = subprocess.Popen(  # noqa: S603 - our own program

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cashier.services import cashier_order_create, cashier_url, qr_url
+from cashier.intake.taking import cashier_order_take
+from cashier.services import cashier_url, qr_url
 from merchants.api import errors
 from merchants.api.answers import instant, number, record, text
 from merchants.api.endpoint import Endpoint
@@ -42,7 +43,7 @@ class CashierOrders(Endpoint):
     errors = (errors.NotPermitted, errors.AlreadyPaid, errors.OrderClosed, errors.ContentDiffers)
 
     def answer(self, app: App, given: dict[str, Any]) -> Mapping[str, Any]:
-        page = cashier_order_create(app=app, order=order_request(given), display=list(given["display"]))
+        page = cashier_order_take(app=app, order=order_request(given), display=list(given["display"]))
         return {
             "trade_no": page.trade.trade_no,
             "app_order_no": page.trade.app_order_no,

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from cashier.amounts import entered_amount
@@ -50,6 +51,7 @@ FORM_SECONDS = 24 * 3600
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@csrf_protect
 @payer_page
 def code(request: HttpRequest, code: str) -> HttpResponse:
     page = page_by_code(code)

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_safe
 
 from cashier.headers import payer_page
@@ -23,10 +24,11 @@ from cashier.selectors import (
     configured_methods,
     one_code_for_all,
     page_by_token,
+    page_to_choose_on,
     trade_phase,
 )
 from cashier.services import qr_url
-from cashier.views.showing import SeeOther, language_switch, not_found, show
+from cashier.views.showing import SeeOther, language_switch, not_found, show, show_choice
 from cashier.views.starting import request_device, start
 from channels.base import Device
 from channels.base.discovery import methods
@@ -38,14 +40,20 @@ _RESULT_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED, Phase.EXPIRE
 
 
 @require_safe
+@csrf_protect
 @payer_page
 def page(request: HttpRequest, token: str) -> HttpResponse:
-    found = page_by_token(token)
+    found = page_to_choose_on(token)
     if found is None:
         return not_found(request)
     switched = language_switch(request)
     if switched is not None:
         return switched
+    if trade_phase(found.trade, timezone.now()) is Phase.OPEN:
+        return _choose(request, found)
+    found = page_by_token(token)
+    if found is None:
+        return not_found(request)
     phase = trade_phase(found.trade, timezone.now())
     if phase in _RESULT_PHASES:
         return _result(request, found, phase)
@@ -70,7 +78,8 @@ def _choose(request: HttpRequest, found: CashierOrder) -> HttpResponse:
     choices = choices_for(found.trade, configured, device)
     straight = _straight_through(request, found, choices)
     if straight is not None:
-        return SeeOther(start(request, found, straight))
+        whole = page_by_token(found.token)
+        return SeeOther(start(request, whole, straight)) if whole is not None else not_found(request)
     shared = device is Device.PC and one_code_for_all(configured)
     notice = _notice(request, found, choices)
     names = payer_names([choice.method for choice in choices], get_language())
@@ -78,10 +87,15 @@ def _choose(request: HttpRequest, found: CashierOrder) -> HttpResponse:
     extra: dict[str, Any] = {
         "choices": drawn,
         "preselected": _preselected(found.trade, drawn),
+        "in_app": device in (Device.WECHAT, Device.ALIPAY, Device.MINI),
+    }
+    if not shared and not request.GET:
+        rest = (extra["preselected"], extra["in_app"], *(tuple(choice.values()) for choice in drawn))
+        return show_choice(request, found, rest, lambda: extra)
+    extra |= {
         "notice": notice,
         "shared_qr": qr_svg(qr_url(found), _("QR code for WeChat and Alipay")) if shared else "",
         "refresh_seconds": RECHECK_SECONDS * 3 if shared else 0,
-        "in_app": device in (Device.WECHAT, Device.ALIPAY, Device.MINI),
     }
     return show(request, "choose", found, extra)
 

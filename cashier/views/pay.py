@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
 from cashier.headers import payer_page
@@ -13,6 +14,7 @@ from cashier.views.starting import choice_by_code, start
 
 
 @require_POST
+@csrf_protect
 @payer_page
 def pay(request: HttpRequest, token: str) -> HttpResponse:
     page = page_by_token(token)

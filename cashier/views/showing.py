@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from cashier.layout import layout_of, ordered_rows
+from cashier.drawing import filled, order_context, order_shape, order_texts
+from cashier.layout import layout_of
 from cashier.models import CashierOrder
-from cashier.selectors import FINAL_PHASES, Status, trade_phase
-from paycenter.amounts import amount_text
+from cashier.selectors import status_of
 from trades.models import Trade
 
 LANGUAGE_SECONDS = 365 * 24 * 3600
@@ -54,7 +55,7 @@ def show(
     request: HttpRequest, template: str, page: CashierOrder, extra: Mapping[str, Any], status: int = 200
 ) -> HttpResponse:
     """Draw a page of an order."""
-    return render(request, f"cashier/{template}.html", {**order_context(request, page), **extra}, status=status)
+    return render(request, f"cashier/{template}.html", {**_context(request, page), **extra}, status=status)
 
 
 def show_message(
@@ -62,7 +63,7 @@ def show_message(
     action: tuple[str, str] | None = None, icon: str = "warning",
 ) -> HttpResponse:
     """A page that says what happened, with a way on where there is one: `action` is (label, address)."""
-    context = order_context(request, page) if page is not None else plain_context(request)
+    context = _context(request, page) if page is not None else plain_context(request)
     extra = {"message_title": title, "message_text": text, "action": action, "icon": icon}
     return render(request, "cashier/message.html", {**context, **extra}, status=status)
 
@@ -72,6 +73,14 @@ def not_found(request: HttpRequest) -> HttpResponse:
     return show_message(
         request, status=404, title=_("This page does not exist"), icon="question",
         text=_("The payment link is incomplete or wrong. Please open it again from where you found it."),
+    )  # fmt: skip
+
+
+def come_back(request: HttpRequest) -> HttpResponse:
+    """Whether there is such an order cannot be found out just now."""
+    return show_message(
+        request, status=503, title=_("Please try again in a moment"),
+        text=_("This page cannot be shown just now. You have not been charged."), action=(_("Try again"), request.path),
     )  # fmt: skip
 
 
@@ -90,31 +99,34 @@ def plain_context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def order_context(request: HttpRequest, page: CashierOrder) -> dict[str, Any]:
+def _context(request: HttpRequest, page: CashierOrder) -> dict[str, Any]:
     """What every page of an order needs."""
     trade, now = page.trade, timezone.now()
     context = plain_context(request)
-    layout = layout_of(trade.app.cashier_layout, context["language"])
-    phase = trade_phase(trade, now)
-    status = Status(phase, *_attempt(trade), trade.expire_at, trade.amount, trade.currency)
+    status = status_of(trade, now)
+    shape = order_shape(page, status.phase, context["language"])
     return {
         **context,
-        "layout": layout,
+        **order_context(shape, order_texts(page, shape, status, now)),
         "page": page,
         "trade": trade,
-        "phase": phase,
-        "is_final": phase in FINAL_PHASES,
-        "merchant_name": trade.merchant.short_name or trade.merchant.name,
-        "amount": amount_text(trade.money),
-        "rows": ordered_rows(page.display, layout.rows),
-        "page_url": page_path(page),
-        "status": status,
-        "status_url": reverse("cashier:status", args=[page.token]),
-        "pay_url": reverse("cashier:pay", args=[page.token]),
-        "seconds_left": max(0, int((trade.expire_at - now).total_seconds())),
-        "seconds_total": max(1, int((trade.expire_at - trade.created_at).total_seconds())),
         "return_link": return_link(trade),
     }
+
+
+def show_choice(
+    request: HttpRequest, page: CashierOrder, rest: Hashable, extra: Callable[[], Mapping[str, Any]]
+) -> HttpResponse:
+    """Draw the page to choose a way to pay on: what most payers see, so it is drawn once for each shape.
+
+    Only where nothing but `rest` and the order itself decides what is shown: no query, no notice.
+    """
+    now, language = timezone.now(), get_language() or settings.LANGUAGE_CODE
+    status = status_of(page.trade, now)
+    shape = order_shape(page, status.phase, language)
+    texts = {**order_texts(page, shape, status, now), "csrf_token": get_token(request)}
+    context = lambda: {**plain_context(request), "layout": shape.layout, **extra()}  # noqa: E731
+    return HttpResponse(filled("cashier/choose.html", shape, rest, context, texts))
 
 
 def return_link(trade: Trade) -> str:
@@ -126,9 +138,3 @@ def return_link(trade: Trade) -> str:
     query = [*parse_qsl(parts.query, keep_blank_values=True), ("trade_no", trade.trade_no),
              ("app_order_no", trade.app_order_no)]  # fmt: skip
     return urlunsplit(parts._replace(query=urlencode(query)))
-
-
-def _attempt(trade: Trade) -> tuple[str, str]:
-    attempt = trade.current_attempt
-    return (attempt.attempt_no, str(attempt.state)) if attempt else ("", "")
-

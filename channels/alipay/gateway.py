@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -21,6 +20,7 @@ from channels.base import keys
 from channels.base.beijing import BEIJING
 from channels.base.limits import time_limits
 from channels.base.provider import Clock
+from channels.base.reading import exact
 from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
 from paycenter.http import HttpClient
 
@@ -28,7 +28,7 @@ SUCCESS = "10000"
 _TIME = "%Y-%m-%d %H:%M:%S"
 _CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030"}
 _MAX_FIELDS = 200
-_DECODER = json.JSONDecoder(parse_float=Decimal)
+_DECODER = json.JSONDecoder(parse_float=exact)
 _BLANK = " \t\r\n"
 
 

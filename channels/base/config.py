@@ -74,6 +74,8 @@ def _clean_field(field: Field, raw: Mapping[str, Any], config: Mapping[str, Any]
 
 def _text(field: Field, value: Any, _now: datetime) -> str:
     text = value.decode("utf-8", errors="replace").strip() if isinstance(value, bytes) else str(value)
+    if not text.isprintable():
+        raise KeyProblem(Label("含有不可见字符", "must not hold invisible characters"))
     if field.length is not None and len(text) != field.length:
         raise KeyProblem(Label(f"长度应为 {field.length} 个字符，实际为 {len(text)} 个",
                                f"must have {field.length} characters, has {len(text)}"))  # fmt: skip

@@ -22,6 +22,8 @@ MIN_RSA_BITS = 2048
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
+# Both only name an algorithm; making them anew for each call costs a quarter of a verification.
+_PKCS1V15, _SHA256 = padding.PKCS1v15(), hashes.SHA256()
 _RSA_OID = bytes.fromhex("2a864886f70d0101")  # 1.2.840.113549.1.1, PKCS #1, in keys and in signatures
 
 
@@ -147,11 +149,28 @@ def parse_certificates(data: str | bytes) -> list[x509.Certificate]:
 
 def _certificate(der: bytes, *, optional: bool) -> x509.Certificate | None:
     try:
-        return x509.load_der_x509_certificate(der)
+        certificate = x509.load_der_x509_certificate(der)
+        _read_all(certificate)
+        return certificate
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
         if optional and _RSA_OID not in der:
             return None
         raise KeyProblem(_NOT_CERT) from exc
+
+
+def _read_all(certificate: x509.Certificate) -> None:
+    """The parts that are otherwise parsed when somebody asks for them, who expects no trouble any more."""
+    for name in ("subject", "issuer", "not_valid_before_utc", "not_valid_after_utc", "signature_algorithm_oid"):
+        getattr(certificate, name)
+
+
+def rsa_key_in(certificate: x509.Certificate) -> RSAPublicKey | None:
+    """The certificate's key; None where it is no RSA key, or none that can be read."""
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, RSAPublicKey) else None
 
 
 def check_validity(certificate: x509.Certificate, now: datetime) -> None:
@@ -189,13 +208,21 @@ def is_pair(private: RSAPrivateKey, public: RSAPublicKey) -> bool:
 
 def sign_sha256(key: RSAPrivateKey, data: bytes) -> str:
     """RSASSA-PKCS1-v1_5 with SHA-256, base64."""
-    return base64.b64encode(key.sign(data, padding.PKCS1v15(), hashes.SHA256())).decode("ascii")
+    return base64.b64encode(key.sign(data, _PKCS1V15, _SHA256)).decode("ascii")
 
 
 def verify_sha256(key: rsa.RSAPublicKey, signature: str, data: bytes) -> bool:
     """Whether the base64 `signature` over `data` is this key's; malformed base64 is simply False."""
     try:
-        key.verify(base64.b64decode(signature, validate=True), data, padding.PKCS1v15(), hashes.SHA256())
+        return signed_sha256(key, base64.b64decode(signature, validate=True), data)
+    except ValueError:
+        return False
+
+
+def signed_sha256(key: rsa.RSAPublicKey, signature: bytes, data: bytes) -> bool:
+    """Whether the raw `signature` over `data` is this key's (RSASSA-PKCS1-v1_5, SHA-256)."""
+    try:
+        key.verify(signature, data, _PKCS1V15, _SHA256)
     except (InvalidSignature, ValueError):
         return False
     return True

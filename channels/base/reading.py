@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from paycenter.errors import MalformedInbound, MoneyError
@@ -25,7 +25,7 @@ class Unreadable(MalformedInbound, ValueError):
 def read_json(body: bytes | str) -> dict[str, Any]:
     """A JSON object whose fractions are exact. Raises Unreadable."""
     try:
-        data = json.loads(body, parse_float=Decimal, parse_constant=_refuse_constant)
+        data = json.loads(body, parse_float=exact, parse_constant=_refuse_constant)
     except RecursionError as exc:
         raise Unreadable("nested too deeply") from exc
     except ValueError as exc:
@@ -33,6 +33,14 @@ def read_json(body: bytes | str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Unreadable("not a JSON object")
     return data
+
+
+def exact(text: str) -> Decimal:
+    """A fraction of JSON as it is written. Raises ValueError for an exponent that no number has."""
+    try:
+        return Decimal(text)
+    except InvalidOperation as exc:
+        raise ValueError("a number out of all bounds") from exc
 
 
 def text_in(data: Mapping[str, Any], name: str) -> str:

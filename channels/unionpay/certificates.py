@@ -64,7 +64,7 @@ class Chain:
         try:
             certificate = x509.load_pem_x509_certificate(pem.encode("utf-8"))
             rsa_key(certificate)
-        except ValueError as exc:
+        except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as exc:
             raise Untrusted("the signer's certificate cannot be read") from exc
         middle = next((m for m in self._middles if is_issued(certificate, m)), None)
         if middle is None or not any(is_issued(middle, root) for root in self._roots):
@@ -77,9 +77,9 @@ class Chain:
 
 def is_issued(subject: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether `issuer` is an authority and signed `subject`, whatever their validity."""
-    if subject.issuer != issuer.subject or not is_authority(issuer):
-        return False
     try:
+        if subject.issuer != issuer.subject or not is_authority(issuer):
+            return False
         algorithm = subject.signature_hash_algorithm
         if algorithm is None or algorithm.name not in _CHAIN_HASHES:
             return False

@@ -63,8 +63,8 @@ def certificate_keys(certificates: Iterable[x509.Certificate]) -> dict[str, Veri
     """Verifying keys by serial. Certificates that hold no RSA key are left out."""
     found: dict[str, VerifyingKey] = {}
     for certificate in certificates:
-        key = certificate.public_key()
-        if isinstance(key, RSAPublicKey):
+        key = keys.rsa_key_in(certificate)
+        if key is not None:
             found[lookup_serial(serial_of(certificate))] = VerifyingKey(
                 key, certificate.not_valid_before_utc, certificate.not_valid_after_utc
             )
@@ -105,8 +105,8 @@ def config_problems(config: Mapping[str, Any]) -> dict[str, list[Label]]:
     """What only shows when fields are seen together, by field name."""
     problems: dict[str, list[Label]] = {}
     private = keys.load_private_key(config["merchant_private_key"])
-    own = keys.parse_certificates(config["merchant_cert"])[0].public_key()
-    if not isinstance(own, RSAPublicKey):
+    own = keys.rsa_key_in(keys.parse_certificates(config["merchant_cert"])[0])
+    if own is None:
         problems["merchant_cert"] = [_NOT_RSA]
     elif not keys.is_pair(private, own):
         problems["merchant_cert"] = [_NOT_A_PAIR]

@@ -26,13 +26,18 @@ OURS = (
     "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PAYCENTER_VAR", "PAYCENTER_MODE", "PAYCENTER_ENTRANCE",
 )  # fmt: skip
 
-# Tests of what knows no database (providers, stand-ins, foreign clients, documentation): a second database tells
+# Tests of what knows no database (providers, stand-ins, foreign clients, documentation, nginx): a second database tells
 # nothing new of them, and they take as long as all the others. tests/checks holds these folders to it.
-WITHOUT_DATABASE = ("tests/channels", "tests/sandbox", "tests/foreign", "tests/docs")
+WITHOUT_DATABASE = ("tests/channels", "tests/sandbox", "tests/foreign", "tests/docs", "tests/hosts")
 
 # What a browser shows of a page is run once anyway: what the page asks of each database, its own tests ask on both.
-# The others start programs that use the embedded database whatever this run uses.
-RUN_ONCE = ("tests/browser", "tests/checks", "tests/paycenter/test_newchannel.py")
+# The others start programs that use the embedded database whatever this run uses, fire at parsers, or walk through the
+# whole admin.
+RUN_ONCE = (
+    "tests/browser", "tests/checks", "tests/paycenter/test_newchannel.py", "tests/observability/test_processes.py",
+    "tests/backup/test_backup.py", "tests/fuzz/test_fuzz.py", "tests/fuzz/test_known.py",
+    "tests/merchants/admin/test_strangers.py",
+)  # fmt: skip
 
 Result = tuple[str, bool, float]
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -102,20 +102,46 @@ def postgres_server(**settings: str) -> Iterator[tuple[Server, str]]:
         data = folder / "data"
         _as(user, [str(programs / "initdb"), "-D", str(data), "-U", "paycenter", "-A", "trust", "-E", "UTF8",
                    "--locale=C.UTF-8", "--no-sync"])  # fmt: skip
-        options = {
-            "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
-            "max_connections": "200", "fsync": "off", "full_page_writes": "off", "timezone": "UTC",
-            **settings,
-        }  # fmt: skip
-        command = [str(programs / "postgres"), "-D", str(data)]
-        for name, value in options.items():
-            command += ["-c", f"{name}={value}"]
-        # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
-        # It accepts connections before it answers: while it starts up, or recovers, it turns them away.
-        asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
-        ready = _succeeds(asked) if Path(asked[0]).exists() else _accepts(port)
-        with _serving(Server(command, user, folder / "postgres.log", ready, signal.SIGINT)) as server:
-            yield server, f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
+        with _serving(_postgres(programs, user, folder, port, settings)) as server:
+            yield server, _url(port)
+
+
+def _postgres(
+    programs: Path, user: pwd.struct_passwd | None, folder: Path, port: int, settings: Mapping[str, str]
+) -> Server:
+    options = {
+        "listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "",
+        "max_connections": "200", "fsync": "off", "full_page_writes": "off", "timezone": "UTC",
+        **settings,
+    }  # fmt: skip
+    command = [str(programs / "postgres"), "-D", str(folder / "data")]
+    for name, value in options.items():
+        command += ["-c", f"{name}={value}"]
+    # SIGINT is PostgreSQL's "fast shutdown": it does not wait for clients.
+    # It accepts connections before it answers: while it starts up, or recovers, it turns them away.
+    asked = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+    ready = _succeeds(asked) if Path(asked[0]).exists() else _accepts(port)
+    return Server(command, user, folder / "postgres.log", ready, signal.SIGINT)
+
+
+def _url(port: int) -> str:
+    return f"postgres://paycenter:{quote('paycenter')}@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def replica_server(primary_url: str, **settings: str) -> Iterator[tuple[Server, str]]:
+    """A streaming replica of a server that lets us copy it, running, and its DATABASE_URL. Raises Unavailable."""
+    programs = find_postgres()
+    if programs is None:
+        raise Unavailable("PostgreSQL is not installed (sudo apt-get install postgresql)")
+    user = _server_user()
+    with _scratch(user) as folder:
+        port = free_port()
+        # -R writes standby.signal and where to stream from; the WAL of the copying time comes along.
+        _as(user, [str(programs / "pg_basebackup"), "-d", primary_url.replace("postgres://", "postgresql://"), "-D",
+                   str(folder / "data"), "-R", "-X", "stream", "-c", "fast", "--no-sync"])  # fmt: skip
+        with _serving(_postgres(programs, user, folder, port, settings)) as server:
+            yield server, _url(port)
 
 
 @contextmanager

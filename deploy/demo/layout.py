@@ -71,6 +71,11 @@ class Layout:
         """Touched by the worker for tasks that came from beat through the broker."""
         return self.var / "run" / "worker-heartbeat"
 
+    @property
+    def metrics(self) -> Path:
+        """Where every program counts, so that whichever answers `/metrics` answers for all."""
+        return self.var / "run" / "metrics"
+
 
 def read(environ: Mapping[str, str] = os.environ) -> Layout:
     """The layout that the environment asks for. Raises Trouble."""
@@ -107,6 +112,7 @@ def surroundings(layout: Layout, broker: Mapping[str, str], environ: Mapping[str
         "PAYCENTER_PUBLIC_URL": layout.base_url,
         # Apps under development listen on this machine.
         "PAYCENTER_EGRESS_ALLOWED": "127.0.0.0/8,::1/128",
+        "PROMETHEUS_MULTIPROC_DIR": str(layout.metrics),
         "DJANGO_SETTINGS_MODULE": "paycenter.settings",
         "PYTHONUNBUFFERED": "1",
     }

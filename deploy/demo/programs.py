@@ -20,10 +20,10 @@ QUIET = {"PAYCENTER_LOG_LEVEL": "WARNING"}
 LADDER_SPEED = 60
 
 
-def web(layout: Layout) -> Program:
+def web(layout: Layout, processes: int = 2) -> Program:
     command = [
         str(BIN / "granian"), "--interface", "wsgi", "--host", HOST, "--port", str(layout.port),
-        "--workers", "2", "--blocking-threads", str(WEB_THREADS), "--backpressure", "512", "--no-ws",
+        "--workers", str(processes), "--blocking-threads", str(WEB_THREADS), "--backpressure", "512", "--no-ws",
         "--respawn-failed-workers", "--workers-kill-timeout", "8", "paycenter.wsgi:application",
     ]  # fmt: skip
     return Program("web", command)
@@ -40,6 +40,11 @@ def worker() -> Program:
 
 def beat() -> Program:
     return Program("beat", [*_celery("beat"), "--pidfile="], QUIET)
+
+
+def order_writer() -> Program:
+    """Writes cashier orders that were taken through the Redis stream, where that is switched on."""
+    return Program("orders", [sys.executable, "manage.py", "write_orders"], QUIET)
 
 
 def _celery(role: str) -> list[str]:

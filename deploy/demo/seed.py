@@ -13,6 +13,7 @@ from deploy.demo.layout import Layout, Trouble
 from merchants import services
 from merchants.checking import account_check
 from merchants.models import AccountMethod, App, CashierMethod, Merchant, PaymentAccount
+from merchants.offering import cashier_methods_set
 from merchants.states import MerchantState
 from paycenter.errors import ChannelConfigInvalid, ConfigError
 from paycenter.models import RetrySchedule
@@ -56,7 +57,7 @@ def _merchant(name: str, short: str) -> Merchant:
     merchant = found or services.merchant_create(name=name, short_name=short, actor=ACTOR)
     for transition in _onboarding(merchant.state):
         merchant = services.merchant_advance(
-            merchant=merchant, transition=transition, actor=ACTOR, reason="demo"
+            merchant=merchant, transition=transition, actor=ACTOR, reason="demo", confirmed=True
         )
     return merchant
 
@@ -143,7 +144,7 @@ def _cashiers(apps: list[App], accounts: list[PaymentAccount]) -> None:
         for merchant in app.merchants.all():
             if not CashierMethod.objects.filter(app=app, merchant=merchant).exists():
                 own = _methods(a for a in accounts if a.merchant_id == merchant.pk)
-                services.cashier_methods_set(app=app, merchant=merchant, methods=own, actor=ACTOR)
+                cashier_methods_set(app=app, merchant=merchant, methods=own, actor=ACTOR, confirmed=True)
 
 
 def _schedules() -> None:

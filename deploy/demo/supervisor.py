@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import sys
 import time
@@ -63,6 +64,7 @@ class Supervisor:
         self._launch(programs.sandbox(self.layout))
         self._wait_for("redis", self.broker.answers)
         self.layout.heartbeat.unlink(missing_ok=True)
+        shutil.rmtree(self.layout.metrics, ignore_errors=True)  # figures begin anew with the programs
         known = prepared.is_current(self.layout)
         if known:  # nothing about the schema changed: no program has to wait for the others
             self._launch_center()
@@ -79,7 +81,10 @@ class Supervisor:
         document.write(self.layout, os.getpid())
 
     def _launch_center(self) -> None:
-        for program in (programs.web(self.layout), programs.worker(), programs.beat()):
+        center = [programs.web(self.layout), programs.worker(), programs.beat()]
+        if self.environment.get("PAYCENTER_ORDER_STREAM", "off") != "off":
+            center.append(programs.order_writer())
+        for program in center:
             self._launch(program)
 
     def _launch(self, program: Program) -> None:

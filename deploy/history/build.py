@@ -12,6 +12,8 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
+from dashboards.rebuilding import rebuild_everything
+from deploy.history.applicants import applicants
 from deploy.history.bills import Bills
 from deploy.history.calendar import day_number, moments
 from deploy.history.cast import Cast, cast
@@ -22,6 +24,7 @@ from deploy.history.tables import Sink, Table, analyse, keep_others_out, sink_fo
 from deploy.history.telling import Telling
 from deploy.history.words import Words
 from paycenter.models import Event
+from paycenter.partitions.keeping import cover
 from paycenter.sequencer import sequence_events
 
 # From how many trades on it is worth making the indexes anew, per row that is there already.
@@ -74,15 +77,19 @@ def build(*, trades: int, seed: int, days: int, log_days: int, told: Told = prin
     first = today - timedelta(days=days - 1)
     random = Random(seed)
     people = cast(random, first)
+    applicants(Random(seed))
     numbers = [day_number(first) + n for n in range(days)]
     times = moments(random, numbers, trades, moment_of(at))
     while sequence_events():
         pass
+    cover(at - timedelta(days=log_days))
     with transaction.atomic():
         # The lock first: ids, the head of the chain and what is unnumbered may not change any more.
         history = _locked(people, random, now=moment_of(at), log_from=(numbers[-1] - log_days + 1) * DAY - EAST)
         _write(history, numbers, times, lambda text: told(f"{time.monotonic() - began:6.1f} s  {text}"))
     analyse(history.tables)
+    told(f"{time.monotonic() - began:6.1f} s  the dashboards' sums")
+    rebuild_everything()
     return {table.name: table.written for table in history.tables}
 
 

@@ -111,7 +111,9 @@ def _merchant(name: str, short: str) -> Merchant:
         return found
     merchant = services.merchant_create(name=name, short_name=short, actor=ACTOR)
     for step in ("submit", "activate"):
-        merchant = services.merchant_advance(merchant=merchant, transition=step, actor=ACTOR, reason="demo data")
+        merchant = services.merchant_advance(
+            merchant=merchant, transition=step, actor=ACTOR, reason="demo data", confirmed=True
+        )
     return merchant
 
 

@@ -59,9 +59,10 @@ class Chain:
 
     def _write(self, e: Happened) -> None:
         head, number, public = self._head, self.table.next_id(), "true" if e.public else "false"
+        at = utc(e.at)
         text = (
             f'{head.hash}\n{{"actor":"{e.actor}","app_id":"{e.app_id}","attempt_no":"{e.attempt_no}","created_at":'
-            f'"{chained(e.at)}","data":{e.data or "null"},"detail":{e.detail},"from_state":"{e.before}","id":{number},'
+            f'"{chained(at)}","data":{e.data or "null"},"detail":{e.detail},"from_state":"{e.before}","id":{number},'
             f'"merchant_no":"{e.merchant_no}","object_id":{e.object_id},"object_type":"{e.object_type}",'
             f'"public":{public},"reason":"{e.reason}","refund_no":"{e.refund_no}","to_state":"{e.after}",'
             f'"trade_no":"{e.trade_no}","type":"{e.type}"}}'
@@ -69,7 +70,7 @@ class Chain:
         head.seq += 1
         head.hash = sha256(text.encode()).hexdigest()
         self.table.add(
-            number, e.type, utc(e.at), e.object_type, e.object_id, e.app_id, e.merchant_no, e.trade_no, e.attempt_no,
+            number, e.type, at, e.object_type, e.object_id, e.app_id, e.merchant_no, e.trade_no, e.attempt_no,
             e.refund_no, e.before, e.after, e.actor, e.reason, e.detail, e.data, e.public, head.seq, head.hash,
         )  # fmt: skip
 

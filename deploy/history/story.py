@@ -28,6 +28,7 @@ class Story:
 
     def __init__(self, cast: Cast, words: Words, telling: Telling, bills: Bills, now: int) -> None:
         self.words, self.random, self.telling, self.bills, self.now = words, words.random, telling, bills, now
+        self.untold = telling.log_from - MINUTE  # nothing that happens before it is told of
         total = sum(line.share for line in cast.lines)
         self.lines: list[Line] = []
         for line in cast.lines:
@@ -115,6 +116,9 @@ class Story:
         if supersedes is not None:
             supersedes.superseded_at = at
         before, o.state, o.version = o.state, "paying", o.version + 1
+        if at < self.untold:
+            a.state, a.version = "submitted", 1
+            return a
         detail = f'{{"amount":{o.amount},"method":"{a.method}"}}'
         self.telling.of_attempt(o, a, at, "attempt.created", actor, detail=detail)
         self.telling.of_trade(o, at, "trade.paying", actor, before)
@@ -158,8 +162,9 @@ class Story:
         a.paid_at = at // SECOND * SECOND  # channels know seconds
         a.channel_trade_no = f"42{digits(at)[2:14]}{a.id:012d}"
         before, a.state, a.version = a.state, "succeeded", a.version + 1
-        detail = f'{{"amount":{o.amount},"channel_trade_no":"{a.channel_trade_no}","currency":"{o.currency}"}}'
-        self.telling.of_attempt(o, a, at + 400_000, "attempt.succeeded", actor, before, detail=detail)
+        if at >= self.untold:
+            detail = f'{{"amount":{o.amount},"channel_trade_no":"{a.channel_trade_no}","currency":"{o.currency}"}}'
+            self.telling.of_attempt(o, a, at + 400_000, "attempt.succeeded", actor, before, detail=detail)
         self.bills.paid(a.channel, a.account_id, Paid(
             a.paid_at, a.id, a.no, o.no, o.line.app_pk, o.line.app_id, a.channel_trade_no, o.amount, o.currency,
             a.method,
@@ -218,23 +223,23 @@ class Story:
     # ---- rows ----
     def write(self, o: Order) -> None:
         """The trade and its attempts as they stand in the end."""
-        line, last = o.line, o.tries[-1].id if o.tries else None
+        line, last, expires = o.line, o.tries[-1].id if o.tries else None, utc(o.expire_at)
+        paid = utc(o.paid_at) if o.paid_at is not None else None
         is_open = o.state in ("waiting", "paying")
         self.trades.add(
             o.id, o.no, line.app_pk, line.merchant_pk, o.app_order_no, o.business_no, o.amount, o.currency, o.subject,
             _ADDRESSES[o.id % 997], o.payer, o.tail, o.state, o.paid, o.refunded,
-            o.refunding, last, o.settled.id if o.settled else None, utc(o.at), utc(o.expire_at),
-            o.paid_at and utc(o.paid_at), o.closed_at and utc(o.closed_at), utc(o.expire_at) if is_open else None,
-            o.version,
+            o.refunding, last, o.settled.id if o.settled else None, utc(o.at), expires, paid,
+            o.closed_at and utc(o.closed_at), expires if is_open else None, o.version,
         )  # fmt: skip
         for a in o.tries:
-            self._write_attempt(o, a)
+            self._write_attempt(o, a, expires)
 
-    def _write_attempt(self, o: Order, a: Try) -> None:
+    def _write_attempt(self, o: Order, a: Try, expires: str) -> None:
         paid, created = a.paid_at is not None, utc(a.at)
         self.attempts.add(
             a.id, a.no, o.id, a.account_id, a.channel, a.method, a.no, o.amount, o.currency, a.state, created, created,
-            created, utc(o.expire_at),
+            created, expires,
             f'{{"type": "qrcode", "content": "{_PAY_WORDS[a.channel]}{a.no[-12:]}"}}', a.channel_trade_no,
             o.amount if paid else None, o.currency if paid else "", utc(a.paid_at) if a.paid_at is not None else None,
             "SUCCESS" if paid else "", a.error, _REFUSED if a.error else "",

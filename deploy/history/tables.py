@@ -39,7 +39,8 @@ class Table:
         return self.last_id
 
     def add(self, *values: Any) -> None:
-        self.rows.append(values + self.defaults)
+        """A row: the columns that were named; the rest is the same in all."""
+        self.rows.append(values)
 
     def take(self) -> list[tuple[Any, ...]]:
         rows, self.rows = self.rows, []
@@ -69,7 +70,8 @@ class Sink:
     def write(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
         places = ", ".join(["%s"] * len(table.columns))
         with connection.cursor() as cursor:
-            cursor.executemany(f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})", rows)  # noqa: S608
+            statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})"  # noqa: S608
+            cursor.executemany(statement, [row + table.defaults for row in rows])
 
     def finish(self) -> None:
         """Everything is there when this returns."""
@@ -92,7 +94,8 @@ class CopySink(Sink):
         self._pending.append(self._thread.submit(self._copy, table, rows))
 
     def _copy(self, table: Table, rows: list[tuple[Any, ...]]) -> None:
-        text = "\n".join(["\t".join(map(str, row)) for row in rows])
+        end = "".join([f"\t{value}" for value in table.defaults])
+        text = f"{end}\n".join(["\t".join(map(str, row)) for row in rows]) + end
         if "\\" in text:
             raise ValueError(f"a row of {table.name} needs escaping")
         statement = f"COPY {table.name} ({_names(table)}) FROM STDIN WITH (NULL 'None')"
@@ -130,7 +133,8 @@ def keep_others_out(tables: Iterable[Table]) -> None:
 
 
 _INDEXES = """
-    SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    SELECT c.relname, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indrelid = %s::regclass AND NOT i.indisprimary
       AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)
 """

@@ -56,8 +56,7 @@ class Receiver:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """Yields its base URL."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        server.daemon_threads = True
+        server = _Server(("127.0.0.1", 0), _handler(self))
         thread = threading.Thread(target=server.serve_forever, name="receiver", daemon=True)
         thread.start()
         try:
@@ -65,6 +64,14 @@ class Receiver:
         finally:
             server.shutdown()
             server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 512  # a worker sends that many at once; who waits longer than it does is told again
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever asked was killed before the answer: nothing of ours failed."""
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:

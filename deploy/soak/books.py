@@ -34,12 +34,16 @@ class Books:
     answers: list[Row] = field(default_factory=list)
     receipts: list[Row] = field(default_factory=list)
     decisions: list[Row] = field(default_factory=list)
+    events_read: list[Row] = field(default_factory=list)  # by apps, from their cursors on, in the order they did
+    bills: list[Row] = field(default_factory=list)  # of the run's days, with how each ended
+    cases: list[Row] = field(default_factory=list)  # differences that reconciliation found and nobody explained
 
 
 def center_rows(books: Books) -> None:
     """Read the center's database, through Django. Raises DatabaseError."""
     from notifications.models import Notification
     from paycenter.models import Event
+    from reconciliation.models import Case
     from refunds.models import Approval, Refund
     from trades.models import AbnormalPayment, Attempt, Trade
 
@@ -68,7 +72,11 @@ def center_rows(books: Books) -> None:
     )  # fmt: skip
     books.events = _values(
         Event, "id", "seq", "type", "object_type", "trade_no", "attempt_no", "refund_no", "to_state", "actor",
-        "created_at",
+        "created_at", "app_id", "public",
+    )  # fmt: skip
+    books.cases = _values(
+        Case, "id", "account__channel", "day", "subject", "kind", "state", "trade_no", "attempt_no", "refund_no",
+        "our_amount", "channel_amount",
     )  # fmt: skip
     books.due = due_rows()
     books.chain = _chain()

@@ -330,7 +330,37 @@ def _when(at: float | None) -> str:
     return "never" if at is None else f"at {at:.3f}"
 
 
+def apps_read_every_event(books: Books) -> Iterator[Difference]:
+    """From a cursor on, each app has read every event that is for it, once and in order, whatever died meanwhile."""
+    rule = "apps read every event"
+    wanted, read = defaultdict(list), defaultdict(list)
+    for event in sorted(books.events, key=lambda row: row["seq"] or 0):
+        if event["public"] and event["app_id"]:
+            wanted[event["app_id"]].append(event["id"])
+    for row in books.events_read:
+        read[row["app_id"]].append(row["id"])
+    for app_id in sorted({*wanted, *read}):
+        if wanted[app_id] != read[app_id]:
+            skipped = [one for one in wanted[app_id] if one not in set(read[app_id])]
+            words = (f"app {app_id} read {len(read[app_id])} events of {len(wanted[app_id])}; never those with id"
+                     f" {skipped[:10]}")  # fmt: skip
+            yield Difference(rule, words, (app_id,))
+
+
+def bills_agree(books: Books) -> Iterator[Difference]:
+    """The channels' bills of the run were believed, and nothing in them is missing or different here."""
+    rule = "bills agree"
+    for bill in books.bills:
+        if bill["state"] not in ("imported", "empty"):
+            yield Difference(rule, f"{bill['channel']} {bill['account']} of {bill['day']}: {bill['state']}")
+    for case in books.cases:
+        if case["state"] in ("open", "closing"):
+            numbers = tuple(case[name] for name in ("trade_no", "attempt_no", "refund_no") if case[name])
+            yield Difference(rule, f"{case['account_channel']} {case['subject']} {case['kind']}: ours"
+                             f" {case['our_amount']}, theirs {case['channel_amount']}", numbers)  # fmt: skip
+
+
 CHECKS: tuple[Check, ...] = (
     money_that_arrived, money_is_placed, sums_fit, money_given_back, nothing_is_due, apps_were_told,
-    events_tell_the_same, answers_were_committed, notices_were_committed,
+    events_tell_the_same, answers_were_committed, notices_were_committed, apps_read_every_event, bills_agree,
 )  # fmt: skip

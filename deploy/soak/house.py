@@ -109,6 +109,8 @@ class House:
                 self._server_dies(self._postgres, "postgres", seconds)
             case "web_worker":
                 self._one_process_dies(f"web{which + 1}", which)
+            case "sandbox":
+                self._program_dies("sandbox", seconds)
             case _:
                 self._program_dies(f"{what}{which + 1}", seconds)
         record.note(f"back {what}", which=which)

@@ -24,6 +24,7 @@ OPERATIONS = ("pay", "query", "close", "refund", "query_refund")
 # How often each is dealt, of all the blows.
 BLOWS = (
     ("web", 4), ("web_worker", 4), ("worker", 6), ("beat", 2), ("redis", 3), ("redis_flush", 3), ("postgres", 4),
+    ("sandbox", 3),
 )  # fmt: skip
 NOTICES = ("normal",) * 6 + ("none", "none", "twice", "wrong_amount", "forged")
 FORGERIES = ("forged", "unsigned", "wrong_amount", "other_merchant", "other_order")

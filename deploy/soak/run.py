@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from deploy.soak import books as reading
 from deploy.soak import bundle
 from deploy.soak.acting import Order, Place, control
 from deploy.soak.apps import Receiver
-from deploy.soak.books import Books
+from deploy.soak.books import Books, Row
 from deploy.soak.checker import Difference, differences
 from deploy.soak.desk import Desk
+from deploy.soak.following import Follower
 from deploy.soak.house import House, opened, use_django
 from deploy.soak.plan import Item, plan
+from deploy.soak.reconciling import reconcile
 from deploy.soak.record import Record
 
 PROGRESS = 10.0  # seconds
@@ -77,13 +80,21 @@ class Run:
         desk, watch = Desk(self.seed, record), _Every(PROGRESS, lambda: self._progress(record))
         tending = _Every(0.5, lambda: house.tend(record))
         self._say(f"everything answers; {self.seconds / 60:g} minutes of load")
+        followers = [Follower(self._place.bases, app, record) for app in self._place.apps]
+        loaded_at = datetime.now(UTC)
         desk.start()
+        for follower in followers:
+            follower.start()
         try:
             self._follow(house, record)
             self._say(f"the load is over after {self.followed} items of the plan; settling")
             receiver.behaving = desk.finishing = True
             self._settle(record)
-            return self._compare(house, record)
+            bills = reconcile(loaded_at)
+            self._settle(record)  # what bills taught is told to apps
+            for follower in followers:
+                follower.finish()
+            return self._compare(house, record, followers, bills)
         finally:
             for one in (watch, tending):
                 one.stop()
@@ -121,7 +132,8 @@ class Run:
     # -- settling and comparing
 
     def _settle(self, record: Record) -> None:
-        control(self._place.sandbox_url, "/control/faults", None, "DELETE")
+        while control(self._place.sandbox_url, "/control/faults", None, "DELETE")[0] == 0:
+            time.sleep(0.5)  # it was just killed and comes back
         limit = time.monotonic() + SETTLE_LIMIT
         while time.monotonic() < limit:
             with suppress(Exception):  # a connection that died with its server
@@ -143,8 +155,11 @@ class Run:
         for number in Refund.objects.filter(state="processing").values_list("channel_request_no", flat=True):
             control(self._place.sandbox_url, f"/control/refunds/{number}", {"outcome": "success"})
 
-    def _compare(self, house: House, record: Record) -> tuple[list[Difference], Books]:
-        books = Books(answers=record.answers, receipts=record.receipts, decisions=record.decisions)
+    def _compare(
+        self, house: House, record: Record, followers: list[Follower], bills: list[Row]
+    ) -> tuple[list[Difference], Books]:
+        books = Books(answers=record.answers, receipts=record.receipts, decisions=record.decisions, bills=bills)
+        books.events_read = [row for follower in followers for row in follower.rows]
         reading.center_rows(books)
         reading.sandbox_rows(books, house.layout.sandbox_state)
         return [*self._broken, *differences(books)], books
@@ -155,6 +170,7 @@ class Run:
                   f" {len(books.receipts)} notifications received, {record.counts['fault']} faults")  # fmt: skip
         self._say(f"{len(books.trades)} trades, {len(books.attempts)} attempts, {len(books.abnormal)} abnormal,"
                   f" {len(books.refunds)} refunds, {len(books.events)} events")  # fmt: skip
+        self._say(f"{len(books.events_read)} events read by apps, {len(books.bills)} bills compared")
         self._say("killed: " + (", ".join(f"{name} {count}" for name, count in kills.items()) or "nothing"))
         if found:
             bundle.write(self.folder, seed=self.seed, items=self.followed, found=found, books=books)

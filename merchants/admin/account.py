@@ -22,18 +22,13 @@ from merchants.changes import account_change_request, account_open_request
 from merchants.checking import account_check
 from merchants.forms import AccountForm, NameForm, ReasonForm, method_label, say
 from merchants.guards import why_account_not
-from merchants.models import AccountMethod, Merchant, PaymentAccount
-from merchants.services import (
-    GUARDED_STATES,
-    OPENING,
-    account_advance,
-    account_create,
-    account_methods_set,
-    account_rename,
-    account_update_config,
-)
-from merchants.states import ChangeState
+from merchants.models import Merchant, PaymentAccount
+from merchants.offer_changes import account_methods_change
+from merchants.offering import account_methods
+from merchants.services import account_advance, account_create, account_rename, account_update_config
+from merchants.states import GUARDED_STATES, OPENING, ChangeState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, state_chip
 from paycenter.staff.tenancy import actor_of, registered
 from paycenter.staff.words import names_channels
@@ -246,18 +241,22 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         return self._back(account)
 
     def methods_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Which scenes the contract covers. POST only."""
+        """Which scenes the contract covers; asked for where an account in service gets a further one. POST only."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         account = self.fetch(request, object_id, change=True)
         try:
-            account_methods_set(account=account, methods=request.POST.getlist("methods"), actor=actor_of(request.user))
+            asked = account_methods_change(
+                account=account, methods=request.POST.getlist("methods"), user=request.user,  # type: ignore[arg-type]
+                reason=written_reason(request),
+            )  # fmt: skip
         except ChannelConfigInvalid as exc:
             messages.error(request, "; ".join(say(r) for reasons in exc.problems.values() for r in reasons))
         except TransitionRefused as exc:
             messages.error(request, str(exc))
         else:
-            messages.success(request, gettext("Pay methods are set."))
+            waits = gettext("Asked for. It takes effect once somebody else confirms it.")
+            messages.success(request, gettext("Pay methods are set.") if asked is None else waits)
         return self._back(account)
 
     def _back(self, account: PaymentAccount) -> HttpResponse:
@@ -306,6 +305,5 @@ def _parameters(account: PaymentAccount) -> list[tuple[str, str, bool]]:
 
 def _methods(account: PaymentAccount) -> list[tuple[str, str, bool]]:
     """(code, name, whether the contract covers it)."""
-    rows = AccountMethod.objects.filter(account=account, is_active=True)
-    covered = set(rows.values_list("method", flat=True))
+    covered = account_methods(account)
     return [(m.code, method_label(m.code), m.code in covered) for m in methods_of(account.channel)]

@@ -26,10 +26,12 @@ from merchants.changes import (
 from merchants.forms import AddressesForm, AppForm, ReasonForm, RsaKeyForm, field_errors
 from merchants.keys import app_key_forget_previous, webhook_secret_forget_previous
 from merchants.models import App, AppKey, AppMerchant, ChangeRequest, Merchant
-from merchants.services import IssuedApp, app_create, app_merchants_set, app_update
+from merchants.offer_changes import app_merchants_change
+from merchants.services import IssuedApp, app_create, app_update
 from merchants.states import ChangeState
 from paycenter.crypto import decrypt, encrypt
 from paycenter.errors import TransitionRefused
+from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
@@ -116,6 +118,7 @@ class AppAdmin(TenantAdmin):
         request.session[_ONCE] = encrypt(json.dumps({"app": app.pk, "secrets": secrets, "pending": pending}))
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('once')}", args=[app.pk]))
 
+    @sensitive(looking=True)
     def once_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The secrets that were just issued, this once."""
         app = self.fetch(request, object_id, change=True)
@@ -174,8 +177,13 @@ class AppAdmin(TenantAdmin):
     def merchants_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         app = self._posted(request, object_id)
         chosen = _all_merchants(request).filter(pk__in=[n for n in request.POST.getlist("merchants") if n.isdecimal()])
-        app_merchants_set(app=app, merchants=chosen, actor=actor_of(request.user))
-        messages.success(request, gettext("Saved."))
+        try:
+            asked = app_merchants_change(app=app, merchants=chosen, user=request.user, reason=written_reason(request))  # type: ignore[arg-type]
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+        else:
+            waits = gettext("Asked for. It takes effect once somebody else confirms it.")
+            messages.success(request, gettext("Saved.") if asked is None else waits)
         return self._back(app)
 
     def addresses_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -18,8 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import providers
-from merchants.changes import change_confirm, change_reject, change_withdraw, is_overdue, is_stale
-from merchants.forms import say
+from merchants.changes import asker_may, change_confirm, change_reject, change_withdraw, is_overdue, is_stale
+from merchants.forms import method_label, say
 from merchants.models import ChangeRequest, Role
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
@@ -36,7 +36,8 @@ _FIELD_WORDS = {
     "allowed_ips": _("Allowed source addresses"), "secret": _("Secret"), "public_key": _("RSA public key of the app"),
     "username": _("User name"), "name": _("Name"), "role": _("Role"), "merchant": _("Merchant"), "app": _("App"),
     "email": _("E-mail"), "is_superuser": _("Superuser"), "is_active": _("Active"), "password": _("Password"),
-    "state": _("State"), "second_factor": _("Two-step verification"),
+    "methods": _("Pay methods"), "merchants": _("May collect for"), "state": _("State"),
+    "second_factor": _("Two-step verification"),
 }  # fmt: skip
 
 
@@ -88,11 +89,12 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
     list_display = ["what", "target", "state_label", "requested_by", "requested_at", "decided_by", "decided_at"]
     list_filter = [WhoseFilter, "state", "kind", AskedFilter]
     search_fields = ["account__payment_no", "account__name", "app__app_id", "app__name", "person__username",
+                     "merchant__merchant_no", "merchant__name",
                      "requested_by__username"]  # fmt: skip
     search_help_text = _("Account, app, staff member, or who asked")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        related = ("account__merchant", "app", "person", "requested_by", "decided_by")
+        related = ("account__merchant", "app", "person", "merchant", "requested_by", "decided_by")
         return super().get_queryset(request).select_related(*related).defer("payload")
 
     @display(description=_("change"))
@@ -125,7 +127,8 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
             state_chip=self.state_label(change), mine=mine, may_withdraw=pending and mine,
             may_decide=pending and not mine and change.person_id != request.user.pk
             and request.user.has_perm("merchants.confirm_changerequest"),
-            stale=pending and is_stale(change), overdue=is_overdue(change),
+            asker_gone=pending and not asker_may(change), stale=pending and is_stale(change),
+            overdue=is_overdue(change),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/change_request.html", context)
 
@@ -178,8 +181,16 @@ def _text(value: Any) -> str:
     if value in MerchantState.values:
         return str(MerchantState(value).label)
     if isinstance(value, list):
-        return "\n".join(map(str, value))
+        return "\n".join(map(_line, value))
     return "" if value is None else str(value)
+
+
+def _line(value: Any) -> str:
+    """One of a list: a method by its name, with the account it leads to where there is one."""
+    if isinstance(value, list):
+        method, account = value
+        return f"{method_label(method)} → {account}"
+    return method_label(str(value))
 
 
 _NEWS = timedelta(days=7)  # how long a decision is shown to who asked
@@ -195,7 +206,7 @@ def changes_of_the_reader(request: HttpRequest) -> list[Card | Panel]:
     news = Q(requested_by=me, decided_at__gt=timezone.now() - _NEWS)
     for_me = Q(state=ChangeState.PENDING) & ~Q(requested_by=me)
     rows = ChangeRequest.objects.filter(news | for_me).defer("payload").order_by("-id")
-    found = list(rows.select_related("account", "app", "person")[:_SHOWN])
+    found = list(rows.select_related("account", "app", "person", "merchant")[:_SHOWN])
     count = sum(c.state == ChangeState.PENDING and c.person_id != me for c in found)
     link = reverse("admin:merchants_changerequest_changelist") + "?whose=decide"
     card = Card(

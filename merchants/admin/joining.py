@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters
 
 from merchants.models import Invitation, User
 from merchants.people.invitations import invitation_accept, invitation_find
@@ -18,6 +19,7 @@ from paycenter.staff.security import entrance_admits
 
 
 @never_cache
+@sensitive_post_parameters()
 @csrf_protect
 def join_view(request: HttpRequest, secret: str) -> HttpResponse:
     """Choose a password. A link that is unknown, used, taken back or too old is all one answer."""

@@ -10,13 +10,16 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Count
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from merchants.admin.states import StateButtonsAdmin
+from merchants.changes import merchant_open_request
 from merchants.guards import EDIT, why_merchant_not
 from merchants.models import AppMerchant, Merchant, PaymentAccount
 from merchants.services import OWN_COLUMNS, merchant_advance, merchant_create, merchant_update
+from merchants.states import OPENING, ChangeState
 from paycenter.staff.acts import page_additions
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.tenancy import actor_of
@@ -37,6 +40,7 @@ class MerchantForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Merchant)
 class MerchantAdmin(StateButtonsAdmin):
     form = MerchantForm
+    asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
     tenant_keys = {"merchant": "pk"}
     can_add = can_change = True
     list_display = ["name", "number", "state_label", "account_count", "contact_name", "created_time"]
@@ -79,6 +83,8 @@ class MerchantAdmin(StateButtonsAdmin):
             extra["apps"] = [link.app for link in links.select_related("app")] if self._sees_apps(request) else []
             extra["show_apps"] = self._sees_apps(request)
             extra["merchant"] = merchant
+            extra["pending"] = merchant.changes.filter(state=ChangeState.PENDING).select_related("requested_by")
+            extra["sees_changes"] = request.user.has_perm("merchants.view_changerequest")
             extra |= page_additions(request, merchant)
         return super().changeform_view(request, object_id, form_url, extra)
 
@@ -103,4 +109,8 @@ class MerchantAdmin(StateButtonsAdmin):
         return bool(why_merchant_not(record, transition))
 
     def advance_record(self, request: HttpRequest, record: Any, transition: str, reason: str) -> None:
-        merchant_advance(merchant=record, transition=transition, actor=actor_of(request.user), reason=reason)
+        if transition not in self.asks:
+            merchant_advance(merchant=record, transition=transition, actor=actor_of(request.user), reason=reason)
+            return
+        why = reason or gettext("Taken into use")
+        merchant_open_request(merchant=record, transition=transition, user=request.user, reason=why)  # type: ignore[arg-type]

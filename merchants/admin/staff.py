@@ -1,7 +1,7 @@
 """Staff: inviting, changing, links, the second factor, locks and sessions of others.
 
-Operators keep everybody but superusers, owners the people of their merchant; what lets in somebody who moves money
-is a draft until a second person confirms it.
+Operators keep everybody but superusers, owners the people of their merchant; what lets in anybody but a
+clerk is a draft until a second person confirms it.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ class StaffAdmin(TenantAdmin):
         )
         return self._back(person)
 
+    @sensitive
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """A person: what they may do, links, second factor, sessions, what was done about them."""
         person = self.fetch(request, object_id)
@@ -183,6 +184,7 @@ class StaffAdmin(TenantAdmin):
         request.session[_ONCE] = encrypt(f"{person.pk} {link}")
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('link_shown')}", args=[person.pk]))
 
+    @sensitive(looking=True)
     def link_shown_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The link that was just made, this once."""
         person = self.fetch(request, object_id, change=True)
@@ -203,7 +205,7 @@ class StaffAdmin(TenantAdmin):
 
     @sensitive
     def ask_link_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask for a new password link of somebody who moves money. POST only."""
+        """Ask for a new password link of somebody whom nobody alone lets in. POST only."""
         return self._ask(request, object_id, services.password_link_request)
 
     # ---- second factor, locks, sessions ---------------------------------------------------------

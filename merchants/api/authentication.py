@@ -23,13 +23,14 @@ from django.db import connection
 from django.http import HttpRequest
 
 from channels.base import keys
-from merchants.api.errors import AddressNotAllowed, NonceUsed, NotAuthenticated, TimestampOutside
+from merchants.api.errors import AddressNotAllowed, NonceUsed, NotAuthenticated, TimestampOutside, TooManyRequests
 from merchants.models import App, AppKey, Nonce
 from paycenter import compiled
-from paycenter.combining import Combiner
+from paycenter.combining import Combiner, NotWritten
 from paycenter.memory import Memory
 from paycenter.middleware import client_ip, in_networks
 
+_PATIENCE = 2.0  # seconds to wait for other requests to be written
 WINDOW = 300  # seconds that X-Timestamp may be off in either direction
 _TIMESTAMP = re.compile(r"\d{1,11}", re.ASCII)
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -152,8 +153,7 @@ def _matches_any(signed: _Signed, values: Iterable[str], text: bytes) -> bool:
     if signed.kind == AppKey.Kind.HMAC:
         digests = (hmac.digest(value.encode(), text, hashlib.sha256) for value in values)
         return any(hmac.compare_digest(digest, signed.signature) for digest in digests)
-    encoded = base64.b64encode(signed.signature).decode("ascii")
-    return any(keys.verify_sha256(_public_key(value), encoded, text) for value in values)
+    return any(keys.signed_sha256(_public_key(value), signed.signature, text) for value in values)
 
 
 @lru_cache(maxsize=4096)
@@ -165,7 +165,12 @@ def _public_key(pem: str) -> RSAPublicKey:
 def _spend_nonce(app: App, signed: _Signed) -> None:
     """Store the nonce until its timestamp can no longer pass; one statement decides who was first."""
     expires_at = datetime.fromtimestamp(signed.timestamp, UTC) + timedelta(seconds=WINDOW)
-    if not _nonces.write(Nonce(app_id=app.pk, nonce=signed.nonce, expires_at=expires_at)):
+    nonce = Nonce(app_id=app.pk, nonce=signed.nonce, expires_at=expires_at)
+    try:
+        is_first = _nonces.write(nonce, until=time.monotonic() + _PATIENCE)
+    except NotWritten:
+        raise TooManyRequests(retry_after=1) from None
+    if not is_first:
         raise NonceUsed
 
 

@@ -68,7 +68,7 @@ def _unstorable(body: dict[str, Any]) -> dict[str, list[str]]:
         if depth > MAX_DEPTH:
             return {"_body": [f"nested more than {MAX_DEPTH} levels deep"]}
         if isinstance(value, str) and not is_storable(value):
-            errors[path] = [_FORBIDDEN]
+            errors[path or "_body"] = [_FORBIDDEN]
         for key, item in _items(value):
             if not is_storable(key):
                 errors[path or "_body"] = [f"a key {_FORBIDDEN}"]

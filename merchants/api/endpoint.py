@@ -29,6 +29,7 @@ from paycenter.exchange import record_inbound
 from paycenter.metrics import count_call
 
 log = structlog.get_logger(__name__)
+_NUMBERS = ("trade_no", "app_order_no", "refund_no", "app_refund_no", "contract_no")
 _LOGGED_HEADERS = ("X-App-Id", "X-Timestamp", "X-Nonce", "X-Sign-Type")
 
 
@@ -83,6 +84,7 @@ class Endpoint(APIView):
         structlog.contextvars.bind_contextvars(app_id=self.app.app_id)
         spend(self.app)
         self.given = parse_object(self.raw)
+        structlog.contextvars.bind_contextvars(**self._numbers())
         self.data = self.answer(self.app, self.takes.read(self.given))
         return envelope(0, "ok", self.data)
 
@@ -116,6 +118,10 @@ class Endpoint(APIView):
             trade_no=self._number("trade_no"), attempt_no=self._number("attempt_no"),
             app_order_no=self._number("app_order_no"), merchant_no=self._number("merchant_no"),
         )  # fmt: skip
+
+    def _numbers(self) -> dict[str, str]:
+        """The numbers that were given, for every line this call logs."""
+        return {name: value[:64] for name in _NUMBERS if isinstance(value := self.given.get(name), str)}
 
     def _number(self, name: str) -> str:
         """A number by which the exchange is found: from the answer, else from the request."""

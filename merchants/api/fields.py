@@ -276,7 +276,7 @@ class Shape(Param):
         prefix = f"{path}." if path else ""
         for name in value:
             if name not in self.fields:
-                _wrong(errors, prefix + name, "unknown field")
+                _wrong(errors, prefix + name or "_body", "unknown field")
         found: dict[str, Any] = {}
         for name, param in self.fields.items():
             if name in value:

@@ -25,7 +25,7 @@ class _PersonForm(forms.Form):
     email = forms.EmailField(label=_("E-mail"), required=False)
     reason = forms.CharField(
         label=_("Reason"), max_length=300, required=False,
-        help_text=_("Needed for roles that move money or open doors: a second person reads it and confirms."),
+        help_text=_("Needed for everybody but merchant clerks: a second person reads it and confirms."),
     )  # fmt: skip
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
@@ -66,7 +66,8 @@ class InviteForm(_PersonForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        if needs_second(cleaned.get("role") or "") and not cleaned.get("reason"):
+        role = cleaned.get("role")
+        if role and needs_second(role) and not cleaned.get("reason"):
             self.add_error("reason", ValidationError(_("Please give a reason: a second person has to confirm this.")))
         return cleaned
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from merchants.models import ChangeRequest, Invitation, User
-from merchants.people.mail import is_set_up, mail_person
+from merchants.people.mail import is_set_up, mail_person, tell_person
 from merchants.people.reach import keeps, needs_second
 from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
@@ -23,6 +23,7 @@ from paycenter.staff import sessions
 from paycenter.transitions import lock, record_event
 
 NEEDS_ADDRESS = gettext_noop("An e-mail address is needed: links of this role are mailed and shown to nobody else.")
+LINK_MADE = gettext_noop("a link for a new password was made")
 Kind, Purpose = ChangeRequest.Kind, Invitation.Purpose
 
 
@@ -33,8 +34,10 @@ def digest_of(secret: str) -> str:
 
 def purpose_for(person: User) -> str:
     """Whether a link would be this person's first, or for another password."""
+    if person.is_active or person.has_usable_password():
+        return Purpose.PASSWORD
     joined = person.invitations.filter(purpose=Purpose.JOIN, used_at__isnull=False).exists()
-    return Purpose.PASSWORD if joined or person.has_usable_password() else Purpose.JOIN
+    return Purpose.PASSWORD if joined else Purpose.JOIN
 
 
 def is_granted(person: User) -> bool:
@@ -45,7 +48,10 @@ def is_granted(person: User) -> bool:
     if not needs_second(person.role, is_superuser=person.is_superuser):
         return True
     used = person.invitations.aggregate(at=Max("used_at"))["at"]
-    kinds = (Kind.STAFF_JOIN, Kind.STAFF_ROLE) if purpose_for(person) == Purpose.JOIN else (Kind.STAFF_PASSWORD,)
+    if person.has_usable_password():
+        kinds = {Kind.STAFF_PASSWORD}
+    else:  # not here yet, or risen to a role in which the old password is worth nothing
+        kinds = {Kind.STAFF_ROLE, Kind.STAFF_JOIN if purpose_for(person) == Purpose.JOIN else Kind.STAFF_PASSWORD}
     since = timezone.now() - timedelta(hours=settings.INVITATION_HOURS)
     agreed = ChangeRequest.objects.filter(
         person=person, kind__in=kinds, state=ChangeState.CONFIRMED, decided_at__gt=since
@@ -80,6 +86,8 @@ def invitation_issue(*, person: User, by: User) -> str:
         expires_at=now + timedelta(hours=settings.INVITATION_HOURS),
     )  # fmt: skip
     _event(locked, "user.invited" if purpose == Purpose.JOIN else "user.password_link", by, until=made.expires_at)
+    if purpose == Purpose.PASSWORD:
+        tell_person(locked, by.get_username(), LINK_MADE)
     return secret
 
 

@@ -27,13 +27,14 @@ def is_set_up() -> bool:
     return bool(settings.EMAIL_HOST)
 
 
-def mail_person(person: User, subject: str, text: str) -> bool:
+def mail_person(person: User, subject: str, text: str, *, address: str = "") -> bool:
     """Put a mail into the outbox, with the caller's transaction; False where it cannot be sent."""
-    if not (is_set_up() and person.email):
+    address = address or person.email
+    if not (is_set_up() and address):
         return False
     now = timezone.now()
     Letter.objects.create(
-        person=person, address=person.email, subject=subject[:200], text=text, created_at=now, next_try_at=now
+        person=person, address=address, subject=subject[:200], text=text, created_at=now, next_try_at=now
     )
     return True
 
@@ -84,6 +85,18 @@ def tell_deciders(change: ChangeRequest) -> None:
         words = {"who": change.requested_by.get_username(), "change": change, "reason": change.reason}
         for person in deciders(change):
             mail_person(person, subject, text % words)
+
+
+def tell_person(person: User, who: str, what: str, *, address: str = "") -> None:
+    """Tell somebody what was done, or asked for, about their own access: `what` as `gettext_noop` knows it.
+
+    `address` where theirs is another one by now.
+    """
+    with translation.override(settings.LANGUAGE_CODE):
+        text = _("Hello %(name)s,\n\nthis concerns your access to the Payment Center: %(what)s.\nBy: %(who)s\n\n"
+                 "If you did not expect it, tell your operator at once.")  # fmt: skip
+        words = {"name": person.get_full_name() or person.username, "what": _(what), "who": who}
+        mail_person(person, _("Your access to the Payment Center"), text % words, address=address)
 
 
 def tell_requester(change: ChangeRequest) -> None:

@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 
 from merchants.models import ChangeRequest, Role, User
 from merchants.roles import ROLE_PERMISSIONS
-from paycenter.staff.security import MONEY_ROLES
 
 CONFIRM_PERMISSION = "merchants.confirm_changerequest"
 # Whom each role may invite and change; an owner only people of the own merchant. Superusers: everybody.
@@ -17,6 +16,10 @@ KEEPS: Mapping[str, tuple[Role, ...]] = {
     Role.OPERATOR: tuple(Role),
     Role.OWNER: (Role.OWNER, Role.MERCHANT),
 }
+# Whom one person alone lets in. Everybody else is one half of what two people decide: asks (customer service for
+# refunds, business-line staff for methods), confirms and approves, or watches those who do (the auditor). Who could
+# sign in as them would be a second person of their own.
+_LET_IN_ALONE = frozenset({Role.MERCHANT})
 
 
 def kept_roles(by: User) -> tuple[Role, ...]:
@@ -33,8 +36,8 @@ def keeps(by: User, person: User) -> bool:
 
 
 def needs_second(role: str, *, is_superuser: bool = False) -> bool:
-    """Whether nobody alone may let in somebody of this role: it moves money or opens doors."""
-    return is_superuser or role in MONEY_ROLES
+    """Whether nobody alone may let in somebody of this role, because it takes part in what two people decide."""
+    return is_superuser or role not in _LET_IN_ALONE
 
 
 def deciders(change: ChangeRequest) -> QuerySet[User]:

@@ -52,11 +52,25 @@ Send = Callable[[HttpClient, Target, Message, float], str]
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """`per_minute` is what the receiver takes at most, `max_bytes` the longest text of one message (UTF-8)."""
+    """`per_minute` is what the receiver takes at most, `max_bytes` the longest text of one message (UTF-8).
+
+    `escape` makes text that may hold what others wrote (a company's name, an app's reason) stand as it is among the
+    Markdown of a message: no link, no mention, no heading of its own.
+    """
 
     send: Send
     per_minute: int
     max_bytes: int
+    escape: Callable[[str], str]
+
+
+_WIDE = {ord(char): chr(ord(char) + 0xFEE0) for char in r"\`*[]<>#|~@!"}
+
+
+def widened(text: str) -> str:
+    """For Markdown without an escape that is written down: what has a meaning in it in its full-width form, which has
+    none and reads alike. No address is drawn as a link either."""
+    return text.translate(_WIDE).replace("://", "：//")
 
 
 def post_json(http: HttpClient, url: str, message: Mapping[str, Any]) -> tuple[HttpResponse, dict[str, Any]]:
@@ -70,7 +84,7 @@ def post_json(http: HttpClient, url: str, message: Mapping[str, Any]) -> tuple[H
         raise RobotBusy("HTTP 429", _wait_of(answer))
     try:
         found = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise RobotRefused(f"HTTP {answer.status} without JSON")
@@ -91,7 +105,8 @@ def judge(answer: HttpResponse, code: Any, words: Any, busy: Mapping[int, float]
 
     Raises RobotRefused or RobotBusy; robots answer refusals with HTTP 200, too.
     """
-    text = f"{code}: {words}"[:200]
+    # A robot's words are kept, and JSON may name characters that no record keeps.
+    text = f"{code}: {words}"[:200].replace("\0", "").encode(errors="replace").decode()
     if type(code) is int and code in busy:
         raise RobotBusy(text, busy[code])
     if type(code) is not int or code != 0 or answer.status != 200:

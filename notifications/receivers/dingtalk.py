@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from urllib.parse import quote_plus
 
-from notifications.receivers.base import Message, Receiver, RobotRefused, Target, bounded, judge, post_json
+from notifications.receivers.base import Message, Receiver, RobotRefused, Target, bounded, judge, post_json, widened
 from paycenter.http import HttpClient
 
 MESSAGES_PER_MINUTE = 20  # a robot that sends more is silenced for ten minutes
@@ -41,4 +41,4 @@ def _send(http: HttpClient, target: Target, message: Message, now: float) -> str
     return judge(answer, found["errcode"], found.get("errmsg", ""), _BUSY)
 
 
-RECEIVER = Receiver(_send, MESSAGES_PER_MINUTE, MAX_TEXT_BYTES)
+RECEIVER = Receiver(_send, MESSAGES_PER_MINUTE, MAX_TEXT_BYTES, widened)

@@ -38,4 +38,4 @@ def _refuse(code: int, words: bytes | str) -> None:
     raise RobotBusy(text, _BUSY_SECONDS) if 400 <= code < 500 else RobotRefused(text)
 
 
-RECEIVER = Receiver(_send, MESSAGES_PER_MINUTE, MAX_TEXT_BYTES)
+RECEIVER = Receiver(_send, MESSAGES_PER_MINUTE, MAX_TEXT_BYTES, str)  # a mail is plain text

@@ -6,7 +6,7 @@ https://developer.work.weixin.qq.com/document/path/90313 (return codes)
 
 from __future__ import annotations
 
-from notifications.receivers.base import Message, Receiver, RobotRefused, Target, bounded, judge, post_json
+from notifications.receivers.base import Message, Receiver, RobotRefused, Target, bounded, judge, post_json, widened
 from paycenter.http import HttpClient
 
 MESSAGES_PER_MINUTE = 20
@@ -22,4 +22,4 @@ def _send(http: HttpClient, target: Target, message: Message, _now: float) -> st
     return judge(answer, found["errcode"], found.get("errmsg", ""), _BUSY)
 
 
-RECEIVER = Receiver(_send, MESSAGES_PER_MINUTE, MAX_TEXT_BYTES)
+RECEIVER = Receiver(_send, MESSAGES_PER_MINUTE, MAX_TEXT_BYTES, widened)

@@ -36,7 +36,7 @@ from onboarding.services import (
 )
 from onboarding.steps import FACT_STEPS, KINDS
 from onboarding.versions import application_submit
-from paycenter.errors import TransitionRefused
+from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.files import private_file
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import registered, tenant_of
@@ -182,6 +182,7 @@ class ApplicationAdmin(ReviewingAdmin):
             return self._page(request, application, problem=str(exc))
         return self._to(application, "documents")
 
+    @sensitive(looking=True)
     def file_view(self, request: HttpRequest, object_id: str, document_id: int) -> HttpResponse:
         """A document to be looked at, or taken along with `?download=1`; each look is written down."""
         application = self.fetch(request, object_id)
@@ -243,6 +244,9 @@ class ApplicationAdmin(ReviewingAdmin):
             )  # fmt: skip
         except StaleStep as exc:
             return self._page(request, application, Failed(place, stale=exc, form=form))
+        except ChannelConfigInvalid as exc:
+            form.add_problems(exc)
+            return self._page(request, application, Failed(place, form=form))
         if isinstance(saved, PaymentAccount) and saved.check_ok is None:
             check_ask(application=application, account=saved, user=request.user)  # type: ignore[arg-type]
         return self._to(application, "accounts")

@@ -19,6 +19,7 @@ from onboarding.models import Application, ApplicationVersion, Outcome
 from onboarding.steps import SECTIONS
 from onboarding.versions import REVIEW, application_approve, application_return
 from paycenter.errors import TransitionRefused
+from paycenter.staff import stepup
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of, tenant_of
 from paycenter.transitions import record_event
@@ -114,6 +115,7 @@ class ReviewingAdmin(ApplicationListing):
             deciding=waiting and self.may_review(request), problem=problem, whole=whole,
             own=request.user.pk in {version.submitted_by_id, *version.editors},
             comment=request.POST.get("comment", "") if problem else version.comment, apps=self._apps(request, waiting),
+            looks=stepup.is_fresh(request),
             sees_files=request.user.has_perm("onboarding.view_applicationdocument"), outcome=Outcome(version.outcome),
             history=history_of(application, with_staff=True),
             base=reverse(f"admin:{self.view_name('changelist')}") + f"{application.pk}/",

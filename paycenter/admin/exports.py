@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -13,7 +12,7 @@ from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -49,7 +48,7 @@ class ListExportAdmin(ReadOnlyAdmin):
     def what(self, obj: ListExport) -> str:
         page = next((p for m, p in admin.site._registry.items() if m._meta.label_lower == obj.page), None)
         name = page.opts.verbose_name_plural if page else obj.page
-        chosen = " · ".join(f"{key}={value}" for key, value in parse_qsl(obj.query))
+        chosen = format_html_join(" · ", "{}: <b>{}</b>", obj.words)
         return format_html(
             '<div><b>{}</b> <span class="pc-chip">{}</span><div class="pc-sub">{}</div></div>', name,
             obj.get_kind_display(), chosen or gettext("without a filter"),
@@ -82,7 +81,8 @@ class ListExportAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         busy = ListExport.objects.filter(owner=request.user, state__in=UNFINISHED).exists()  # type: ignore[misc]
         return super().changelist_view(request, {
-            **(extra_context or {}), "busy": busy, "most": settings.EXPORT_ROWS, "days": settings.EXPORT_KEEP_DAYS,
+            **(extra_context or {}), "busy": busy, "most": f"{settings.EXPORT_ROWS:,}",
+            "days": settings.EXPORT_KEEP_DAYS,
         })  # fmt: skip
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
@@ -110,7 +110,7 @@ class ListExportAdmin(ReadOnlyAdmin):
             raise Http404
         record_event(export, "listexport.downloaded", actor=actor_of(request.user))
         day = timezone.localtime(export.created_at).strftime("%Y%m%d-%H%M")
-        name = f"{page.opts.model_name}-{day}.{export.kind}"
+        name = f"{page.opts.model_name}-{day}.{export.ending_of(export.kind)}"
         response = FileResponse(place.open("rb"), as_attachment=True, filename=name)
         response.headers["Cache-Control"] = "private, no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"

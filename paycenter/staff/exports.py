@@ -26,10 +26,12 @@ from django.utils.translation import gettext as _
 from paycenter.claims import claim_due
 from paycenter.errors import TransitionRefused
 from paycenter.money import Money
+from paycenter.places import files_dir
 from paycenter.replica import reporting
-from paycenter.staff.keyset import Key, beyond, estimated, keys_of, token, values_of
+from paycenter.staff.filter_words import filter_words
+from paycenter.staff.keyset import Key, beyond, estimated, keys_of, token, value_in, values_of
 from paycenter.staff.list_models import UNFINISHED, ExportState, ListExport
-from paycenter.staff.sheets import csv_line, xlsx_stream
+from paycenter.staff.sheets import SEPARATORS, csv_line, xlsx_stream
 from paycenter.transitions import record_event
 from paycenter.wakeup import wake
 
@@ -70,7 +72,7 @@ class Stopped(Exception):
 
 def exports_root() -> Path:
     """Where the files are: below the data directory, which no web server shows."""
-    return Path(settings.VAR_DIR) / "exports"
+    return files_dir() / "exports"
 
 
 def export_path(export: ListExport) -> Path:
@@ -96,14 +98,14 @@ def export_start(page: Any, request: HttpRequest, kind: str) -> ListExport:
     user: Any = request.user
     if ListExport.objects.filter(owner=user, state__in=UNFINISHED).count() >= AT_ONCE:
         raise TransitionRefused(_("%(n)d of your exports are still being written.") % {"n": AT_ONCE})
-    rows = page.get_changelist_instance(request).queryset
+    changelist = page.get_changelist_instance(request)
     now = timezone.now()
     with transaction.atomic():
         export = ListExport.objects.create(
             owner=user, page=page.opts.label_lower, query=query.urlencode(), kind=ListExport.Kind(kind).value,
-            language=translation.get_language() or "", reader=reader_of(user),
-            expected=min(estimated(rows)[0], settings.EXPORT_ROWS),
-            file=f"{secrets.token_hex(16)}.{kind}", created_at=now, next_run_at=now,
+            language=translation.get_language() or "", reader=reader_of(user), words=filter_words(changelist),
+            expected=min(estimated(changelist.queryset)[0], settings.EXPORT_ROWS),
+            file=f"{secrets.token_hex(16)}.{ListExport.ending_of(kind)}", created_at=now, next_run_at=now,
         )  # fmt: skip
         record_event(export, "listexport.requested", actor=_actor(user), to_state=str(export.state))
         transaction.on_commit(lambda: wake(TASK), robust=True)
@@ -183,7 +185,7 @@ def _write(export: ListExport) -> None:
     heads = [str(column.heading) for column in shown]
     exports_root().mkdir(parents=True, exist_ok=True, mode=0o700)
     portions = _portions(export, queryset, keys)
-    if export.kind == ListExport.Kind.CSV:
+    if export.kind in SEPARATORS:
         _write_csv(export, heads, shown, portions)
     else:
         _write_xlsx(export, heads, shown, portions)
@@ -213,7 +215,7 @@ def _portions(export: ListExport, queryset: Any, keys: list[Key]) -> Iterator[li
         found = list(rows[: min(PORTION, settings.EXPORT_ROWS - export.rows)])
         if not found:
             return
-        values = [getattr(found[-1], key.name) for key in keys]
+        values = [value_in(found[-1], key) for key in keys]
         export.place, export.rows = token(keys, found[-1]), export.rows + len(found)
         yield found
         _store(export, "rows", "place", "size", alive=True)
@@ -223,16 +225,16 @@ def _portions(export: ListExport, queryset: Any, keys: list[Key]) -> Iterator[li
 
 def _write_csv(export: ListExport, heads: list[str], shown: Sequence[Column], portions: Iterator[list[Any]]) -> None:
     """Goes on where the last certain byte is."""
-    path = export_path(export)
+    path, separator = export_path(export), SEPARATORS[export.kind]
     with path.open("r+b" if path.exists() else "wb") as out:
         if not export.place or path.stat().st_size < export.size:
             export.place, export.rows, export.size = "", 0, 0
         out.truncate(export.size)
         out.seek(export.size)
         if not export.size:
-            out.write(f"\ufeff{csv_line(heads)}".encode())
+            out.write(f"\ufeff{csv_line(heads, separator)}".encode())
         for found in portions:
-            out.write("".join([csv_line([c.value(row) for c in shown]) for row in found]).encode())
+            out.write("".join([csv_line([c.value(row) for c in shown], separator) for row in found]).encode())
             out.flush()
             os.fsync(out.fileno())
             export.size = out.tell()

@@ -20,6 +20,7 @@ from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
+from paycenter.staff.jumping import Jump, jump_of
 from paycenter.staff.lists import COUNT_LIMIT
 
 _NEXT, _BEFORE = "n", "b"
@@ -27,7 +28,8 @@ _NEXT, _BEFORE = "n", "b"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One column that the rows are ordered by."""
+    """One column that the rows are ordered by, of the row itself or of one it belongs to ("trade__trade_no"); `pk`
+    where the primary key is made of several."""
 
     name: str
     descending: bool
@@ -40,15 +42,25 @@ def keys_of(rows: QuerySet[Any]) -> list[Key] | None:
     for part in rows.query.order_by:
         if not isinstance(part, str):
             return None
-        name = part.removeprefix("-")
-        try:
-            field = model._meta.pk if name == "pk" else model._meta.get_field(name)
-        except FieldDoesNotExist:
+        way, _bar, name = part.removeprefix("-").rpartition("__")
+        field = _field_of(model, way, name)
+        if field is None or (field.is_relation and name != field.attname) or getattr(field, "null", False):
             return None
-        if field is None or field.is_relation or getattr(field, "null", False):
-            return None
-        found.append(Key(field.attname, part.startswith("-")))  # type: ignore[union-attr]
+        found.append(Key(f"{way}__{field.attname}" if way else field.attname, part.startswith("-")))
     return found or None
+
+
+def _field_of(model: type[Model], way: str, name: str) -> Any:
+    """The field of a model, or of one that it belongs to in any case; None where there is no such."""
+    try:
+        for step in way.split("__") if way else ():
+            link: Any = model._meta.get_field(step)
+            if not link.many_to_one or link.null:
+                return None
+            model = link.related_model
+        return model._meta.pk if name == "pk" else model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
 
 
 def beyond(keys: Sequence[Key], values: Sequence[Any], *, backwards: bool = False) -> Q:
@@ -64,8 +76,15 @@ def beyond(keys: Sequence[Key], values: Sequence[Any], *, backwards: bool = Fals
 
 def token(keys: Sequence[Key], row: Any) -> str:
     """A row's place, fit for an address."""
-    text = json.dumps([_plain(getattr(row, key.name)) for key in keys], separators=(",", ":"))
+    text = json.dumps([_plain(value_in(row, key)) for key in keys], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def value_in(row: Any, key: Key) -> Any:
+    """A row's value of one column of the order."""
+    for step in key.name.split("__"):
+        row = getattr(row, step)
+    return row
 
 
 def values_of(keys: Sequence[Key], text: str, model: type[Model]) -> list[Any] | None:
@@ -74,14 +93,22 @@ def values_of(keys: Sequence[Key], text: str, model: type[Model]) -> list[Any] |
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if not isinstance(found, list) or len(found) != len(keys):
             return None
-        fields: list[Any] = [model._meta.get_field(key.name) for key in keys]
-        return [field.to_python(value) for field, value in zip(fields, found, strict=True)]
+        return [_value_of(model, key, value) for key, value in zip(keys, found, strict=True)]
     except (ValueError, TypeError, OverflowError, ValidationError, binascii.Error, UnicodeDecodeError):
         return None
 
 
+def _value_of(model: type[Model], key: Key, value: Any) -> Any:
+    way, _bar, name = key.name.rpartition("__")
+    field = _field_of(model, way, name)
+    if name != "pk":
+        return field.to_python(value)
+    parts: Sequence[Any] = model._meta.pk_fields
+    return tuple(part.to_python(one) for part, one in zip(parts, value, strict=True))
+
+
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | str) else value.isoformat()
+    return value if isinstance(value, int | str | tuple) else value.isoformat()
 
 
 def estimated(rows: QuerySet[Any]) -> tuple[int, bool]:
@@ -131,6 +158,8 @@ class KeysetPages:
 class KeysetChangeList(ChangeList):  # type: ignore[misc]
     """The admin's list, in pages by key. Only columns that the page names in `sortable_by` can be ordered by."""
 
+    jump: Jump | None = None
+
     def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
         allowed = set(self.model_admin.get_sortable_by(request))
         params: dict[str, Any] = self.params  # type: ignore[has-type]
@@ -148,6 +177,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         if keys is None:
             super().get_results(request)
             return
+        self.jump = jump_of(self, request)
         rows, backwards, place = self._page(request, keys)
         more = len(rows) > self.list_per_page
         rows = rows[: self.list_per_page]
@@ -157,6 +187,8 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
 
     def _page(self, request: HttpRequest, keys: list[Key]) -> tuple[list[Any], bool, bool]:
         """(rows and one more, whether they are in reverse order, whether they begin at a place)."""
+        if self.jump and self.jump.day:
+            return self._landing(keys, self.jump)
         direction, _dot, text = request.GET.get(PAGE_VAR, "").partition(".")
         values = values_of(keys, text, self.model) if direction in (_NEXT, _BEFORE) else None
         backwards = direction == _BEFORE and values is not None
@@ -164,6 +196,12 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         if backwards:
             rows = rows.reverse()
         return list(rows[: self.list_per_page + 1]), backwards, values is not None
+
+    def _landing(self, keys: list[Key], jump: Jump) -> tuple[list[Any], bool, bool]:
+        """As `_page`, for a page that begins with a day; the list's end where it does not reach that day."""
+        most = self.list_per_page + 1
+        rows = list(jump.rows(self.queryset, descending=keys[0].descending)[:most])
+        return (rows, False, True) if rows else (list(self.queryset.reverse()[:most]), True, False)
 
     def _describe(self, keys: list[Key], rows: list[Any], *, has_before: bool, has_after: bool) -> None:
         """The attributes that the admin's templates ask for."""

@@ -50,6 +50,7 @@ class ListExport(models.Model):
 
     class Kind(models.TextChoices):
         CSV = "csv", "CSV"
+        SEMICOLONS = "csv2", _("CSV with semicolons")
         XLSX = "xlsx", "XLSX"
 
     owner = models.ForeignKey(
@@ -57,6 +58,7 @@ class ListExport(models.Model):
     )
     page = models.CharField(_("list"), max_length=80)
     query = models.CharField(_("filter"), max_length=2000, blank=True, default="")
+    words = models.JSONField(default=list)  # the filter as the list named it: [["state", "paid"], …]
     kind = models.CharField(_("format"), max_length=4, choices=Kind)
     language = models.CharField(max_length=10)
     reader = models.CharField(max_length=60)  # what the owner was when it was asked for: `exports.reader_of`
@@ -70,7 +72,7 @@ class ListExport(models.Model):
     error = models.CharField(_("error"), max_length=200, blank=True, default="")
     tries = models.PositiveIntegerField(default=0)
     next_run_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(_("asked for"))
+    created_at = models.DateTimeField(_("asked for at"))
     finished_at = models.DateTimeField(_("finished"), null=True)
     expires_at = models.DateTimeField(_("kept until"), null=True)
     told_at = models.DateTimeField(null=True)
@@ -86,6 +88,11 @@ class ListExport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.page} {self.kind}"
+
+    @staticmethod
+    def ending_of(kind: str) -> str:
+        """How names of files of this kind end."""
+        return "xlsx" if kind == ListExport.Kind.XLSX else "csv"
 
     @property
     def percent(self) -> int:

@@ -1,11 +1,13 @@
 """Tables as files, streamed: CSV, and XLSX written straight into the answer, a sheet's row at a time.
 
-A cell that a spreadsheet would take for a formula is text: nobody's order number runs in finance's Excel.
+A cell that a spreadsheet would take for a formula is text: nobody's order number runs in finance's Excel. That holds
+also for what a spreadsheet with another list separator in its country's settings would take for a cell.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -18,23 +20,26 @@ _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 TYPES = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 Row = Sequence[Any]
+SEPARATORS = {"csv": ",", "csv2": ";"}  # by the kind of a file that is not a sheet
+# What begins a formula: at a cell's beginning, or behind what ends one somewhere.
+_FORMULA = re.compile(r"(^[\t\r]|(?:^|(?<=[,;\t\r\n|]))[=+\-@])")
 
 
-def csv_stream(heads: Row, rows: Iterable[Row]) -> Iterator[bytes]:
+def csv_stream(heads: Row, rows: Iterable[Row], separator: str = ",") -> Iterator[bytes]:
     """UTF-8 with a mark, by which Excel knows it."""
     out = _Pipe()
     out.write("\ufeff")
     for row in _with_heads(heads, rows):
-        out.write(csv_line(row))
+        out.write(csv_line(row, separator))
         if out.size >= _FLUSH:
             yield out.take()
     yield out.take()
 
 
-def csv_line(row: Row) -> str:
+def csv_line(row: Row, separator: str = ",") -> str:
     """One row with its line end; nothing in it is a formula."""
     line = _Line()
-    csv.writer(line).writerow([_harmless(value) for value in row])
+    csv.writer(line, delimiter=separator).writerow([_harmless(value) for value in row])
     return line.text
 
 
@@ -55,7 +60,7 @@ def _with_heads(heads: Row, rows: Iterable[Row]) -> Iterator[Row]:
 
 def _harmless(value: Any) -> Any:
     text = "" if value is None else value
-    return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return _FORMULA.sub(r"'\1", text) if isinstance(text, str) else text
 
 
 class _Pipe:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.i18n import set_language
 from django_otp import DEVICE_ID_SESSION_KEY
 from unfold.sites import UnfoldAdminSite
@@ -16,7 +18,7 @@ from unfold.sites import UnfoldAdminSite
 from paycenter.staff import security, sessions, stepup
 from paycenter.staff.landing import elsewhere, landing_context, staff_pages
 from paycenter.staff.login import LoginForm
-from paycenter.staff.tenancy import actor_of
+from paycenter.staff.tenancy import TenantAdmin, actor_of
 from paycenter.transitions import record_event
 
 
@@ -31,6 +33,11 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
     def __init__(self, name: str = "admin") -> None:
         self.login_form = LoginForm
         super().__init__(name)
+
+    def register_list(self, model: type[Model], page: type[TenantAdmin]) -> None:
+        """A page that is a list only, of records whose key is made of several columns. Django registers no such
+        model, because the addresses of one record's pages could not name it; these pages have none."""
+        self._registry[model] = page(model, self)
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Asked several times while one page is made; the answer is kept with the request."""
@@ -64,8 +71,10 @@ class PaycenterAdminSite(UnfoldAdminSite):  # type: ignore[misc]
         return answer
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:
-        """As Django's; a view that is marked sensitive asks for a fresh code before it runs."""
-        wrapped: Callable[..., Any] = super().admin_view(stepup.guarded(view), cacheable)
+        """As Django's; a view that is marked sensitive asks for a fresh code before it runs. What is posted to any of
+        them may hold a password, a key or a held form, and is left out of error reports."""
+        quiet = sensitive_post_parameters()(stepup.guarded(view))
+        wrapped: Callable[..., Any] = super().admin_view(quiet, cacheable)
         return wrapped
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

@@ -36,14 +36,16 @@ When = Callable[..., bool]
 V = TypeVar("V", bound=Callable[..., Any])
 
 
-def sensitive(view: V | None = None, *, when: When | None = None) -> Any:
+def sensitive(view: V | None = None, *, when: When | None = None, looking: bool = False) -> Any:
     """Mark a view of a page, or a bulk action, as one that wants a fresh code.
 
-    `when(page, request, **kwargs)` says which of the view's posts are; all of them without it.
+    `when(page, request, **kwargs)` says which of the view's posts are; all of them without it. With `looking` the
+    code is wanted for what the view shows as well; with a right one the view runs on a POST, and shows it then.
     """
 
     def mark(marked: V) -> V:
         marked.wants_code = when or _always  # type: ignore[attr-defined]
+        marked.wants_code_to_look = looking  # type: ignore[attr-defined]
         return marked
 
     return mark(view) if view is not None else mark
@@ -58,6 +60,7 @@ def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
     because a held form may come back to any of them: bulk actions are not marked on the view but on themselves."""
     marked = view.func if isinstance(view, partial) else view
     when: When = getattr(marked, "wants_code", _never)
+    looking = getattr(marked, "wants_code_to_look", False)
     page = view.args[0] if isinstance(view, partial) and view.args else getattr(view, "__self__", None)
 
     def run(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -67,6 +70,8 @@ def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
                 asked = asked_again(request)
             if asked is not None:
                 return asked
+        elif looking and (asked := asked_again(request)) is not None:
+            return asked
         return view(request, *args, **kwargs)
 
     return update_wrapper(run, marked)

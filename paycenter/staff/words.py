@@ -27,6 +27,8 @@ EVENT_WORDS = {
     "changerequest.requested": _("Change asked for"), "changerequest.confirm": _("Change confirmed"),
     "changerequest.reject": _("Change rejected"), "changerequest.withdraw": _("Change withdrawn"),
     "trade.created": _("Order created"), "trade.paying": _("Payment started"),
+    "trade.given_up": _("An order that was taken could not be stored"),
+    "trade.page_added": _("A page that was answered leads to this order"),
     "trade.waiting": _("Waiting for another try"), "trade.confirming": _("Payer came back"),
     "trade.paid": _("Paid"), "trade.closed": _("Closed"), "trade.failed": _("Failed"),
     "trade.amount_changed": _("Amount changed"), "trade.duplicate_paid": _("Abnormal payment recorded"),

@@ -29,6 +29,7 @@ from paycenter.replica import reporting
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.lists import BoundedPaginator, DayFilter
+from paycenter.staff.sheets import SEPARATORS
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
 from paycenter.staff.words import names_states
@@ -203,7 +204,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
 
     def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
         """What the list shows with its filters, as CSV or XLSX."""
-        if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
+        if not self.has_view_permission(request) or kind not in (*SEPARATORS, "xlsx"):
             raise Http404
         rows = self.get_changelist_instance(request).get_queryset(request).using(reporting()).order_by("pk")
         return export_response("settlement", kind, _HEADS, (_export_row(batch) for batch in rows.iterator(2000)))

@@ -67,6 +67,7 @@ class UploadForm(AskForm):
 class BillDayFilter(DayFilter):
     column = "day"
     default_days = None
+    in_order = True
 
     def bounded(self, rows: Any, start: Any, end: Any) -> Any:
         rows = rows.filter(day__gte=start.date()) if start is not None else rows

@@ -34,6 +34,7 @@ from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, money, state_chip
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
+from paycenter.staff.sheets import SEPARATORS
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import state_word
@@ -78,11 +79,15 @@ class UnresolvedFilter(admin.SimpleListFilter):
         return queryset.filter(state__in=[self.value()] if self.value() else UNRESOLVED_CASE_STATES)
 
 
+class CaseDayFilter(BillDayFilter):
+    in_order = False
+
+
 @admin.register(Case)
 class CaseAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "account__merchant_id", "app": "app_id"}
     list_display = ["day", "kind_label", "amount_label", "state_label", "account_label", "number", "age", "owner"]
-    list_filter = [UnresolvedFilter, "kind", "subject", BillDayFilter]
+    list_filter = [UnresolvedFilter, "kind", "subject", CaseDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
@@ -192,7 +197,7 @@ class CaseAdmin(ReadOnlyAdmin):
 
     def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
         """What the list shows with its filters, as CSV or XLSX."""
-        if not self.has_view_permission(request) or kind not in ("csv", "xlsx"):
+        if not self.has_view_permission(request) or kind not in (*SEPARATORS, "xlsx"):
             raise Http404
         rows = self.get_changelist_instance(request).get_queryset(request).using(reporting())
         rows = rows.order_by("pk")[:_EXPORT_LIMIT]

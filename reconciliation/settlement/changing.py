@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from merchants.changes import ChangeKind, change_kind, change_request
+from merchants.changes import ChangeKind, change_kind, change_request, whose_role_has
 from merchants.models import ChangeRequest, PaymentAccount, User
 from paycenter.errors import TransitionRefused
 from paycenter.transitions import record_event
@@ -127,7 +127,10 @@ def _terms_apply(account: PaymentAccount, payload: Mapping[str, Any], actor: str
     record_event(terms, "settlementterms.saved", actor=actor, detail={**values, "payment_no": account.payment_no})
 
 
-FEE_RATE = change_kind(ChangeKind(code="fee_rate", apply=_rate_apply, version_of=_rate_version))
+FEE_RATE = change_kind(ChangeKind(
+    code="fee_rate", apply=_rate_apply, version_of=_rate_version, may_ask=whose_role_has(CHANGE_RATES)
+))  # fmt: skip
 SETTLEMENT_TERMS = change_kind(ChangeKind(
     code="settlement_terms", apply=_terms_apply, version_of=lambda account, scope: _digest(terms_values(account)),
+    may_ask=whose_role_has(CHANGE_TERMS),
 ))  # fmt: skip

@@ -89,6 +89,8 @@ def _line(profile: BankProfile, row: Mapping[str, str], line: int) -> StatementL
         raise BillRefused("the line is too short", line=line) from None
     except (ValueError, MoneyError) as exc:
         raise BillRefused(f"no day or amount: {exc}", line=line) from exc
+    if any("\0" in value for value in row.values()):
+        raise BillRefused("a character that no text has", line=line)
     reference = row[profile.reference_column][:64]
     if not reference or amount.minor == 0:
         raise BillRefused("a line without the bank's number or without an amount", line=line)

@@ -126,6 +126,7 @@ class RefundAdmin(RefundListing):
         return self._form(request, refund, form, gettext("Enter the payout"),
                           intro % {"money": money(refund.amount, refund.currency)}, multipart=True)  # fmt: skip
 
+    @sensitive(looking=True)
     def voucher_view(self, request: HttpRequest, object_id: str, payout_id: int) -> HttpResponse:
         """The voucher of one of this refund's payouts, for who may see the payee."""
         refund = self.fetch(request, object_id)

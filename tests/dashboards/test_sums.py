@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Sum
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from channels.base import RefundResult
 from channels.base import RefundState as Word
-from dashboards import keeping
-from dashboards.models import FoldedUpTo, PaymentDay
+from dashboards import counting, keeping
+from dashboards.models import ChannelDay, FoldedUpTo, PaymentDay
 from dashboards.rebuilding import rebuild
 from merchants.models import Merchant, PaymentAccount
 from paycenter.money import Money
@@ -189,6 +190,21 @@ def test_fees_of_a_day_are_those_its_bill_names_last(world: World) -> None:
     assert PaymentDay.objects.get(fee__gt=0).fee == 75
 
 
+def test_a_currency_that_a_bill_read_again_does_not_name_has_no_fee_any_more(world: World) -> None:
+    other = ReconciliationDay.objects.create(
+        account=world.account, day=date(2026, 3, 2), theirs={"CNY": {"count": 1, "paid": 500, "fee": 9}}
+    )
+    day = ReconciliationDay.objects.create(account=world.account, day=date(2026, 3, 1))
+    for theirs in ({"CNY": {"fee": 60}, "HKD": {"fee": 7}}, {"HKD": {"fee": 8}}):
+        day.theirs = theirs
+        day.save()
+        for one in (day, other):
+            record_event(one, "reconciliation.compared", actor="test")
+        keep()
+    found = {(r.day.day, r.currency): r.fee for r in PaymentDay.objects.filter(fee__gt=0)}
+    assert found == {(1, "HKD"): 8, (2, "CNY"): 9}
+
+
 def test_keeping_costs_the_same_however_much_is_stored(world: World, django_assert_max_num_queries: Any) -> None:
     for _ in range(3):
         paid_trade(world, 100)
@@ -219,3 +235,14 @@ def test_events_before_the_mark_are_left_to_the_command(world: World) -> None:
     seq = FoldedUpTo.objects.get().seq
     assert keeping.fold_events() == 0
     assert FoldedUpTo.objects.get().seq == seq > 0
+
+
+def test_days_whose_events_are_gone_are_counted_without_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    paid_trade(world, 100)
+    numbered()
+    monkeypatch.setattr(counting, "_ANSWERED_WITHIN", timedelta(days=-9))  # as if all events were younger
+    call_command("dashboards_rebuild", "--days", "3", verbosity=0)
+    sums = PaymentDay.objects.aggregate(Sum("created_amount"), Sum("paid_amount"))
+    assert sums == {"created_amount__sum": 100, "paid_amount__sum": 100}
+    calls = ChannelDay.objects.aggregate(Sum("asked_count"), Sum("succeeded_count"), Sum("answer_count"))
+    assert calls == {"asked_count__sum": 1, "succeeded_count__sum": 1, "answer_count__sum": 0}

@@ -10,8 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F, Q, Sum
 
+from dashboards.models import PaymentDay
 from merchants.models import Merchant
 from notifications.models import Notification
+from onboarding.models import Application
 from paycenter import audit
 from paycenter.models import Event
 from reconciliation.models import Bill, BillRow, Case, ReconciliationDay, SettlementBatch
@@ -48,6 +50,7 @@ def test_the_past_is_whole_and_agrees_with_itself(past: None) -> None:
     _bills_agree()
     _messages_agree()
     _pages_work()
+    _dashboards_and_applications_have_something()
     _more_can_be_added()
 
 
@@ -115,6 +118,18 @@ def _pages_work() -> None:
     assert refunded is not None
     page = desk.get(f"/admin/trades/trade/{refunded.trade_id}/change/").content.decode()
     assert refunded.refund_no in page
+
+
+def _dashboards_and_applications_have_something() -> None:
+    assert PaymentDay.objects.aggregate(n=Sum("paid_count"))["n"] == Trade.objects.filter(state="paid").count()
+    desk = signed_in(make_staff("operator", username="reviewer"))
+    draft, waiting = Application.objects.order_by("merchant__state")
+    assert (draft.merchant.state, waiting.merchant.state) == ("draft", "review")
+    assert draft.documents.count() == 1
+    page = desk.get(f"/admin/onboarding/application/{waiting.pk}/review/").content.decode()
+    document = waiting.documents.latest("pk")
+    assert document.name in page
+    assert desk.get(f"/admin/onboarding/application/{waiting.pk}/file/{document.pk}/").status_code == 200
 
 
 def _more_can_be_added() -> None:

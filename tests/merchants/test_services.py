@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from channels.base import CheckResult, Field, FieldKind, Label
 from channels.base.keys import KeyProblem
-from merchants import checking, services
+from merchants import checking, offering, services
 from merchants.models import AccountMethod, App, AppKey, AppMerchant, CashierMethod, Merchant, PaymentAccount
 from merchants.onboarding import certificate_expiry, merged_config
 from merchants.states import MerchantState
@@ -50,7 +50,9 @@ def test_a_merchant_goes_from_draft_to_closed_and_leaves_its_history() -> None:
     assert merchant.state == MerchantState.DRAFT
     assert merchant.merchant_no.startswith("M")
     for transition in ("submit", "send_back", "submit", "activate", "suspend", "resume", "close"):
-        merchant = services.merchant_advance(merchant=merchant, transition=transition, actor=BOSS, reason="why")
+        merchant = services.merchant_advance(
+            merchant=merchant, transition=transition, actor=BOSS, reason="why", confirmed=True
+        )
     assert fresh(merchant).state == MerchantState.CLOSED
     assert events(merchant) == ["merchant.created"] + [
         f"merchant.{t}" for t in ("submit", "send_back", "submit", "activate", "suspend", "resume", "close")
@@ -120,11 +122,11 @@ def test_two_apps_never_share_a_secret() -> None:
 
 def test_unlinking_a_merchant_switches_it_off_and_linking_it_again_on(world: World) -> None:
     other = factories.make_merchant()
-    services.app_merchants_set(app=world.app, merchants=[other], actor=BOSS)
+    offering.app_merchants_set(app=world.app, merchants=[other], actor=BOSS, confirmed=True)
     assert dict(AppMerchant.objects.filter(app=world.app).values_list("merchant", "is_active")) == {
         world.merchant.pk: False, other.pk: True,
     }  # fmt: skip
-    services.app_merchants_set(app=world.app, merchants=[other, world.merchant], actor=BOSS)
+    offering.app_merchants_set(app=world.app, merchants=[other, world.merchant], actor=BOSS, confirmed=True)
     assert AppMerchant.objects.filter(app=world.app, is_active=True).count() == 2
     assert events(world.app) == ["app.merchant_unlinked", "app.merchant_linked", "app.merchant_linked"]
 
@@ -168,15 +170,15 @@ def test_wrong_parameters_are_named_and_nothing_is_stored(
 
 def test_a_method_of_another_channel_is_refused(draft: PaymentAccount) -> None:
     with pytest.raises(ChannelConfigInvalid):
-        services.account_methods_set(account=draft, methods=["fake_qr", "alipay_qr"], actor=BOSS)
+        offering.account_methods_set(account=draft, methods=["fake_qr", "alipay_qr"], actor=BOSS)
     assert AccountMethod.objects.filter(account=draft, is_active=True).count() == 3
 
 
 def test_methods_left_out_are_switched_off(draft: PaymentAccount) -> None:
-    services.account_methods_set(account=draft, methods=["fake_qr"], actor=BOSS)
+    offering.account_methods_set(account=draft, methods=["fake_qr"], actor=BOSS)
     active = AccountMethod.objects.filter(account=draft, is_active=True)
     assert list(active.values_list("method", flat=True)) == ["fake_qr"]
-    services.account_methods_set(account=draft, methods=["fake_qr", "fake_page"], actor=BOSS)
+    offering.account_methods_set(account=draft, methods=["fake_qr", "fake_page"], actor=BOSS)
     assert active.count() == 2
 
 
@@ -276,8 +278,10 @@ def test_the_check_refuses_to_wait_inside_a_transaction(committed_world: World) 
 
 def test_cashier_methods_keep_their_order(world: World) -> None:
     wanted = [(world.account, "fake_page"), (world.account, "fake_qr")]
-    services.cashier_methods_set(app=world.app, merchant=world.merchant, methods=wanted, actor=BOSS)
-    services.cashier_methods_set(app=world.app, merchant=world.merchant, methods=wanted[::-1], actor=BOSS)
+    offering.cashier_methods_set(
+        app=world.app, merchant=world.merchant, methods=wanted, actor=BOSS, confirmed=True
+    )
+    offering.cashier_methods_set(app=world.app, merchant=world.merchant, methods=wanted[::-1], actor=BOSS)
     rows = CashierMethod.objects.filter(app=world.app, merchant=world.merchant)
     assert list(rows.values_list("method", flat=True)) == ["fake_qr", "fake_page"]
 
@@ -286,7 +290,7 @@ def test_cashier_methods_of_a_foreign_account_or_channel_are_refused(world: Worl
     stranger = factories.make_account(factories.make_merchant())
     for wrong in ([(stranger, "fake_qr")], [(world.account, "alipay_qr")], [(world.account, "fake_qr")] * 2):
         with pytest.raises(ChannelConfigInvalid):
-            services.cashier_methods_set(app=world.app, merchant=world.merchant, methods=wrong, actor=BOSS)
+            offering.cashier_methods_set(app=world.app, merchant=world.merchant, methods=wrong, actor=BOSS)
     assert not CashierMethod.objects.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 from datetime import timedelta
 from typing import Any
@@ -200,3 +201,26 @@ def test_a_pause_ends(receiver: Receiver) -> None:
     )
     raise_one()
     assert sent().sent_at is not None
+
+
+EVIL = (
+    "Acme](https://evil.example) <@all> <at id=all></at>\n\n---\n\n"
+    "#### [critical] **Pay here** [now](https://evil.example)"
+)
+
+
+@pytest.mark.parametrize("kind", ["dingtalk", "wecom", "feishu"])
+def test_a_name_draws_no_link_mention_or_heading_in_a_robots_message(receiver: Receiver, kind: str) -> None:
+    robot: Any = {"dingtalk": Robot, "wecom": WeComRobot, "feishu": FeishuRobot}[kind](receiver)
+    AlertRoute.objects.create(name="r", kind=kind, url=robot.url, secret=getattr(robot, "secret", ""), language="en")
+    raise_one(title="%(merchant)s", text="%(merchant)s has applied.", context={"merchant": EVIL}, merchant_no="M[x](y)")
+    assert sent().sent_at is not None
+    told: Any = robot.taken[0]
+    text = {"dingtalk": lambda: told["markdown"]["text"], "feishu": lambda: told["elements"][0]["content"],
+            "wecom": lambda: told}[kind]()  # fmt: skip
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert [("evil" in link, "/admin/" in link) for link in links] == [(False, True)]
+    assert not re.search(r"<@?[a-z]|\*\*|https?://evil", text)
+    assert text.count("####") == 1
+    assert "Acme" in text
+    assert "---" not in [line.strip() for line in text.splitlines()]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from merchants import services
+from merchants import offering, services
 from merchants.models import Merchant, PaymentAccount
 from merchants.services import account_create, merchant_create
 from onboarding.models import ApplicationVersion
@@ -27,7 +27,7 @@ ACTS: dict[str, Callable[[Merchant, PaymentAccount], Any]] = {
         merchant=merchant, channel="fakepay", name="Mine", config=CONFIG, actor=BY
     ),
     "config": lambda _merchant, account: services.account_update_config(account=account, config=CONFIG, actor=BY),
-    "methods": lambda _merchant, account: services.account_methods_set(account=account, methods=[], actor=BY),
+    "methods": lambda _merchant, account: offering.account_methods_set(account=account, methods=[], actor=BY),
     "rename": lambda _merchant, account: services.account_rename(account=account, name="Mine", actor=BY),
     "submit": lambda _merchant, account: services.account_advance(account=account, transition="submit", actor=BY),
     "activate": lambda _merchant, account: services.account_advance(account=account, transition="activate", actor=BY),

@@ -21,6 +21,8 @@ from paycenter.models import Event
 from tests.factories import fresh, make_app
 from tests.fakes.staff import make_staff, signed_in
 from tests.onboarding.company import BANK_ACCOUNT, FACTS, PNG, SECRET, Company, make_company
+from tests.paycenter.staff.test_second_factor import code_of
+from tests.paycenter.staff.test_step_up import held_in
 
 
 @pytest.fixture
@@ -265,3 +267,22 @@ def test_the_list_puts_what_waits_first(submitted: Company, reviewer: Client) ->
     assert page.index("安居物业服务有限公司") < page.index("Later")
     landing = reviewer.get("/admin/").content.decode()
     assert "Applications to review" in landing
+
+
+def test_a_document_is_shown_to_who_gave_a_code_lately(ready: Company) -> None:
+    operator = make_staff("operator")
+    device = TOTPDevice.objects.create(user=operator, name="app", confirmed=True)
+    client = signed_in(operator, device=device)
+    ready.submit()
+    document = ready.application.documents.get(kind="legal_id_front")
+    url = f"{ready.base}file/{document.pk}/?download=1"
+    assert f'<img src="{ready.base}file/' not in client.get(f"{ready.base}review/").content.decode()
+    asked = client.get(url)
+    assert PNG not in asked.content
+    assert not Event.objects.filter(type="application.document_seen").exists()
+    held = held_in(asked)
+    shown = client.post(url, {"held_form": held, "step_up_code": code_of(device)})
+    assert shown.content == PNG
+    assert Event.objects.get(type="application.document_seen").actor == "staff:operator"
+    assert client.get(url).content == PNG
+    assert f'<img src="{ready.base}file/' in client.get(f"{ready.base}review/").content.decode()

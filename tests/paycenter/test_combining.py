@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from django.db import DataError, OperationalError
 
 from paycenter import combining
-from paycenter.combining import Combiner, WriteAlone
+from paycenter.combining import Combiner, NotWritten, WriteAlone
 from tests.fakes.threads import run_together
 
 
@@ -124,3 +125,91 @@ def test_when_whoever_writes_fails_everybody_hears_of_it(error: BaseException) -
     assert answers[0] == "alone 0"
     assert {type(answer) for answer in answers[1:]} <= {OperationalError, InterruptedError}
     assert desk.combiner.write(5) == "alone 5"  # and the next is not kept waiting
+
+
+class Held:
+    """A combiner whose writer is held until `let_go`; what was written, in order."""
+
+    def __init__(self, patience: float = 10.0) -> None:
+        self.go, self.busy = threading.Event(), threading.Event()
+        self.written: list[int] = []
+        self.combiner: Combiner[int, str] = Combiner(self._one, self._many, patience)
+
+    def _one(self, item: int) -> str:
+        if item == 0:
+            self.busy.set()
+            self.go.wait(10)
+        self.written.append(item)
+        return f"alone {item}"
+
+    def _many(self, items: Sequence[int]) -> Sequence[Any]:
+        self.busy.set()
+        self.go.wait(10)
+        self.written += items
+        return [f"with {item}" for item in items]
+
+
+def test_whose_turn_does_not_come_in_time_is_told_so_and_never_written() -> None:
+    held = Held()
+
+    def one(place: int) -> str:
+        if place == 0:
+            return held.combiner.write(0)
+        held.busy.wait(10)
+        try:
+            return held.combiner.write(place, until=time.monotonic() + 0.02)
+        finally:
+            if place == 1 or not held.combiner._waiting:
+                held.go.set()
+
+    answers = run_together(one, 4)
+    assert answers[0] == "alone 0"
+    refused = [place for place, answer in enumerate(answers) if isinstance(answer, NotWritten)]
+    assert refused
+    assert not set(refused) & set(held.written)
+    assert sorted({*refused, *held.written}) == [0, 1, 2, 3]
+    assert held.combiner.write(9) == "alone 9"
+
+
+def test_who_is_being_written_at_the_deadline_hears_how_it_ends() -> None:
+    held, first = Held(), threading.Event()
+
+    def one(place: int) -> str:
+        if place == 0:
+            return held.combiner.write(0)
+        held.busy.wait(10)
+        if place == 1:
+            return held.combiner.write(1)
+        if place == 2:
+            while not held.combiner._waiting:
+                pass
+            first.set()
+            return held.combiner.write(2, until=time.monotonic() + 0.1)
+        first.wait(10)
+        while len(held.combiner._waiting) < 2:
+            pass
+        held.busy.clear()
+        held.go.set()  # the two of them are written together now ...
+        held.go.clear()
+        held.busy.wait(10)
+        time.sleep(0.15)  # ... and take longer than one of them would wait for a turn
+        held.go.set()
+        return ""
+
+    assert run_together(one, 4)[:3] == ["alone 0", "with 1", "with 2"]
+
+
+def test_who_names_no_time_is_written_alone_after_a_while() -> None:
+    held = Held(patience=0.02)
+
+    def one(place: int) -> str:
+        if place == 0:
+            return held.combiner.write(0)
+        held.busy.wait(10)
+        try:
+            return held.combiner.write(1)
+        finally:
+            held.go.set()
+
+    assert run_together(one, 2) == ["alone 0", "alone 1"]
+    assert held.written == [1, 0]

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +15,13 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import path
 
+from paycenter import lanes, working
 from paycenter.logging import configure, formatter
+from tests import factories
+from tests.factories import HMAC_SECRET
+from tests.fakes.signing import signed_post
+from trades.calling import call_channel
+from trades.models import Attempt
 
 SECRET = "Zq7-very-secret-9xK"
 Lines = Callable[[], list[dict[str, Any]]]
@@ -125,3 +132,43 @@ def test_the_configuration_writes_to_standard_output_and_mails_nobody() -> None:
     assert logging.getLogger("django").handlers == []
     assert found["root"]["level"] == "INFO"
     assert found["loggers"]["django.db.backends"]["level"] == "WARNING"  # SQL carries parameters
+
+
+def test_a_calls_lines_carry_its_numbers(lines: Lines, world: Any, settings: Any) -> None:
+    """Of whatever module, and the line about the request itself where those are wanted."""
+    settings.LOG_REQUESTS = True
+    body = {"trade_no": "P404"}
+    answer = signed_post(Client(), "/v1/query/trade", body, world.app.app_id, HMAC_SECRET)
+    (line,) = [line for line in lines() if line["event"] == "request"]
+    assert (line["route"], line["status"], line["app_id"]) == ("v1/query/trade", 404, world.app.app_id)
+    assert line["trade_no"] == "P404"
+    assert line["request_id"] == answer["X-Request-Id"]
+
+
+def test_a_channels_trouble_is_logged_with_the_trade_it_was_about(lines: Lines, world: Any) -> None:
+    trade = factories.trade_open(app=world.app, order=world.order())
+    attempt = Attempt(trade=trade, account=world.account, channel="fakepay", attempt_no="A77")
+
+    def work(_provider: Any) -> None:
+        logging.getLogger("somebody.elses").warning("a strange answer")
+
+    structlog.contextvars.clear_contextvars()
+    call_channel(attempt, work)
+    (line,) = [line for line in lines() if line["event"] == "a strange answer"]
+    assert (line["trade_no"], line["attempt_no"]) == (trade.trade_no, attempt.attempt_no)
+    assert "trade_no" not in structlog.contextvars.get_contextvars()
+
+
+def test_a_workers_lines_carry_task_and_run_also_from_its_threads(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = working.Watch("celery@a")
+    monkeypatch.setattr(watch._pulse, "beat", lambda: None)
+    task = type("Task", (), {"name": "trades.tasks.query_due"})
+    watch._begin(task_id="ab-cd", task=task)
+    with ThreadPoolExecutor(1) as pool:
+        list(pool.map(lambda run, text: run(structlog.get_logger("a").warning, text), lanes._runs(["x"]), ["x"]))
+    watch._end(task_id="ab-cd", task=task, state="SUCCESS")
+    (line,) = lines()
+    assert (line["task"], line["request_id"]) == ("trades.tasks.query_due", "abcd")
+    assert structlog.contextvars.get_contextvars() == {}

@@ -336,3 +336,9 @@ class TestBounds:
         for _ in range(300):
             tree = {"a": tree}
         assert "Zq7deep9xK" not in mask_text(json.dumps(tree))
+
+
+@pytest.mark.parametrize("text", ["failed: password={}", "a=b=secret={}", "x: y: token: {}", "why:api_key={}"])
+def test_a_pair_that_stands_where_a_value_would(text: str) -> None:
+    assert "Zq7hidden" not in mask_text(text.format("Zq7hidden"))
+    assert mask_text(f"x {'a:' * 5000}b").startswith("x a:a:")

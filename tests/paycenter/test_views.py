@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from paycenter import views
@@ -19,6 +20,7 @@ from tests.fakes.signing import signed_post
 @pytest.fixture(autouse=True)
 def _ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "_last", (0.0, {}))
+    monkeypatch.setattr(views, "_migrated", True)
 
 
 def test_alive_needs_nothing(client: Client, django_assert_num_queries: Any, db: None) -> None:
@@ -29,7 +31,9 @@ def test_alive_needs_nothing(client: Client, django_assert_num_queries: Any, db:
 
 def test_ready_when_database_and_broker_answer(client: Client, db: None) -> None:
     found = client.get("/readyz")
-    assert (found.status_code, found.json()) == (200, {"status": "ok", "database": "ok", "broker": "ok"})
+    assert (found.status_code, found.json()) == (200, {
+        "status": "ok", "database": "ok", "migrations": "ok", "broker": "ok",
+    })  # fmt: skip
     assert "no-store" in found["Cache-Control"]
 
 
@@ -53,12 +57,48 @@ def test_not_ready_without_the_broker_and_told_within_seconds(
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         monkeypatch.setattr(views, "BROKER_SECONDS", 0.5)
-        monkeypatch.setattr(app.conf, "broker_url", f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
-        monkeypatch.setattr(app.conf, "broker_write_url", app.conf.broker_url)
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        monkeypatch.setattr(app.conf, "broker_write_url", url)  # first: it follows the other
+        monkeypatch.setattr(app.conf, "broker_url", url)
         started = time.monotonic()
         found = client.get("/readyz")
         assert time.monotonic() - started < 5
     assert (found.status_code, found.json()["broker"], found.json()["database"]) == (503, "failed", "ok")
+
+
+def test_not_ready_before_its_migrations_are_applied(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+) -> None:
+    monkeypatch.setattr(views, "_migrated", False)
+    row = MigrationRecorder.Migration.objects.get(app="paycenter", name__endswith="_heartbeat")
+    row.delete()
+    found = client.get("/readyz")
+    assert (found.status_code, found.json()["migrations"], found.json()["database"]) == (503, "failed", "ok")
+    MigrationRecorder.Migration.objects.create(app=row.app, name=row.name, applied=row.applied)
+    monkeypatch.setattr(views, "_last", (0.0, {}))
+    assert client.get("/readyz").status_code == 200
+    with django_assert_num_queries(0):  # never asked again
+        views._ask_migrations()
+
+
+def test_ready_although_the_database_is_newer(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old programs of a rolling restart go on."""
+    monkeypatch.setattr(views, "_migrated", False)
+    MigrationRecorder.Migration.objects.create(app="trades", name="9999_later")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_draining_process_answers_and_is_not_ready(
+    client: Client, db: None, settings: Any, tmp_path: Any, django_assert_num_queries: Any
+) -> None:
+    settings.DRAIN_FILE = tmp_path / "draining"
+    settings.DRAIN_FILE.touch()
+    with django_assert_num_queries(0):
+        found = client.get("/readyz")
+    assert (found.status_code, found.json()) == (503, {"status": "draining"})
+    assert client.get("/healthz").status_code == 200
+    settings.DRAIN_FILE.unlink()
+    assert client.get("/readyz").status_code == 200
 
 
 def test_asking_often_costs_the_database_nothing(client: Client, db: None, django_assert_num_queries: Any) -> None:
@@ -76,7 +116,7 @@ def test_a_silent_broker_holds_up_one_asker_only(db: None, monkeypatch: pytest.M
         asking.set()
         assert go_on.wait(20)
 
-    monkeypatch.setattr(views, "_ask_broker", silent)
+    monkeypatch.setattr(views, "ask_broker", silent)
     monkeypatch.setattr(views, "_ask_database", lambda: None)
     first = threading.Thread(target=views._readiness)
     first.start()
@@ -86,7 +126,7 @@ def test_a_silent_broker_holds_up_one_asker_only(db: None, monkeypatch: pytest.M
     assert time.monotonic() - started < 1
     go_on.set()
     first.join(20)
-    assert views._readiness() == {"database": "ok", "broker": "ok"}
+    assert views._readiness() == {"database": "ok", "migrations": "ok", "broker": "ok"}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
@@ -112,8 +152,8 @@ def test_figures_show_what_is_due(client: Client, world: Any) -> None:
     factories.expire(factories.trade_open(app=world.app, order=world.order()))
     assert Trade.objects.count() == 1
     text = client.get("/metrics").content.decode()
-    assert 'paycenter_due{work="trades_to_close"} 1.0' in text
-    assert 'paycenter_due{work="events_to_sequence"} 1.0' in text
+    assert 'paycenter_due{work="close"} 1.0' in text
+    assert 'paycenter_due{work="sequencer"} 1.0' in text
 
 
 def test_a_page_that_does_not_exist_says_so_in_both_languages(client: Client, db: None) -> None:

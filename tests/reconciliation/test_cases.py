@@ -78,6 +78,14 @@ def test_a_large_difference_needs_another_person(large: Case, ann: User, bob: Us
     assert (found.state, found.proposed_by, found.closed_by) == ("closed", ann, bob)
 
 
+def test_what_somebody_proposed_who_may_not_any_more_is_not_closed(large: Case, ann: User, bob: User) -> None:
+    cases.case_close(case=large, user=ann, outcome="corrected", reason="credited")
+    User.objects.filter(pk=ann.pk).update(role="service")
+    with pytest.raises(TransitionRefused):
+        cases.case_confirm(case=fresh(large), user=bob)
+    assert fresh(large).state == "closing"
+
+
 def test_lowering_the_limit_does_not_let_the_proposer_close_alone(large: Case, ann: User, settings: Any) -> None:
     cases.case_close(case=large, user=ann, outcome="corrected", reason="credited")
     settings.RECONCILIATION_TWO_PEOPLE_ABOVE = 10**9

@@ -166,6 +166,15 @@ def test_two_people_keep_late_money_and_the_order_is_paid(world: World, staff: S
     ]  # fmt: skip
 
 
+def test_what_somebody_asked_to_keep_who_is_shut_out_since_is_not_kept(world: World, staff: Staff) -> None:
+    row, asker = late_money(world), staff("a")
+    acceptance_ask(abnormal=row, user=asker, reason="payer wants it")
+    User.objects.filter(pk=asker.pk).update(is_active=False)
+    with pytest.raises(TransitionRefused):
+        acceptance_confirm(abnormal=row, user=staff("b"), reason="checked")
+    assert fresh(row).state == "open"
+
+
 def test_kept_money_of_another_amount_pays_nothing(world: World, staff: Staff) -> None:
     row = wrong_money(world, Money(1000))
     acceptance_ask(abnormal=row, user=staff("a"), reason="counted on the next bill")

@@ -210,3 +210,13 @@ def test_who_approved_may_still_reject(trade: Trade, ask: Ask, staff: Staff) -> 
     refund_approve(refund=refund, user=ann, comment="ok")
     refund_reject(refund=refund, user=ann, comment="saw the contract again")
     assert fresh(refund).state == "rejected"
+
+
+def test_the_approval_of_somebody_shut_out_since_does_not_count(trade: Trade, ask: Ask, staff: Staff) -> None:
+    refund, ann = ask(trade, 6000), staff("ann")
+    refund_approve(refund=refund, user=ann, comment="ok")
+    User.objects.filter(pk=ann.pk).update(is_active=False)
+    refund_approve(refund=fresh(refund), user=staff("bob"), comment="ok")
+    assert fresh(refund).state == "pending_approval"
+    refund_approve(refund=fresh(refund), user=staff("cat"), comment="ok")
+    assert fresh(refund).state == "approved"

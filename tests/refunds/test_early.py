@@ -20,8 +20,10 @@ from refunds import early, inbound
 from refunds.external import external_refund_open
 from refunds.models import EarlyRefund, Refund, RefundPolicy
 from refunds.retrying import refund_convert
+from refunds.sending import refund_send
 from refunds.services import refund_request_by_staff
 from refunds.sweeps import apply_policies_due, book_early_due
+from refunds.tasks import find_early
 from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes.staff import signed_in
@@ -211,3 +213,52 @@ def test_a_failed_refund_is_not_paid_out_by_hand_beside_it(world: World, staff: 
     failed: Any = Refund.objects.get(source="policy")
     with pytest.raises(TransitionRefused, match=WORDS):
         refund_convert(refund=failed, user=staff("a"), route="manual", reason="closed account")
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("amount", [400, None])
+@pytest.mark.parametrize("opened", [True, False])
+def test_what_was_approved_before_is_not_sent_beside_it(
+    world: World, ask: Ask, amount: int | None, opened: bool
+) -> None:
+    """Approved first; then the channel tells of a refund at its console, and is being asked about it."""
+    attempt = trade_pay(app=world.app, order=world.order(amount=1000), method="fake_qr")
+    world.book.pay(attempt.attempt_no)
+    Attempt.objects.update(next_query_at=timezone.now())
+    query_payments()
+    refund = ask(fresh(attempt.trade), 700)
+    said = None if amount is None else Money(amount, "CNY")
+    if opened:
+        external_refund_open(attempt=fresh(attempt), channel_request_no="CONSOLE-1", amount=said, actor="test")
+    else:
+        EarlyRefund.objects.create(attempt=attempt, channel_request_no="CONSOLE-1", amount=amount, currency="CNY",
+                                   heard_at=timezone.now(), next_try_at=timezone.now())  # fmt: skip
+    refund_send(refund_id=refund.pk)
+    assert fresh(refund).state == "on_hold"
+    assert "of its own accord" in fresh(refund).held_because
+    assert world.book.refunded(attempt.attempt_no) == 0
+
+
+@pytest.mark.usefixtures("policy")
+def test_what_is_left_beside_it_is_sent(world: World, ask: Ask) -> None:
+    attempt = trade_pay(app=world.app, order=world.order(amount=1000), method="fake_qr")
+    world.book.pay(attempt.attempt_no)
+    Attempt.objects.update(next_query_at=timezone.now())
+    query_payments()
+    refund = ask(fresh(attempt.trade), 600)
+    external_refund_open(attempt=fresh(attempt), channel_request_no="C-1", amount=Money(400, "CNY"), actor="test")
+    refund_send(refund_id=refund.pk)
+    assert fresh(refund).sent_at is not None
+
+
+def test_one_that_was_given_up_although_its_payment_is_booked_is_found(world: World) -> None:
+    attempt = kept_early(world)
+    EarlyRefund.objects.update(next_try_at=None)
+    find_early()
+    assert EarlyRefund.objects.get().next_try_at is None, "its payment did not come yet"
+    query_payments()
+    EarlyRefund.objects.update(next_try_at=None)
+    find_early()
+    assert book_early_due() == 1
+    sweep()
+    assert fresh(attempt.trade).external_refunded == 400

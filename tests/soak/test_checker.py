@@ -33,7 +33,7 @@ def receipt(of: dict, at: float) -> dict:
 def event(seq: int, type_: str, at: float, **numbers: str) -> dict:
     blank = {"trade_no": T, "attempt_no": "", "refund_no": ""}
     return {"id": seq, "seq": seq, "type": type_, "object_type": "x", "to_state": "", "actor": "x", "created_at": at,
-            **blank, **numbers}  # fmt: skip
+            "app_id": "APP", "public": True, **blank, **numbers}  # fmt: skip
 
 
 def refund(number: str, amount: int, at: float, **values: object) -> dict:
@@ -56,6 +56,11 @@ def attempt(number: str) -> dict:
 def at_channel(number: str) -> dict:
     return {"id": 1, "channel": "alipay", "order_no": number, "attempt_no": number, "trade_no": f"CH{number}",
             "state": "paid", "paid_amount": 1000, "currency": "CNY", "paid_at": 9.0}  # fmt: skip
+
+
+def case(state: str) -> dict:
+    return {"id": 1, "account_channel": "alipay", "subject": "payment", "kind": "missing_here", "state": state,
+            "trade_no": "", "attempt_no": A1, "refund_no": "", "our_amount": None, "channel_amount": 5}  # fmt: skip
 
 
 @pytest.fixture
@@ -89,6 +94,9 @@ def books() -> Books:
             {"at": 30.0, "path": "/v1/query/trade", "errno": 0, "content": {},
              "data": {"trade_no": T, "state": "paid"}},
         ],
+        events_read=[{"app_id": "APP", "id": seq, "seq": seq} for seq in range(1, 6)],
+        bills=[{"channel": "alipay", "account": "Z1", "day": "2026-11-26", "state": "imported"}],
+        cases=[case("settled"), case("carried")],
         receipts=[receipt(m, m["created_at"] + 1) for m in messages],
         decisions=[{"at": 14.1, "refund_no": R2, "user": "finance", "decision": "reject"}],
     )  # fmt: skip
@@ -161,6 +169,12 @@ DOCTORED = {
     "a decision that is gone": (_drop("approvals", 0), "acknowledged after commit"),
     "a notification acknowledged before its commit": (
         _set("channel_notices", 0, acknowledged_at=9.5), "acknowledged after commit"),
+    "an event an app skipped": (_drop("events_read", 2), "apps read every event"),
+    "an event an app read twice": (_add("events_read", id=5), "apps read every event"),
+    "events read in another order": (_set("events_read", 0, id=9), "apps read every event"),
+    "an event of another app": (_set("events", 3, app_id="OTHER"), "apps read every event"),
+    "a bill that was refused": (_set("bills", 0, state="refused line 3"), "bills agree"),
+    "a payment of a bill nobody has here": (_set("cases", 0, state="open"), "bills agree"),
     "a notification acknowledged for nothing": (_set("channel_notices", 0, attempt_no="A7"), "acknowledged"),
 }  # fmt: skip
 

@@ -1,5 +1,5 @@
 """Trades, their attempts and timeline, abnormal payments and contracts. Money is only moved through services."""
 
-from trades.admin import abnormal, acting, asking, contract, health, keeping, trade
+from trades.admin import abnormal, acting, asking, attempt, contract, health, keeping, trade
 
-__all__ = ["abnormal", "acting", "asking", "contract", "health", "keeping", "trade"]
+__all__ = ["abnormal", "acting", "asking", "attempt", "contract", "health", "keeping", "trade"]

@@ -58,10 +58,11 @@ class MethodFilter(admin.SimpleListFilter):
 
 
 class MerchantFilter(admin.SimpleListFilter):
-    """Merchants the user may see; nothing to choose where that is one."""
+    """Merchants the user may see; nothing to choose where that is one. `column` is the list's key of its merchant."""
 
     title = _("merchant")
     parameter_name = "merchant"
+    column = "merchant_id"
     LIMIT = 200
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -76,7 +77,7 @@ class MerchantFilter(admin.SimpleListFilter):
         if not self.value():
             return queryset
         found = Merchant.objects.filter(merchant_no=self.value()).values_list("pk", flat=True).first()
-        return queryset.filter(merchant_id=found) if found is not None else queryset.none()
+        return queryset.filter(**{self.column: found}) if found is not None else queryset.none()
 
 
 @admin.register(Trade)

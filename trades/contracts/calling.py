@@ -10,6 +10,8 @@ from django.conf import settings
 
 from channels.base import ContractMethod, ContractRef, Provider, SignOrder
 from channels.base.discovery import method_for
+from channels.base.reading import Unreadable
+from channels.base.storable import storable
 from merchants.channels import provider_of
 from paycenter import exchange
 from paycenter.errors import NotSent, UnknownOutcome
@@ -52,11 +54,13 @@ def call_for_contract(contract: Contract, work: Callable[[ContractMethod, Provid
     refuse_in_transaction()
     provider, scene = provider_of(contract.account), contract_scene(contract.method)
     release_connection()
-    with recording() as calls:
+    with recording() as calls, structlog.contextvars.bound_contextvars(contract_no=contract.contract_no):
         try:
-            return work(scene, provider)
+            return storable(work(scene, provider))
         except (NotSent, UnknownOutcome):
             raise
+        except Unreadable as exc:
+            raise UnknownOutcome(f"an answer that cannot be kept: {exc}") from exc
         except Exception as exc:
             log.exception("provider defect", contract_no=contract.contract_no, channel=contract.channel)
             raise UnknownOutcome(f"the provider failed: {type(exc).__name__}") from exc

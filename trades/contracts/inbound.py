@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from channels.base import ContractAnswer, InboundRequest, Notice, NoticeKind, Provider, Reply
+from channels.base.storable import storable
 from merchants.channels import provider_of
 from notifications.alerts import alert
 from paycenter.errors import IdentityMismatch, InboundRefused, MalformedInbound
@@ -54,7 +55,7 @@ def query_now(contract: Contract) -> None:
 def _parsed(contract: Contract, provider: Provider, request: InboundRequest) -> ContractAnswer:
     """Foreign bytes that trip a provider's parser are not understood; they are no fault of ours to show."""
     try:
-        return contract_scene(contract.method).parse_contract_notify(provider, request)
+        return storable(contract_scene(contract.method).parse_contract_notify(provider, request))
     except InboundRefused:
         raise
     except Exception as exc:

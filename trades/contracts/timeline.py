@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paycenter.models import Event, Exchange
+from paycenter.partitions.catalogue import SLACK
 from trades.contracts.models import Contract
 from trades.timeline import LIMIT, Entry, event_entries, exchange_entries
 
@@ -16,6 +17,9 @@ def contract_timeline(contract: Contract, *, with_exchanges: bool, with_staff: b
     entries = event_entries(events, with_staff)
     if with_exchanges:
         peer = f"channel:{contract.channel}"
-        rows = Exchange.objects.filter(app_order_no=contract.contract_no, trade_no="", peer=peer)
+        since = contract.created_at - SLACK
+        rows = Exchange.objects.filter(
+            app_order_no=contract.contract_no, trade_no="", peer=peer, created_at__gte=since
+        )
         entries += exchange_entries(rows.order_by("-id")[:LIMIT])
     return sorted(entries, key=lambda entry: entry.at)

@@ -35,7 +35,7 @@ def permissions_table() -> list[str]:
 
 def people_table() -> list[str]:
     """Whom each role keeps, and who is let in by two people."""
-    lines = ["| role | moves money or opens doors | may invite and change |", "|---|---|---|"]
+    lines = ["| role | let in by two people | may invite and change |", "|---|---|---|"]
     for role in Role:
         kept = ", ".join(str(other.label) for other in KEEPS.get(role, ())) or "–"
         lines.append(f"| {role.label} | {'yes' if needs_second(role) else 'no'} | {kept} |")

@@ -14,7 +14,8 @@ from deploy.history.build import build
 
 class Command(BaseCommand):
     help = (
-        "Add a made-up past: merchants, apps, accounts, months of payments, refunds, bills and differences. Log-like "
+        "Add a made-up past: merchants, apps, accounts, months of payments, refunds, bills and differences, "
+        "applications of two companies, and the dashboards' sums. Log-like "
         "rows (events, messages, exchanges, alerts) are written for the last days only. Never for production."
     )
 
@@ -36,7 +37,6 @@ class Command(BaseCommand):
         )  # fmt: skip
         rows = ", ".join(f"{name.partition('_')[2]} {count:,}" for name, count in written.items() if count)
         self.stdout.write(f"{rows}\n{sum(written.values()):,} rows in {time.monotonic() - began:.1f} s")
-        self.stdout.write(f"The dashboards' sums: manage.py dashboards_rebuild --days {options['days']}")
 
     def _told(self, text: str) -> None:
         self.stdout.write(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.staticfiles.handlers import StaticFilesHandlerMixin
 
 from tests.browser import chromium
 from tests.conftest import World
@@ -18,6 +19,19 @@ def chrome() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch, chromium.browser() as started:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _static_files_are_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By each browser: nobody changes them meanwhile."""
+    plain = StaticFilesHandlerMixin.serve
+
+    def serve(self: Any, request: Any) -> Any:
+        answer = plain(self, request)
+        answer["Cache-Control"] = "max-age=3600"
+        return answer
+
+    monkeypatch.setattr(StaticFilesHandlerMixin, "serve", serve)
 
 
 class Desk:

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from merchants import services
+from merchants import offering, services
+from merchants.changes import change_confirm
 from merchants.models import AccountMethod, App, AppKey, CashierMethod, ChangeRequest, Merchant, PaymentAccount
 from paycenter.models import Event
 from tests import factories
@@ -68,6 +69,8 @@ def test_a_merchant_is_opened_and_walked_through_its_states(operator: Client) ->
     base = f"/admin/merchants/merchant/{merchant.pk}"
     for transition in ("submit", "activate"):
         operator.post(f"{base}/advance/{transition}/")
+    assert fresh(merchant).state == "review"
+    change_confirm(change=ChangeRequest.objects.get(), user=make_staff("finance"))
     assert fresh(merchant).state == "active"
     page = operator.get(f"{base}/change/").content.decode()
     assert "Submitted for review" in page
@@ -286,6 +289,7 @@ def test_an_apps_addresses_wait_for_a_second_person(operator: Client, world: Wor
 def test_the_cashier_shows_what_is_ticked_in_the_order_of_the_positions(operator: Client, world: World) -> None:
     url = f"/admin/merchants/cashiermethod/configure/{world.app.pk}/{world.merchant.pk}/"
     qr, page = f"{world.account.pk}-fake_qr", f"{world.account.pk}-fake_page"
+    factories.make_cashier_methods(world.app, world.account, "fake_qr", "fake_page")
     operator.post(url, {"shown": [qr, page], f"position-{qr}": "2", f"position-{page}": "1"})
     assert list(CashierMethod.objects.values_list("method", flat=True)) == ["fake_page", "fake_qr"]
     operator.post(url, {"shown": [qr]})
@@ -366,7 +370,7 @@ def test_history_names_parameters_and_methods_as_the_forms_do(
 ) -> None:
     operator.post(f"{ADD}?merchant={world.merchant.pk}&channel=alipay", alipay_form(key_pair))
     account = PaymentAccount.objects.get(name="Alipay of Riverside")
-    services.account_methods_set(account=account, methods=["alipay_qr", "alipay_wap"], actor="staff:ann")
+    offering.account_methods_set(account=account, methods=["alipay_qr", "alipay_wap"], actor="staff:ann")
     changed = {**account.config, "read_timeout": 9}
     services.account_update_config(account=account, config=changed, actor="system")
     page = operator.get(f"/admin/merchants/paymentaccount/{account.pk}/change/").content.decode()

@@ -14,9 +14,9 @@ from django.db.models import Model
 from merchants.models import App, AppKey, ChangeRequest, PaymentAccount, User
 from refunds.models import RefundPolicy
 from tests.fakes.staff import signed_in
+from tests.merchants.admin.tenants import tenants as tenants
 from tests.merchants.admin.test_strangers import Ground
 from tests.merchants.admin.test_strangers import ground as ground
-from tests.merchants.admin.test_tenancy import tenants as tenants
 
 GUARDED: dict[type[Model], tuple[str, ...]] = {
     App: ("allowed_ips", "notify_url", "return_url", "webhook_secret", "is_active"),

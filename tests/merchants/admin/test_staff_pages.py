@@ -41,6 +41,8 @@ def page_of(user: User, name: str = "change") -> str:
 
 def invited(by: Client, role: str, **more: Any) -> tuple[User | None, str]:
     """The person and the link shown, where one was."""
+    if role == "merchant":
+        more.setdefault("merchant", factories.make_merchant().pk)
     answer = by.post(ADD, {"username": "li.na", "role": role, "reason": "starts on Monday", **more}, follow=True)
     link = re.search(r"http://testserver(/admin/merchants/user/join/[\w-]+/)", answer.content.decode())
     return User.objects.filter(username="li.na").first(), link[1] if link else ""
@@ -70,7 +72,7 @@ def test_somebody_is_invited_chooses_a_password_and_signs_in(operator: User, wor
 
 def test_the_link_is_shown_once(operator: User) -> None:
     client = signed_in(operator)
-    person, link = invited(client, "auditor")
+    person, link = invited(client, "merchant")
     assert person is not None
     assert link
     assert "join/" not in client.get(page_of(person, "link-shown"), follow=True).content.decode()
@@ -80,7 +82,7 @@ def test_the_link_is_shown_once(operator: User) -> None:
 @pytest.mark.parametrize("how", ["too old", "resent", "revoked"])
 def test_a_link_ends(operator: User, how: str) -> None:
     client = signed_in(operator)
-    person, link = invited(client, "auditor")
+    person, link = invited(client, "merchant")
     assert person is not None
     if how == "too old":
         Invitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -92,7 +94,7 @@ def test_a_link_ends(operator: User, how: str) -> None:
 
 
 def test_a_weak_password_is_refused_and_the_link_goes_on(operator: User) -> None:
-    _person, link = invited(signed_in(operator), "auditor")
+    _person, link = invited(signed_in(operator), "merchant")
     for weak in ("short-1", "password1234", "123456789012", "li.na"):
         assert choose(link, weak).status_code == 200
     assert choose(link).status_code == 302
@@ -100,7 +102,7 @@ def test_a_weak_password_is_refused_and_the_link_goes_on(operator: User) -> None
 
 def test_a_link_is_mailed_where_mail_is_set_up(operator: User, settings: Any) -> None:
     settings.EMAIL_HOST = "mail.example"
-    _person, link = invited(signed_in(operator), "auditor", email="li.na@example.com")
+    _person, link = invited(signed_in(operator), "merchant", email="li.na@example.com")
     with connection.cursor() as cursor:
         cursor.execute("SELECT * FROM merchants_letter")
         assert link not in str(cursor.fetchall())
@@ -117,10 +119,10 @@ def test_the_portal_has_its_own_address_for_links(operator: User, world: World, 
     assert "https://portal.example/admin/merchants/user/join/" in page
 
 
-@pytest.mark.parametrize("role", ["operator", "finance", "owner"])
-def test_who_moves_money_comes_in_through_two_people(operator: User, world: World, role: str) -> None:
+@pytest.mark.parametrize("role", ["operator", "finance", "owner", "service", "auditor", "app"])
+def test_all_but_clerks_come_in_through_two_people(operator: User, world: World, role: str) -> None:
     client = signed_in(operator)
-    person, link = invited(client, role, merchant=world.merchant.pk)
+    person, link = invited(client, role, merchant=world.merchant.pk, app=world.app.pk)
     assert person is not None
     assert not link
     client.post(page_of(person, "link"))
@@ -219,7 +221,7 @@ def test_nobody_keeps_a_role_above_the_own() -> None:
             more = ROLE_PERMISSIONS[role] - ROLE_PERMISSIONS[keeper]
             assert keeper == Role.OPERATOR or not more, (keeper, role)
     for role, permissions in ROLE_PERMISSIONS.items():
-        verbs = (".confirm_", ".approve_", ".accept_", ".settle_", "merchants.add_user")
+        verbs = (".confirm_", ".approve_", ".accept_", ".settle_", "merchants.add_user", "refunds.add_", ".add_printed")
         if [p for p in permissions if any(verb in p for verb in verbs)]:
             assert needs_second(role), role
 
@@ -239,7 +241,7 @@ def test_a_role_that_moves_money_is_given_by_two_people(operator: User) -> None:
 
 
 def test_a_link_opens_nothing_of_what_somebody_became_later(operator: User) -> None:
-    person, link = invited(signed_in(operator), "service")
+    person, link = invited(signed_in(operator), "merchant")
     assert person is not None
     signed_in(operator).post(page_of(person), {"role": "finance", "reason": "moves to accounting"})
     change = ChangeRequest.objects.get(person=person)
@@ -338,3 +340,70 @@ def test_both_sides_of_a_change_are_told(operator: User, settings: Any) -> None:
     change_confirm(change=change, user=second)
     assert Letter.objects.latest("pk").address == "asks@example.com"
     assert str(change.pk) in signed_in(operator).get("/admin/").content.decode()
+
+
+def test_a_password_that_one_person_gave_is_worth_nothing_in_a_role_that_takes_two(operator: User) -> None:
+    client = signed_in(operator)
+    person, link = invited(client, "merchant")
+    assert person is not None
+    choose(link)
+    client.post(page_of(person), {"role": "finance", "is_active": "on", "reason": "moves to finance"})
+    change_confirm(change=ChangeRequest.objects.get(), user=make_staff("finance"))
+    assert fresh(person).role == "finance"
+    assert not signs_in("li.na", NEW_PASSWORD)
+    page = client.post(page_of(person, "link"), follow=True).content.decode()
+    again = re.search(r"/admin/merchants/user/join/[\w-]+/", page)
+    assert again
+    choose(again[0], "another long one 48")
+    assert signs_in("li.na", "another long one 48")
+    client.post(page_of(person, "link"))
+    assert Invitation.objects.filter(used_at=None).count() == 0
+
+
+@pytest.mark.parametrize("what", ["ask-link", "reset-factor", "change"])
+def test_the_person_concerned_is_told_when_it_is_asked_for_and_when_it_is_done(
+    operator: User, settings: Any, what: str
+) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    person = make_staff("auditor", username="li.na", email="li.na@example.com")
+    asked = {"reason": "please", "role": "service", "is_active": "on", "email": "elsewhere@example.com"}
+    signed_in(operator).post(page_of(person, what), asked)
+    assert Letter.objects.get(person=person).address == "li.na@example.com"
+    change_confirm(change=ChangeRequest.objects.get(), user=make_staff("finance"))
+    if what == "ask-link":
+        signed_in(operator).post(page_of(person, "link"))
+    told = Letter.objects.filter(person=person, address="li.na@example.com", text__isnull=False)
+    assert sum("join/" not in letter.text for letter in told) == 2
+    assert not Letter.objects.filter(address="elsewhere@example.com").exists()
+
+
+def test_events_keep_no_address_only_a_mark_of_it(operator: User) -> None:
+    clerk = make_staff("merchant", merchant=factories.make_merchant(), username="clerk", email="li.na@example.com")
+    data = {"role": "merchant", "merchant": clerk.merchant_id, "is_active": "on"}
+    for address in ("lu.na@example.com", "li.na@example.com"):
+        signed_in(operator).post(page_of(clerk), {**data, "email": address})
+    assert fresh(clerk).email == "li.na@example.com"
+    events = Event.objects.filter(type="user.updated").order_by("id")
+    assert ".na@" not in str(list(events.values()))
+    first, second = (event.detail for event in events)
+    assert first["before"]["email"].startswith("l***@example.com")
+    assert first["before"]["email"] == second["after"]["email"] != first["after"]["email"]
+
+
+def test_who_is_shut_out_leaves_no_link_that_works(operator: User) -> None:
+    person, link = invited(signed_in(make_staff("operator", username="gone")), "merchant")
+    assert person is not None
+    signed_in(operator).post(page_of(User.objects.get(username="gone")), {"role": "operator"})
+    assert not User.objects.get(username="gone").is_active
+    assert choose(link).status_code == 404
+    assert not fresh(person).is_active
+
+
+def test_changing_a_person_asks_for_the_code_again(operator: User) -> None:
+    clerk = make_staff("service", username="clerk")
+    device = TOTPDevice.objects.create(user=operator, name="app", confirmed=True)
+    client = signed_in(operator, device=device)
+    assert client.get(page_of(clerk)).status_code == 200
+    asked = client.post(page_of(clerk), {"role": "service", "is_active": ""})
+    assert "held_form" in asked.content.decode()
+    assert fresh(clerk).is_active

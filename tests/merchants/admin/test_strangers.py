@@ -21,14 +21,13 @@ from merchants.models import CashierMethod, Merchant, PaymentAccount
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
-from tests.merchants.admin.test_tenancy import MARK, Tenants
-from tests.merchants.admin.test_tenancy import tenants as tenants
-from tests.merchants.admin.walk import Records, Visit, Walk, snapshot
+from tests.merchants.admin.tenants import MARK, Tenants
+from tests.merchants.admin.tenants import tenants as tenants
+from tests.merchants.admin.walk import OURS, Records, Visit, Walk, snapshot
 from trades.admin.abnormal import AbnormalPaymentAdmin
 from trades.admin.trade import TradeAdmin
 from trades.models import AbnormalPayment, Trade
 
-OURS = ("merchants", "onboarding", "notifications", "trades", "refunds", "cashier", "reconciliation")
 NUMBERS = ("merchant_no", "payment_no", "app_id", "trade_no", "attempt_no", "refund_no", "contract_no", "webhook_id")
 
 

@@ -19,7 +19,7 @@ from paycenter.trail import KEY
 from tests.conftest import World
 from tests.fakes.pages import Form, post_forms
 from tests.fakes.staff import PASSWORD, make_staff, signed_in
-from tests.merchants.admin.test_tenancy import Tenants, tenants, urls_of  # noqa: F401
+from tests.merchants.admin.tenants import Tenants, tenants, urls_of  # noqa: F401
 
 ADDRESS = "203.0.113.7"
 # Written by every request or by the sign-in itself; no record of the center.

@@ -22,7 +22,8 @@ from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.test import Client, RequestFactory
-from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.fakes.admin_pages import WORDS, model_of, patterns
 
 Records = dict[type[Model], Model]
 # What only concerns the signed-in person, and would end the walk.
@@ -30,6 +31,8 @@ OWN = {"logout", "jsi18n", "set_language", "password_change", "password_change_d
        "security_remove", "security_end_session", "security_end_others", "security_enrol"}  # fmt: skip
 
 
+# Apps whose every row is looked at.
+OURS = ("merchants", "onboarding", "notifications", "trades", "refunds", "cashier", "reconciliation")
 _OWN_PATHS = ("/admin/logout/", "/admin/language/", "/admin/password_change/", "/admin/security/", "/admin/jsi18n/")
 
 
@@ -101,16 +104,10 @@ class Walk:
                     yield Visit("error page", re.sub(r"<[^>]+>", wrong, route))
 
     def routes(self) -> Iterator[tuple[str, str, type[Model] | None]]:
-        for route, pattern in _patterns(next(r for r in get_resolver().url_patterns if str(r.pattern) == "admin/")):
-            model = self.model_of(route)
+        for route, pattern in patterns():
+            model = model_of(route)
             if pattern.name not in OWN and "(?P<url>" not in route and self._wanted(model):
                 yield pattern.name or "", route, model
-
-    def model_of(self, route: str) -> type[Model] | None:
-        for model in admin.site._registry:
-            if route.startswith(f"/admin/{model._meta.app_label}/{model._meta.model_name}/"):
-                return model
-        return None
 
     def _wanted(self, model: type[Model] | None) -> bool:
         return self.only is None or model in self.only
@@ -126,7 +123,7 @@ class Walk:
             record = records.get(model) if model and name == "object_id" else known.get(name[:-3])
             if record is None and name.endswith(("_id", "_pk")):
                 return
-            values.append(str(record.pk) if record is not None else "csv")
+            values.append(str(record.pk) if record is not None else WORDS.get(name, "csv"))
         yield re.sub(r"<[^>]+>", lambda _m: values.pop(0), route)
 
     def shown(self, superuser: Client, plain: Iterable[Visit]) -> Iterator[Visit]:
@@ -161,7 +158,7 @@ class Walk:
         parts = urlsplit(urljoin(base, link))
         if parts.netloc or not parts.path.startswith("/admin/") or parts.path.startswith(_OWN_PATHS):
             return ""
-        if self.only is not None and self.model_of(parts.path) not in self.only:
+        if self.only is not None and model_of(parts.path) not in self.only:
             return ""
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
@@ -234,15 +231,6 @@ def _as_form(values: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return form
 
 
-def _patterns(resolver: Any, prefix: str = "/admin/") -> Iterator[tuple[str, URLPattern]]:
-    for entry in resolver.url_patterns:
-        route = prefix + str(entry.pattern)
-        if isinstance(entry, URLResolver):
-            yield from _patterns(entry, route)
-        else:
-            yield route, entry
-
-
 def _readable(answer: Any) -> str:
     """Everything an answer says: headers, messages for the next page, text, files, the parts of packed ones."""
     body = b"".join(answer.streaming_content) if answer.streaming else answer.content
@@ -257,8 +245,14 @@ def _readable(answer: Any) -> str:
 def snapshot(ours: Iterable[str]) -> dict[tuple[str, Any], dict[str, Any]]:
     """Every row of these apps, by model and key."""
     return {
-        (model._meta.label, row[model._meta.pk.attname]): row
+        (model._meta.label, _key(model, row)): row
         for label in ours
         for model in apps.get_app_config(label).get_models()
         for row in model._base_manager.values()
     }
+
+
+def _key(model: type[Model], row: dict[str, Any]) -> Any:
+    """As `record.pk` says it."""
+    parts = tuple(row[part.attname] for part in model._meta.pk_fields)  # type: ignore[attr-defined]
+    return parts if len(parts) > 1 else parts[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Any
 
@@ -18,8 +19,11 @@ from merchants.api.endpoint import Endpoint
 from paycenter.errors import ApiError
 from paycenter.urls import parts
 from tests.factories import HMAC_SECRET
+from tests.fakes.declared import assert_as_declared
 from tests.fakes.signing import Caller, sign_headers
 
+# Per call and kind of body; more of them, at random, in `make fuzz-api`.
+EXAMPLES = int(os.environ.get("PAYCENTER_API_EXAMPLES", "40"))
 SIGNING_HEADERS = ["X-App-Id", "X-Timestamp", "X-Nonce", "X-Sign-Type", "X-Signature"]
 
 
@@ -154,11 +158,28 @@ def signed(call: Caller, path: str, raw: bytes) -> Any:
     return call.client.generic("POST", path, raw, "application/json", headers=headers, **meta)
 
 
+def generated(examples: int) -> Any:
+    """Settings of a test: the same bodies every time in the suite, others each time in a long run."""
+    return settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None,
+        derandomize="PAYCENTER_API_EXAMPLES" not in os.environ,
+    )  # fmt: skip
+
+
 def check(document: dict[str, Any], path: str, response: Any) -> None:
     status = str(response.status_code)
     assert response.status_code < 500 or status in ("502", "503", "504"), response.content
     assert status in document["paths"][path]["post"]["responses"], response.content
-    assert response.json()["errno"] in errnos(document, path)
+    found = response.json()
+    assert set(found) == {"errno", "msg", "data"}
+    assert found["errno"] in errnos(document, path)
+    assert response["X-Request-Id"]
+    if found["errno"] == 0:
+        assert_as_declared(endpoints()[path], found["data"])
+    if found["errno"] == rows.BadParameter.errno:
+        errors = found["data"]["errors"]
+        assert errors
+        assert all(name and reasons for name, reasons in errors.items()), "bad input names the field"
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -169,7 +190,7 @@ def test_generated_requests_get_described_answers(
     operation = schemathesis.openapi.from_dict(document)[path]["POST"]
     seen: set[int] = set()
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @generated(EXAMPLES)
     @given(case=operation.as_strategy(generation_mode=mode))
     def run(case: schemathesis.Case) -> None:
         raw = json.dumps(case.body).encode() if not isinstance(case.body, bytes) else case.body
@@ -183,6 +204,24 @@ def test_generated_requests_get_described_answers(
         assert 40001 in seen
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_generated_requests_about_what_exists_get_described_answers(
+    call: Caller, world: Any, order: dict[str, Any], document: dict[str, Any], path: str
+) -> None:
+    """Generated bodies with the numbers that earlier answers named in the place of made-up ones."""
+    operation = schemathesis.openapi.from_dict(document)[path]["POST"]
+    started = call("/v1/gopay", order).json()["data"]
+    known = {**{name: value for name, value in started.items() if isinstance(value, str)}, **order, "amount": 1}
+
+    @generated(EXAMPLES // 4)
+    @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE))
+    def run(case: schemathesis.Case) -> None:
+        body = {name: known.get(name, value) for name, value in case.body.items()}
+        check(document, path, signed(call, path, json.dumps(body).encode()))
+
+    run()
+
+
 # Calls about contracts and refunds need more than an order: tests/trades/api/test_contracts.py and
 # tests/refunds/api hold their answers to the same declarations.
 @pytest.mark.parametrize("path", [path for path in PATHS if not re.search("contract|refund", path)])
@@ -190,8 +229,6 @@ def test_valid_requests_of_a_known_merchant_are_answered_as_declared(
     call: Caller, world: Any, order: dict[str, Any], document: dict[str, Any], path: str
 ) -> None:
     """Every optional field at random on top of what works; a 200 must hold to its schema."""
-    from tests.fakes.declared import assert_as_declared
-
     number = iter(range(10_000))
     takes = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     known = {k: v for k, v in order.items() if k in takes["properties"]}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
+import re
 import zipfile
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from merchants.models import AppMerchant, User
 from paycenter.models import Event, ListExport, SavedView
 from paycenter.staff import exports
 from paycenter.staff.sheets import csv_line
+from reconciliation.models import Bill, BillRow
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
@@ -72,6 +75,23 @@ def test_a_filtered_list_becomes_a_file(desk: Client, orders: list[str]) -> None
     assert "An export is ready." not in desk.get(LIST).content.decode()
     told = set(Event.objects.filter(object_type="listexport", object_id=whole.pk).values_list("type", flat=True))
     assert told == {"listexport.requested", "listexport.finished", "listexport.downloaded"}
+
+
+def test_lists_in_another_order_than_their_own_numbers(desk: Client, world: World) -> None:
+    """An app's attempts come in the order of their orders, rows of bills in that of bills and lines."""
+    made = [factories.trade_pay(app=world.app, order=world.order(), method="fake_qr").attempt_no for _n in range(3)]
+    bill = Bill.objects.create(account=world.account, day=date(2026, 3, 3))
+    for line in (2, 3, 4):
+        BillRow.objects.create(bill=bill, line=line, account=world.account, kind="payment", state="succeeded",
+                               key=f"N{line}", amount=100, currency="CNY", occurred_at=timezone.now(),
+                               order_no=f"N{line}")  # fmt: skip
+    app_staff = signed_in(make_staff("app", app=world.app))
+    for client, place, column, wanted in ((app_staff, "trades/attempt", 0, made[::-1]),
+                                          (desk, "reconciliation/billrow", 9, ["N4", "N3", "N2"])):  # fmt: skip
+        assert client.post(f"/admin/{place}/exports/start/", {"kind": "csv"}).status_code == 302
+        exports.exports_write()
+        text = content(client, ListExport.objects.latest("pk")).decode("utf-8-sig")
+        assert [row[column] for row in csv.reader(text.splitlines())][1:] == wanted
 
 
 def test_a_sheet_opens(desk: Client, orders: list[str]) -> None:
@@ -188,6 +208,35 @@ def test_files_go_when_their_time_is_over(desk: Client, orders: list[str]) -> No
     assert exports.exports_forget() == 1
     assert not stray.exists()
     assert (fresh(export).state, exports.export_path(export).exists()) == ("gone", False)
+
+
+def test_semicolons_for_spreadsheets_that_expect_them(desk: Client, orders: list[str]) -> None:
+    Trade.objects.filter(trade_no=orders[0]).update(subject="a;=HYPERLINK(1)")
+    export = start(desk, kind="csv2")
+    exports.exports_write()
+    answer = desk.get(f"{MINE}{export.pk}/file/")
+    assert answer["Content-Disposition"].endswith('.csv"')
+    rows = list(csv.reader(b"".join(answer.streaming_content).decode("utf-8-sig").splitlines(), delimiter=";"))
+    assert [row[0] for row in rows[1:]] == orders[::-1]
+    assert rows[-1][5] == "a;'=HYPERLINK(1)"
+
+
+def test_exports_say_their_filters_in_words(desk: Client, orders: list[str]) -> None:
+    start(desk, "?state__exact=waiting&day_from=2026-11-01&day_to=2026-11-03")
+    start(desk, "?q=7777&day_all=1")
+    start(desk)
+    shown = re.sub(r"</?b>", "", desk.get(MINE).content.decode())
+    assert "state: waiting for payment · day: 2026-11-01 – 2026-11-03" in shown
+    assert "Search: 7777<" in shown
+    assert "day: Last 31 days" in shown
+    assert "state__exact" not in shown
+
+
+@pytest.mark.parametrize("text", ["a;=1+1", "a,@SUM(A1)", "a\n=1", "a\t+1", "a;;-1"])
+def test_what_another_separator_would_make_a_formula_is_none_either(text: str) -> None:
+    for separator in ",;":
+        assert not re.search(r"[,;\t\n][=+@-]", csv_line([text, "x"], separator))
+    assert csv_line(["3-1-802, a-b"]) == '"3-1-802, a-b"\r\n'
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -12,9 +12,12 @@ from django.contrib import admin
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from notifications.models import Delivery, Notification
 from paycenter.staff.lists import first_id
 from paycenter.staff.tenancy import TenantAdmin
+from reconciliation.models import Bill, BillRow
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
@@ -27,7 +30,8 @@ BIG = ("trades_trade", "trades_attempt", "trades_abnormalpayment", "trades_contr
        "reconciliation_billrow", "reconciliation_case", "cashier_cashierorder")  # fmt: skip
 PAGES = (
     "trades/trade", "trades/abnormalpayment", "trades/contract", "refunds/refund", "paycenter/event",
-    "paycenter/exchange", "notifications/notification", "reconciliation/case",
+    "paycenter/exchange", "notifications/notification", "notifications/delivery", "reconciliation/case",
+    "trades/attempt", "reconciliation/billrow",
 )  # fmt: skip
 
 
@@ -107,8 +111,85 @@ def addresses(page: str, html: str) -> Iterator[str]:
     }  # fmt: skip
     yield "?day_from=2026-11-01&day_to=2026-11-20&day_all=1"
     yield "?q=P20261121034447123456ABCDEFG"
+    yield "?p=2026-11-10&day_all=1"
     yield "?q=4321"
     yield "?q=128.50 2026-11-20 15:30"
+
+
+def test_a_day_is_gone_to_and_pages_lead_on_both_ways(desk: Client, trades: list[str]) -> None:
+    """Three orders were made on the 10th, two on the 8th, two on the 5th."""
+    days = (10, 10, 10, 8, 8, 5, 5)
+    numbers = sorted((f"P202603{day:02d}040000{n:06d}ABCDEFG" for n, day in enumerate(days)), reverse=True)
+    for old, new in zip(trades, numbers, strict=True):
+        Trade.objects.filter(trade_no=old).update(trade_no=new)
+    there = desk.get(f"{LIST}?p=2026-03-09&day_all=1").content.decode()
+    assert shown(there) == numbers[3:6]
+    assert shown(desk.get(LIST + link(there, "prev")).content.decode()) == numbers[:3]
+    assert shown(desk.get(LIST + link(there, "next")).content.decode()) == numbers[6:]
+    assert shown(desk.get(f"{LIST}?p=2026-03&day_all=1").content.decode()) == numbers[:3]
+    assert shown(desk.get(f"{LIST}?p=2026-03-06&day_all=1&o=0").content.decode()) == numbers[4:1:-1]
+    before_all = desk.get(f"{LIST}?p=2025-01-01&day_all=1").content.decode()
+    assert (shown(before_all), link(before_all, "next")) == (numbers[4:], "")
+    assert shown(desk.get(f"{LIST}?p=2026-13&day_all=1").content.decode()) == numbers[:3]
+
+
+def rows_of_bills(world: World) -> list[str]:
+    """Three bills of two lines each; the lines' numbers, the newest bill's last line first."""
+    account, found = world.account, []
+    for day in (3, 4, 7):
+        bill = Bill.objects.create(account=account, day=date(2026, 3, day))
+        for line in (2, 3):
+            found.append(f"ORDER-{day}-{line}")
+            BillRow.objects.create(
+                bill=bill, line=line, account=account, kind="payment", state="succeeded", key=found[-1], amount=100,
+                currency="CNY", occurred_at=datetime(2026, 3, day, tzinfo=UTC), order_no=found[-1],
+            )  # fmt: skip
+    return found[::-1]
+
+
+def test_rows_of_bills_by_page_day_account_and_number(
+    desk: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TenantAdmin, "list_per_page", 4)
+    rows, url = rows_of_bills(world), "/admin/reconciliation/billrow/"
+
+    def found(address: str) -> list[str]:
+        return list(dict.fromkeys(re.findall(r"ORDER-\d-\d", desk.get(url + address).content.decode())))
+
+    first = desk.get(url).content.decode()
+    assert found("") == rows[:4]
+    assert found(link(first, "next")) == rows[4:]
+    assert found("?p=2026-03-06&day_all=1") == rows[2:]
+    assert found("?day_from=2026-03-04&day_to=2026-03-04") == rows[2:4]
+    assert found(f"?account={world.account.payment_no}&kind=payment") == rows[:4]
+    assert found("?kind=refund") == found("?state=failed") == found("?account=none") == []
+    assert set(found(f"?q={rows[5]}")) == {rows[5]}
+    clerk = signed_in(make_staff("merchant", merchant=world.merchant))
+    assert clerk.get(url).status_code in (302, 403)
+
+
+def test_attempts_and_deliveries_of_one_app_come_in_the_order_of_what_they_belong_to(
+    desk: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page behind the first goes on where it ended, for whom the list is in another order than its own numbers."""
+    monkeypatch.setattr(TenantAdmin, "list_per_page", 2)
+    attempts = [factories.trade_pay(app=world.app, order=world.order(), method="fake_qr") for _n in range(3)]
+    for number, attempt in enumerate(attempts):
+        message = Notification.objects.create(webhook_id=f"msg_{number}", app=world.app, type="trade.paid", url="",
+                                              trade_no=attempt.trade.trade_no, created_at=timezone.now())  # fmt: skip
+        Delivery.objects.create(notification=message, number=1, started_at=timezone.now())
+    numbers = [attempt.trade.trade_no for attempt in reversed(attempts)]
+    app_staff = signed_in(make_staff("app", app=world.app))
+    for url, address, client in (
+        ("trades/attempt", "", app_staff), ("trades/attempt", f"?merchant={world.merchant.merchant_no}", desk),
+        ("trades/attempt", f"?account={world.account.payment_no}", desk), ("notifications/delivery", "", app_staff),
+        ("notifications/delivery", f"?app={world.app.app_id}&outcome=not", desk), ("notifications/delivery", "", desk),
+    ):  # fmt: skip
+        first = client.get(f"/admin/{url}/{address}").content.decode()
+        assert shown(first) == numbers[:2], (url, address)
+        second = client.get(f"/admin/{url}/" + link(first, "next")).content.decode()
+        assert (shown(second), link(second, "next")) == (numbers[2:], ""), (url, address)
+        assert shown(client.get(f"/admin/{url}/" + link(second, "prev")).content.decode()) == numbers[:2]
 
 
 @pytest.mark.postgres
@@ -116,6 +197,7 @@ def addresses(page: str, html: str) -> Iterator[str]:
 def test_every_question_is_answered_through_an_index(desk: Client, world: World, page: str) -> None:
     """With sequential scans forbidden the planner takes one only where there is no other way."""
     factories.trade_pay(app=world.app, order=world.order(), method="fake_qr")
+    rows_of_bills(world)
     url = f"/admin/{page}/"
     asked: dict[str, str] = {}
     for address in addresses(page, desk.get(url).content.decode()):

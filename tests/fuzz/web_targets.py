@@ -1,0 +1,172 @@
+"""Whole requests at the three entrances: calls, payers and channels, staff's lists. Each is undone afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import pytest
+from django.contrib import admin
+from django.db import transaction
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from cashier.models import PrintedCode
+from cashier.services import cashier_order_create
+from merchants.api import authentication
+from merchants.api.errors import BadParameter
+from tests import factories
+from tests.fakes import fakepay
+from tests.fakes.declared import assert_as_declared
+from tests.fakes.signing import sign_headers
+from tests.fakes.staff import make_staff, signed_in
+from tests.fuzz.believing import believing
+from tests.fuzz.oracle import Broken
+from tests.fuzz.product_targets import endpoints
+from tests.fuzz.target import Target
+from tests.fuzz.wire import pack, unpack
+from trades.services import trade_pay
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,60}")
+_FORM = {"content-type": "application/x-www-form-urlencoded", "user-agent": "Mozilla/5.0 (X11; Linux x86_64)"}
+_OURS = {502, 503, 504}  # answers of the contract: the channel refused, is shed, or is silent
+
+
+@dataclass
+class Site:
+    """One merchant, app, paid trade, cashier page and printed code, in a transaction that is never committed."""
+
+    client: Client
+    staff: Client
+    app_id: str
+    known: dict[str, Any]
+    pages: list[str]
+
+    def send(self, client: Client, data: bytes) -> Any:
+        """As a server would hand it over: what is no HTTP is left out, the rest is taken literally."""
+        first, headers, body = unpack(data)
+        method, _space, target = first.partition(" ")
+        path, _mark, query = target.partition("?")
+        if not re.fullmatch("[A-Z]{1,10}", method) or not path.startswith("/"):
+            return None
+        kept = {n: v for n, v in headers.items() if _TOKEN.fullmatch(n) and not re.search(r"[\x00\r\n]", v)}
+        meta = {"PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query, "REQUEST_URI": target}
+        with transaction.atomic():
+            answer = client.generic(
+                method, "/", body, kept.pop("content-type", ""), headers=_named(kept), **meta,  # type: ignore[arg-type]
+            )  # fmt: skip
+            content = b"".join(answer.streaming_content) if answer.streaming else answer.content
+            transaction.set_rollback(True)
+        if answer.status_code >= 500 and not (answer.status_code in _OURS and path.startswith("/v1/")):
+            raise Broken(f"{answer.status_code} for {method} {path[:80]}: {content[:200]!r}")
+        return answer
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {n: v for n, v in headers.items() if n not in ("cookie", "content-length", "transfer-encoding")}
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """Call it where there is a database; everything in it is gone afterwards."""
+    with pytest.MonkeyPatch.context() as patch, transaction.atomic():
+        fakepay.install(patch)
+        patch.setattr(authentication, "WINDOW", 10**9)
+        merchant = factories.make_merchant()
+        app = factories.make_app(merchant, notify_url="http://127.0.0.1:9/told", requests_per_second=100_000)
+        account = factories.make_account(merchant)
+        factories.make_cashier_methods(app, account)
+        attempt = trade_pay(app=app, order=factories.make_order(merchant), method="fake_qr")
+        page = cashier_order_create(app=app, order=factories.make_order(merchant), display=[])
+        code = PrintedCode.objects.create(app=app, merchant=merchant, title="House 3")
+        known = {
+            "merchant_no": merchant.merchant_no, "method": "fake_qr", "payment_no": account.payment_no,
+            "trade_no": attempt.trade.trade_no, "app_order_no": attempt.trade.app_order_no,
+        }  # fmt: skip
+        addresses = [
+            *(f"/c/{page.token}{below}" for below in ("", "/status", "/pay", "/go", "/auth/fakepay")),
+            f"/q/{code.code}", "/c/theme/1f6feb.css", "/healthz", "/readyz",
+            f"/notify/fake_qr/{attempt.attempt_no}", f"/return/fake_qr/{attempt.attempt_no}",
+        ]  # fmt: skip
+        staff = signed_in(make_staff("operator", username="fuzz", is_superuser=True))
+        try:
+            yield Site(Client(), staff, app.app_id, known, addresses)
+        finally:
+            transaction.set_rollback(True)
+
+
+def web_targets(made: Site) -> Iterator[Target]:
+    yield Target("web-api", tuple(_calls(made)), lambda data: _call(made, data), believing)
+    yield Target("web-payer", tuple(_visits(made)), lambda data: _visit(made, made.client, data))
+    yield Target("web-staff", tuple(_lists(made)), lambda data: _visit(made, made.staff, data))
+
+
+# ---- calls ---------------------------------------------------------------------------------------
+def _calls(made: Site) -> Iterator[bytes]:
+    for view in endpoints():
+        path = _path_of(view)
+        body = json.dumps({**view.example, **{k: v for k, v in made.known.items() if k in view.example}}).encode()
+        headers = sign_headers("POST", path, body, made.app_id, factories.HMAC_SECRET)
+        yield pack(f"POST {path}", {**headers, "content-type": "application/json"}, body)
+
+
+def _path_of(view: Any) -> str:
+    from paycenter.urls import parts
+
+    return next(f"/{p.pattern}" for p in parts.api if getattr(p.callback, "view_class", None) is view)
+
+
+def _call(made: Site, data: bytes) -> str:
+    answer = made.send(made.client, data)
+    if answer is None or not answer.get("content-type", "").startswith("application/json"):
+        return "no call"
+    found = json.loads(answer.content)
+    if set(found) - {"status", "database", "broker"} and set(found) != {"errno", "msg", "data"}:
+        raise Broken(f"no envelope: {sorted(found)}")
+    errno = found.get("errno")
+    if errno == BadParameter.errno and not found["data"].get("errors"):
+        raise Broken(f"bad input that names no field: {found}")
+    if errno == 0:
+        path = unpack(data)[0].partition(" ")[2].partition("?")[0]
+        view = next((v for v in endpoints() if _path_of(v) == path), None)
+        if view is not None:
+            assert_as_declared(view, found["data"])
+    return f"understood {errno}" if errno == 0 else f"refused {errno}"
+
+
+# ---- pages ---------------------------------------------------------------------------------------
+def _visits(made: Site) -> Iterator[bytes]:
+    for path in made.pages:
+        yield pack(f"GET {path}?lang=en&state=x&code=1&resultIndicator=1&notice=unavailable", _FORM, b"")
+        yield pack(f"POST {path}", _FORM, b"method=fake_qr&amount=12.50&order=x&sign=AAAA&out_trade_no=1")
+
+
+def _visit(made: Site, client: Client, data: bytes) -> str:
+    answer = made.send(client, data)
+    if answer is None:
+        return "no request"
+    return f"{'understood' if answer.status_code < 400 else 'refused'} {answer.status_code}"
+
+
+def _lists(made: Site) -> Iterator[bytes]:
+    """Each list with one of the addresses its own filters, columns and pages lead to."""
+    for model in admin.site._registry:
+        try:
+            path = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        except NoReverseMatch:
+            continue
+        shown = made.staff.get(path, {"q": "1"})
+        content = shown.content.decode() if not shown.streaming and shown.status_code == 200 else ""
+        inside = {unescape(q) for q in re.findall(r'href="(?:[^"?]*)\?([^"#]+)"', content)}
+        names = {name for name in re.findall(r'name="([a-z_]+)"', content) if not name.startswith(("csrf", "select"))}
+        query = "&".join(sorted({*inside, *(f"{name}=2026-11-20" for name in names)}))[:2000]
+        yield pack(f"GET {urlsplit(path).path}?{query or 'q=1&o=1&p=0'}", {}, b"")
+        yield pack(f"GET {path}?q=1", {}, b"")
+
+
