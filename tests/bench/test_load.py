@@ -21,6 +21,7 @@ class HangingCaller(Caller):
         return 50401, 504
 
 
+@pytest.mark.clock
 def test_calls_start_on_time_although_none_has_ended() -> None:
     async def run() -> Stream:
         caller = HangingCaller()

@@ -18,7 +18,7 @@ def steps(monkeypatch):
     """What would be run, instead of running it: (name, command, environment)."""
     ran = []
 
-    def step(name, command, environment=None):
+    def step(name, command, environment=None, also_good=0):
         ran.append((name, list(map(str, command)), dict(environment or checks._environment())))
         return name, True, 0.0
 
@@ -69,7 +69,7 @@ def test_the_developers_own_database_is_never_tested_on(steps, no_servers, monke
 def test_a_build_machine_must_not_pass_without_the_real_servers(steps, no_servers, monkeypatch, capsys, ci, passes):
     monkeypatch.setenv("CI", ci)
 
-    name, passed, _seconds = checks._real_servers([])
+    ((name, passed, _seconds),) = checks._real_servers([])
 
     assert passed is passes
     assert "not run: not installed" in name
@@ -83,16 +83,36 @@ def test_given_servers_are_used(steps, monkeypatch):
 
     checks._real_servers(["-k", "x"])
 
-    ((_name, command, environment),) = steps
-    assert command[-2:] == ["-k", "x"]
-    assert (environment["DATABASE_URL"], environment["REDIS_URL"]) == ("postgres://given", "redis://given/0")
+    assert len(steps) == 2
+    for _name, command, environment in steps:
+        assert command[-2:] == ["-k", "x"]
+        assert (environment["DATABASE_URL"], environment["REDIS_URL"]) == ("postgres://given", "redis://given/0")
+
+
+def test_those_held_to_the_clock_run_by_themselves_after_the_others(steps):
+    checks.pytest("tests", [], {})
+
+    (_name, together, _environment), (_name, alone, _environment) = steps
+    assert together[together.index("-m") + 1] == "not clock"
+    assert "-n" in together
+    assert alone[alone.index("-m") + 1] == "clock"
+    assert "-n" not in alone
+
+
+def test_arguments_that_select_no_test_of_the_second_run_are_no_failure():
+    nothing = ["sh", "-c", f"exit {checks.NOTHING_SELECTED}"]
+    assert checks._step("x", nothing, also_good=checks.NOTHING_SELECTED)[1] is True
+    assert checks._step("x", nothing)[1] is False
+    assert checks._step("x", ["false"], also_good=checks.NOTHING_SELECTED)[1] is False
 
 
 def test_every_check_of_the_list_is_run(steps, no_servers):
     checks.test([])
 
     names = [name for name, _command, _environment in steps]
-    assert names == ["ruff", "mypy", "import rules", "migrations match the models", "tests on SQLite"]
+    assert names == [
+        "ruff", "mypy", "import rules", "migrations match the models", "tests on SQLite", "tests on SQLite, by the clock",
+    ]  # fmt: skip
 
 
 def test_the_rule_that_providers_are_independent_names_them_all():

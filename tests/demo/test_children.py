@@ -106,6 +106,7 @@ def test_a_killed_childs_own_children_go_with_it(launch):
     wait_until(lambda: gone(worker))
 
 
+@pytest.mark.clock
 def test_all_end_together_and_the_stubborn_are_forced(launch):
     polite, stubborn, parent = launch(SLEEPER, "polite"), launch(STUBBORN, "stubborn"), launch(PARENT, "parent")
     groups = [child.group for child in (polite, stubborn, parent)]

@@ -112,6 +112,7 @@ def test_its_own_failure_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         broken()
 
 
+@pytest.mark.clock
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_it_waits_for_no_other_transaction() -> None:

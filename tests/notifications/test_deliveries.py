@@ -218,6 +218,7 @@ class TestSlowReceivers:
     def _short(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(deliveries, "LIMITS", TimeLimits(connect=1.0, total=2.0))
 
+    @pytest.mark.clock
     def test_a_hanging_one_holds_up_nobody_else(
         self, app: App, receiver: Receiver, tell: Tell, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -241,6 +242,7 @@ class TestSlowReceivers:
         finally:
             hanging.stop()
 
+    @pytest.mark.clock
     def test_results_are_written_while_another_still_hangs(
         self, app: App, receiver: Receiver, tell: Tell, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -270,6 +272,7 @@ class TestSlowReceivers:
         one._release(deliveries.Outcome(slow, timezone.now(), 20, status=200, acknowledged=True))
         assert one._room() == {}
 
+    @pytest.mark.clock
     def test_a_dripping_answer_ends_at_the_time_limit(self, app: App, tell: Tell) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             made = tell(app, url=f"http://127.0.0.1:{server.getsockname()[1]}/")

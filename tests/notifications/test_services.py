@@ -134,6 +134,7 @@ class TestWaker:
         waker.ask("b")
         wait_for(lambda: sent == ["a", "b"])
 
+    @pytest.mark.clock
     def test_a_broker_that_is_down_neither_blocks_nor_raises(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -65,6 +65,7 @@ def test_claims_of_many_threads_never_overlap(app: App, receiver: Receiver, tell
     assert len(claimed) == len(set(claimed)) > 0
 
 
+@pytest.mark.clock
 @pytest.mark.postgres
 def test_a_row_locked_by_another_worker_is_passed_over_not_waited_for(app: App, receiver: Receiver, tell: Tell) -> None:
     first, second = tell(app), tell(app)
@@ -158,6 +159,7 @@ def test_a_notification_is_not_seen_before_its_change_is_committed(app: App, rec
     assert receiver.connections == 0
 
 
+@pytest.mark.clock
 def test_one_process_claims_and_the_others_step_aside(
     app: App, receiver: Receiver, tell: Tell, in_threads: InThreads
 ) -> None:
@@ -175,6 +177,7 @@ def test_one_process_claims_and_the_others_step_aside(
     assert all(took < 0.8 for sent, took in results if sent == 0)
 
 
+@pytest.mark.clock
 def test_the_claimer_keeps_looking_while_something_is_in_flight(app: App, receiver: Receiver, tell: Tell) -> None:
     receiver.answers["/slow"] = Say(after=1.5)
     tell(app, "/slow")
@@ -209,6 +212,7 @@ def test_without_a_writable_directory_it_still_delivers(
     assert len(receiver.got) == 1
 
 
+@pytest.mark.clock
 def test_apps_do_not_wait_for_each_other(app: App, receiver: Receiver, tell: Tell) -> None:
     other = make_app("app0000000002")
     receiver.answers["/a"] = Say(after=1.0)

@@ -89,6 +89,7 @@ class TestOnTheWire:
 class TestTimeLimits:
     """One total limit, however cleverly the other side stays just busy enough."""
 
+    @pytest.mark.clock
     @pytest.mark.parametrize(
         ("first", "piece"),
         [
@@ -124,6 +125,7 @@ class TestTimeLimits:
             for connection in waiting:
                 connection.close()
 
+    @pytest.mark.clock
     def test_an_outer_limit_rules_the_callers_own(self, client: HttpClient, raw_server: RawServer) -> None:
         raw_server.answer = drip(b"", b"", raw_server)
         started = time.monotonic()
@@ -133,6 +135,7 @@ class TestTimeLimits:
         raw_server.answer = reply(b"ok")
         assert client.request("GET", raw_server.url, limits=TimeLimits(5, 30)).status == 200
 
+    @pytest.mark.clock
     def test_several_calls_can_share_the_time_of_one(self, client: HttpClient, raw_server: RawServer) -> None:
         raw_server.answer = drip(b"", b"", raw_server)
         started = time.monotonic()
@@ -153,6 +156,7 @@ class TestTimeLimits:
         with one_time_limit(TimeLimits(1, 5)):
             assert client.request("GET", raw_server.url).status == 200
 
+    @pytest.mark.clock
     def test_calls_that_began_apart_end_apart(self, client: HttpClient, raw_server: RawServer) -> None:
         raw_server.answer = drip(b"", b"", raw_server)
 
@@ -166,6 +170,7 @@ class TestTimeLimits:
         with ThreadPoolExecutor(3) as pool:
             assert all(5.1 <= seconds < 5.5 for seconds in pool.map(took, (0.0, 0.3, 0.6))), "no rounding of seconds"
 
+    @pytest.mark.clock
     def test_waiting_callers_do_not_hold_up_others(self, client: HttpClient, raw_server: RawServer) -> None:
         slow = RawServer()
         slow.answer = drip(b"", b"", slow)

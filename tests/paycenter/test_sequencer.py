@@ -125,6 +125,7 @@ def test_two_sequencers_give_every_event_one_number(transactional_db: None, in_t
     assert [e.seq for e in numbered()] == list(range(1, 121))
 
 
+@pytest.mark.clock
 @pytest.mark.postgres
 def test_a_second_sequencer_returns_at_once(transactional_db: None) -> None:
     make_events(1)

@@ -17,6 +17,7 @@ from tests.paycenter.raw_server import RawServer
 SILENT_SECONDS = 3.0
 
 
+@pytest.mark.clock
 def test_many_silent_name_servers_hold_up_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
 

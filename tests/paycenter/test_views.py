@@ -47,6 +47,7 @@ def test_not_ready_without_the_database(client: Client, db: None, monkeypatch: p
     assert b"topsecret" not in found.content
 
 
+@pytest.mark.clock
 def test_not_ready_without_the_broker_and_told_within_seconds(
     client: Client, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_asking_often_costs_the_database_nothing(client: Client, db: None, djang
         client.get("/readyz")
 
 
+@pytest.mark.clock
 def test_a_silent_broker_holds_up_one_asker_only(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody else gets what was found last, at once: nobody can occupy all threads by asking."""
     monkeypatch.setattr(views, "_last", (time.monotonic() - 60, {"database": "ok", "broker": "failed"}))

@@ -65,6 +65,7 @@ def test_parallel_calls_share_an_unknown_outcome_too(committed_world: World, in_
     assert world.book.calls["pay"] == 1
 
 
+@pytest.mark.clock
 def test_different_orders_are_never_held_back(committed_world: World, in_threads: Threads) -> None:
     world = committed_world
     world.book.hooks["pay"] = slow(0.5)
@@ -206,6 +207,7 @@ def test_two_sweeps_at_once_query_each_attempt_once(committed_world: World, in_t
     assert Notification.objects.filter(type="trade.paid").count() == 10
 
 
+@pytest.mark.clock
 def test_sweeps_run_calls_side_by_side(committed_world: World, settings: Any) -> None:
     settings.SWEEP_THREADS = 8
     world = committed_world

@@ -185,6 +185,7 @@ def test_the_switch_by_hand(world: World) -> None:
         shedding.switch_set(account=world.account, switch="maybe", actor="staff:ann", reason="")
 
 
+@pytest.mark.clock
 def test_at_most_so_many_at_a_time_and_waiting_repeats_count(
     committed_world: World, in_threads: Callable[..., list[Any]], settings: Any
 ) -> None:

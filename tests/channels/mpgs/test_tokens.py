@@ -93,6 +93,7 @@ def test_many_threads_ask_for_one_token(provider, platform, order):
     assert set(bearer(platform)) == {"Bearer token-1"}
 
 
+@pytest.mark.clock
 def test_while_one_renews_it_the_others_go_on_with_the_present_one(provider, platform, order, clock):
     for _ in range(3):
         platform.says(200, order_json())
@@ -208,6 +209,7 @@ def test_without_a_token_nothing_was_sent(said, provider, platform, order):
     assert platform.calls == []
 
 
+@pytest.mark.clock
 def test_a_slow_token_and_the_call_share_one_time_limit(provider, platform, order):
     platform.token_replies.append(Said(200, b"{}", delay=1.5))
     started = time.monotonic()
@@ -222,6 +224,7 @@ def test_a_slow_token_and_the_call_share_one_time_limit(provider, platform, orde
     assert time.monotonic() - started < 1.1
 
 
+@pytest.mark.clock
 def test_one_who_waits_for_a_hanging_token_request_gives_up_in_time(provider, platform, order):
     platform.token_replies += [Said(200, b"{}", delay=1.5)]
     first = ThreadPoolExecutor(1).submit(provider.query, order)

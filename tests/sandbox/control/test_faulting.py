@@ -68,6 +68,7 @@ def test_without_a_fault_it_works(caller: Caller) -> None:
     assert caller.book()["state"] == "unpaid"
 
 
+@pytest.mark.clock
 def test_timeout_holds_the_caller_and_nothing_happens(caller: Caller) -> None:
     caller.order("timeout", seconds=0.5)
     start = time.monotonic()
