@@ -111,7 +111,8 @@ def test_every_check_of_the_list_is_run(steps, no_servers):
 
     names = [name for name, _command, _environment in steps]
     assert names == [
-        "ruff", "mypy", "import rules", "migrations match the models", "tests on SQLite", "tests on SQLite, by the clock",
+        "ruff", "mypy", "import rules", "migrations match the models",
+        "tests on SQLite", "tests on SQLite, by the clock",
     ]  # fmt: skip
 
 
