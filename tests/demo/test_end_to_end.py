@@ -85,12 +85,20 @@ class Demo:
     def started(self) -> dict:
         self.start()
         limit = time.monotonic() + START_LIMIT
-        while not self.file.exists():
+        while (document := self._document()) is None:
             if self.process.poll() is not None or time.monotonic() > limit:
                 self.process.kill()
                 pytest.fail(f"the demo did not start:\n{self.process.communicate()[0]}\n{self._logs()}")
             time.sleep(0.05)
-        return json.loads(self.file.read_text())
+        return document
+
+    def _document(self) -> dict | None:
+        """What this start wrote; one that was killed leaves its own."""
+        try:
+            found = json.loads(self.file.read_text())
+        except FileNotFoundError:
+            return None
+        return found if found["pid"] == self.process.pid else None
 
     def _logs(self) -> str:
         return "\n".join(f"== {p.name}\n{p.read_text(errors='replace')[-1500:]}" for p in self.var.glob("log/*.log"))
