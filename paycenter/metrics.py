@@ -106,7 +106,8 @@ def note_pool() -> None:
     if now - _pool_noted < _POOL_EVERY:
         return
     _pool_noted = now
-    pool = getattr(connection, "pool", None) if connection.vendor == "postgresql" else None
+    # Not `connection.pool`, which makes one: a page that asks no database must not decide which one that is.
+    pool = getattr(connection, "_connection_pools", {}).get(connection.alias)
     if pool is not None:
         stats = pool.get_stats()
         _POOL.labels("open").set(stats.get("pool_size", 0))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, connections
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -132,3 +132,13 @@ def test_the_pool_of_connections_is_told(db: None, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(metrics, "_pool_noted", float("-inf"))
     assert connection.vendor == "postgresql"
     assert value("paycenter_db_pool", state="open") >= 1
+
+
+@pytest.mark.postgres
+def test_counting_opens_no_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may not know its database yet, as one that tests run in before they made theirs."""
+    pools: dict[str, Any] = {}
+    monkeypatch.setattr(type(connections["default"]), "_connection_pools", pools)
+    monkeypatch.setattr(metrics, "_pool_noted", float("-inf"))
+    metrics.note_pool()
+    assert pools == {}
