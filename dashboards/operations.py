@@ -165,8 +165,8 @@ def _channels_table(look: Look, sums: Sums) -> Table:
 
 
 def _lately_table(now: datetime) -> Table:
-    rows = []
-    for code, calls in sorted(recent_calls(now).items()):
+    lately, rows = recent_calls(now), []
+    for code, calls in sorted(lately.calls.items()):
         count = len(calls.times)
         rows.append([
             Cell(channel_name(code)), number(count), share(calls.errors, count, worse_above=2),
@@ -174,6 +174,10 @@ def _lately_table(now: datetime) -> Table:
         ])  # fmt: skip
     heads = [_("Channel"), _("Calls"), _("Errors"), _("Median"), _("95 % within")]
     note = _("From the newest exchanges: calls to channels of every kind.")
+    if not lately.is_whole:
+        note += " " + _("So many were written that they only reach %(time)s back, not an hour.") % {
+            "time": spell(lately.covered)
+        }  # fmt: skip
     return Table("lately", _("Channels in the last hour"), heads, rows, _("No channel was called in the last hour."),
                  note=note)  # fmt: skip
 

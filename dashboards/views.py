@@ -14,12 +14,12 @@ from django.views.decorators.http import require_safe
 
 from dashboards.business import business
 from dashboards.finance import finance
-from dashboards.folding import zone_named
 from dashboards.look import Look
 from dashboards.operations import operations
 from dashboards.parts import Dashboard
 from dashboards.periods import CHOICES, period_of
 from merchants.models import Merchant
+from merchants.zones import zone_named
 from paycenter.replica import reports
 from paycenter.staff.landing import adds_page
 from paycenter.staff.tenancy import Tenant, tenant_of
