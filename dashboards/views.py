@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -71,7 +72,8 @@ def business_page(request: HttpRequest) -> HttpResponseBase:
         return _choose(request, number)
     chosen = Tenant("merchant", merchant.pk, merchant.merchant_no)
     kept = f"merchant={merchant.merchant_no}&"
-    return _shown(request, lambda look: business(look, chosen, merchant.name), _look(request, merchant.timezone), kept)
+    look = replace(_look(request, merchant.timezone), whose={"merchant": merchant.merchant_no})
+    return _shown(request, lambda look: business(look, chosen, merchant.name), look, kept)
 
 
 def _own(user: Any, tenant: Tenant) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,18 +10,17 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import methods, providers
+from merchants.admin.account import ending_certificates
 from merchants.admin.choosing import AppFilter, MerchantFilter
 from merchants.admin.days import MerchantDays
 from merchants.forms import method_label, say
 from merchants.models import PaymentAccount
-from merchants.states import MerchantState
 from paycenter.admin.records import resolves_numbers
 from paycenter.staff.acts import Answer, page_additions
 from paycenter.staff.display import money, state_chip
@@ -70,6 +68,19 @@ class MethodFilter(admin.SimpleListFilter):
         return rows.filter(current_attempt__attempt_no__gte=number_bound("A", start)) if start else rows
 
 
+class ChannelFilter(admin.SimpleListFilter):
+    """Which channel the money came through; of days of payment, as others have no index in their order."""
+
+    title = _("channel")
+    parameter_name = "channel"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code, say(cls.name)) for code, cls in sorted(providers().items())] if by_payment(request) else []
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(settled_attempt__channel=self.value()) if self.value() else queryset
+
+
 class TradeDayFilter(MerchantDays, NumberDayFilter):
     """The day it was opened. Whoever asks for days of payment gets them whenever that was."""
 
@@ -106,7 +117,8 @@ class TradeAdmin(ReadOnlyAdmin):
         "created_time",
     ]
     list_filter = [
-        "state", MethodFilter, MerchantFilter, AppFilter, CurrencyFilter, TradeDayFilter, PaidDayFilter,
+        "state", MethodFilter, ChannelFilter, MerchantFilter, AppFilter, CurrencyFilter, TradeDayFilter,
+        PaidDayFilter,
     ]  # fmt: skip
     list_filter_sheet = True
     paginator = BoundedPaginator
@@ -241,17 +253,15 @@ def money_figures(request: HttpRequest) -> list[Card | Panel]:
 def _open_abnormal(request: HttpRequest, page: Any) -> Card:
     waiting = (AbnormalState.OPEN, AbnormalState.UNVERIFIED)
     count = page.scope(request.user, AbnormalPayment.objects.filter(state__in=waiting))[:1000].count()
-    link = reverse("admin:trades_abnormalpayment_changelist")
+    link = reverse("admin:trades_abnormalpayment_changelist") + "?state=waiting"
     return Card(
         gettext("Open abnormal payments"), str(count), link, tone="bad" if count else "calm", icon="report", order=20
     )
 
 
 def _certificates(request: HttpRequest, page: Any) -> Card:
-    soon = timezone.now() + timedelta(days=30)
-    rows = PaymentAccount.objects.filter(certificate_expires_at__lt=soon).exclude(state=MerchantState.CLOSED)
-    count = page.scope(request.user, rows).count()
-    link = reverse("admin:merchants_paymentaccount_changelist") + "?o=7"
+    count = ending_certificates(page.scope(request.user, PaymentAccount.objects.all())).count()
+    link = reverse("admin:merchants_paymentaccount_changelist") + "?certificate=ending&o=7"
     tone = "warn" if count else "calm"
     note = gettext("within 30 days")
     return Card(gettext("Certificates expiring"), str(count), link, note, tone, "workspace_premium", 45)
