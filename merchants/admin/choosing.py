@@ -14,7 +14,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.views.main import PAGE_VAR
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import Field, Model
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -36,7 +36,8 @@ class ChoosingFilter(admin.SimpleListFilter):
     """
 
     template = "admin/pc/choose_filter.html"
-    field: ClassVar[Field[Any, Any]]
+    parameter_name: str
+    field: ClassVar[Any]
     number: ClassVar[str]
     column: str
 
@@ -86,7 +87,7 @@ class ChoosingFilter(admin.SimpleListFilter):
         """The rows of the chosen one."""
         return rows.filter(**{self.column: key})
 
-    def choices(self, changelist: Any) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: Any) -> Iterator[Any]:
         """What is chosen, and the way back to all."""
         if self.value():
             yield {"selected": False, "display": _("All"), "query_string": changelist.get_query_string(

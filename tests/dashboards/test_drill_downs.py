@@ -52,8 +52,9 @@ def moved(trade: Trade, opened: datetime, paid: datetime | None = None) -> Trade
 def gone_back(trade: Trade, asked: datetime, ended: datetime) -> None:
     """A yuan of it, asked for and ended at these times."""
     row = refund(trade, 100, "processing")
+    number = f"R-{trade.pk}"
     Refund.objects.filter(pk=row.pk).update(
-        state="succeeded", requested_at=asked, finished_at=ended, refund_no=f"R-{trade.pk}", channel_request_no=f"R-{trade.pk}"
+        state="succeeded", requested_at=asked, finished_at=ended, refund_no=number, channel_request_no=number
     )
     record_event(row, "refund.succeeded", actor="test", from_state="processing", to_state="succeeded")
 
