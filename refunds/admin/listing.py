@@ -136,8 +136,8 @@ class RefundListing(ReadOnlyAdmin):
 
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
     list_filter = [
-        StateFilter, "kind", "route", RefundMethodFilter, MerchantFilter, AppFilter, CurrencyFilter, RefundDayFilter,
-        DoneDayFilter,
+        StateFilter, MerchantFilter, AppFilter, RefundDayFilter, DoneDayFilter, CurrencyFilter, "kind", "route",
+        RefundMethodFilter,
     ]  # fmt: skip
     list_filter_sheet = True
     list_display_links = None
