@@ -190,10 +190,9 @@ def test_every_figure_leads_to_what_it_counts(
     mine = {"merchant": {"merchant": history.merchant}, "app": {"app": history.app}}.get(role, {})
     user = make_staff(role, **mine)
     chosen = f"merchant={history.merchant.merchant_no}&"
-    for query in (f"from={day}&to={day}", f"from={day - timedelta(days=1)}&to={day + timedelta(days=2)}"):
-        found, links = differences(user, opened(user, page, f"{chosen}{query}"))
-        assert not found, "\n".join(found)
-        assert links >= least
+    found, links = differences(user, opened(user, page, f"{chosen}from={day}&to={day}"))
+    assert not found, "\n".join(found)
+    assert links >= least
 
 
 def test_what_was_paid_on_a_day_is_of_the_merchants_own_day(history: World, day: date) -> None:

@@ -110,12 +110,13 @@ def addresses(world: World, html: str) -> Iterator[str]:
         found.replace("&amp;", "&") for found in re.findall(r'href="(\?[^"]+)"', html) if found != "?"
     }  # fmt: skip
     yield "?day_from=2026-11-01&day_to=2026-11-20&day_all=1"
-    yield f"?merchant={world.merchant.merchant_no}&day_all=1"
-    yield f"?app={world.app.app_id}&account={world.account.payment_no}&day_all=1"
-    for days in ("paid_from=2026-11-01&paid_to=2026-11-20", "done_from=2026-11-01&done_to=2026-11-20&state=succeeded"):
-        yield f"?{days}"
-        yield f"?{days}&merchant={world.merchant.merchant_no}"
-        yield f"?{days}&app={world.app.app_id}&method=fake_qr&currency=CNY"
+    numbers = {"merchant": world.merchant.merchant_no, "app": world.app.app_id, "account": world.account.payment_no}
+    typed = [f"{name}={number}" for name, number in numbers.items() if f'<select name="{name}"' in html]
+    yield from (f"?{each}&day_all=1" for each in typed)
+    for prefix, more in (("paid", ""), ("done", "&state=succeeded")):
+        if f'name="{prefix}_from"' in html:
+            days = f"?{prefix}_from=2026-11-01&{prefix}_to=2026-11-20{more}"
+            yield from (days, *(f"{days}&{each}" for each in typed), f"{days}&method=fake_qr&currency=CNY")
     yield "?q=P20261121034447123456ABCDEFG"
     yield "?p=2026-11-10&day_all=1"
     yield "?q=4321"
