@@ -161,8 +161,9 @@ def test_a_mail_server_takes_it_from_whom_it_knows(mail_server: MailServer) -> N
 
 @pytest.mark.parametrize(
     ("change", "tries", "words"),
-    [({"password": "another"}, 1, "SMTP 535"), ({"mailboxes": ()}, 1, "SMTP 550"), ({"busy": True}, 0, "rate limit until")],
-)
+    [({"password": "another"}, 1, "SMTP 535"), ({"mailboxes": ()}, 1, "SMTP 550"),
+     ({"busy": True}, 0, "rate limit until")],
+)  # fmt: skip
 def test_a_mail_server_says_no_in_its_own_words(
     mail_server: MailServer, change: dict[str, Any], tries: int, words: str, settings: Any
 ) -> None:
