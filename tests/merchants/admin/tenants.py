@@ -11,6 +11,8 @@ from django.utils import timezone
 from cashier.models import PrintedCode
 from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, Merchant, PaymentAccount, User
+from merchants.offer_changes import cashier_methods_change
+from merchants.people.services import factor_reset_request
 from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
 from onboarding.models import Application, ApplicationDocument
 from paycenter.models import AuditVerification, Event, Exchange, ListExport, RetrySchedule, SavedView
@@ -98,6 +100,7 @@ def tenants(world: World) -> Tenants:
     change = account_change_request(
         account=world.account, config={"merchant": "fake-merchant", "secret": "n"}, user=boss, reason=MARK
     )
+    drafts = make_drafts(world)
     code = PrintedCode.objects.create(app=world.app, merchant=world.merchant, title=MARK)
     other = factories.make_merchant()
     other_app = factories.make_app(other)
@@ -114,7 +117,7 @@ def tenants(world: World) -> Tenants:
         *make_reconciled(world, attempt), make_application(world), ApplicationDocument.objects.get(), route, health,
         contract, refund, Payout.objects.get(), policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
-        alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
+        alert, exchange, boss, change, *drafts, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
         ListExport.objects.create(owner=boss, page="trades.trade", query=MARK, kind="csv", language="en",
                                   created_at=now),
@@ -130,6 +133,16 @@ def tenants(world: World) -> Tenants:
         {type(r): r for r in found if r is not None},
         make_staff("merchant", merchant=other), make_staff("app", app=other_app),
     )  # fmt: skip
+
+
+def make_drafts(world: World) -> list[Model]:
+    """What A's own people asked for: the owner a reset for a clerk, the business line a further method."""
+    owner = make_staff("owner", merchant=world.merchant, username=f"{MARK}-owner")
+    clerk = make_staff("merchant", merchant=world.merchant, username=f"{MARK}-clerk")
+    line = make_staff("app", app=world.app, username=f"{MARK}-line")
+    chosen = [(world.account, "fake_qr"), (world.account, "fake_page")]
+    draft = cashier_methods_change(app=world.app, merchant=world.merchant, methods=chosen, user=line, reason=MARK)
+    return [factor_reset_request(person=clerk, by=owner, reason=MARK), *([draft] if draft else [])]
 
 
 def make_application(world: World) -> Application:
