@@ -9,22 +9,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts_chart, counts_chart, notice, paid_figures, payments, refunded_figures
+from dashboards.look import Look, amounts_chart, counts_chart, notice, only, paid_figures, payments, refunded_figures
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number, share
-from dashboards.reading import Sums, add_up, merchants_of_app, tenant_sums
+from dashboards.reading import Sums, merchants_of_app, tenant_sums
 from merchants.forms import method_label
 from paycenter.staff.display import money
 from paycenter.staff.tenancy import Tenant
 from reconciliation.models import SettlementBatch
-from reconciliation.settlement.states import BatchState
+from reconciliation.settlement.states import UNSETTLED_BATCH_STATES
 from refunds.models import Refund
-from refunds.states import RefundState
+from refunds.states import RESERVING_STATES
 from trades.models import AbnormalPayment
 from trades.states import AbnormalState
 
 _SHOWN = 10
-_DUE = (BatchState.EXPECTED, BatchState.BLOCKED, BatchState.DIFFERENT)
-_UNDER_WAY = (RefundState.PENDING_APPROVAL, RefundState.ON_HOLD, RefundState.APPROVED, RefundState.PROCESSING)
 
 
 def business(look: Look, tenant: Tenant, name: str) -> Dashboard:
@@ -34,7 +32,7 @@ def business(look: Look, tenant: Tenant, name: str) -> Dashboard:
     answers = ask(**_open_work(tenant))
     refunds = list(_refunds(tenant).defer("memo").order_by("-pk")[:_SHOWN])
     panels: list[Chart | Table] = [
-        amounts_chart(look, sums, currency), _methods_chart(sums, currency), _counts_chart(look, sums),
+        amounts_chart(look, sums, currency), _methods_chart(look, sums, currency), _counts_chart(look, sums),
         _methods_table(look, sums, currency),
     ]
     if tenant.kind == "merchant" and look.user.has_perm("reconciliation.view_settlementbatch"):
@@ -54,7 +52,7 @@ def _mine(tenant: Tenant, prefix: str = "") -> Q:
 
 
 def _refunds(tenant: Tenant) -> Any:
-    return Refund.objects.filter(_mine(tenant), state__in=_UNDER_WAY)
+    return Refund.objects.filter(_mine(tenant), state__in=RESERVING_STATES)
 
 
 def _open_work(tenant: Tenant) -> dict[str, HowMany]:
@@ -66,7 +64,7 @@ def _open_work(tenant: Tenant) -> dict[str, HowMany]:
 
 
 def _batches(tenant: Tenant) -> list[SettlementBatch]:
-    rows = SettlementBatch.objects.filter(_mine(tenant, "account__"), state__in=_DUE)
+    rows = SettlementBatch.objects.filter(_mine(tenant, "account__"), state__in=UNSETTLED_BATCH_STATES)
     return list(rows.select_related("account").defer("account__config").order_by("date", "id")[:_SHOWN])
 
 
@@ -81,16 +79,16 @@ def _now_figures(look: Look, sums: Sums, answers: dict[str, Any]) -> list[Figure
             found.append(
                 Figure(
                     _("Today"), money(now["paid_amount"], currency), payments(now["paid_count"]),
-                    look.trades(today, state__exact="paid"), "good" if now["paid_count"] else "calm", "today",
+                    look.paid(today, **only(sums, currency)), "good" if now["paid_count"] else "calm", "today",
                     _("yesterday %(amount)s") % {"amount": money(before["paid_amount"], currency)},
                 )
             )  # fmt: skip
     refunds, abnormal = answers["refunds"], answers["abnormal"]
     return [
         *found,
-        Figure(_("Refunds under way"), at_most(refunds), "", look.link("refunds.refund"),
+        Figure(_("Refunds under way"), at_most(refunds), "", look.link("refunds.refund", state="under_way"),
                "warn" if refunds else "calm", "undo"),
-        Figure(_("Open abnormal payments"), at_most(abnormal), "", look.link("trades.abnormalpayment"),
+        Figure(_("Open abnormal payments"), at_most(abnormal), "", look.link("trades.abnormalpayment", state="waiting"),
                "bad" if abnormal else "calm", "report"),
     ]  # fmt: skip
 
@@ -98,11 +96,13 @@ def _now_figures(look: Look, sums: Sums, answers: dict[str, Any]) -> list[Figure
 def _rates(look: Look, sums: Sums) -> list[Figure]:
     now, before = sums.total(), sums.total_before()
     rate = share(now["paid_count"], now["created_count"])
-    note = _("%(part)s of %(whole)s") % {"part": f"{now['paid_count']:,}", "whole": f"{now['created_count']:,}"}
-    found = [Figure(_("Orders that were paid"), rate.text, note, look.trades(), icon="check_circle")]
+    note = _("%(part)s paid, %(whole)s opened; the list shows those opened") % {
+        "part": f"{now['paid_count']:,}", "whole": f"{now['created_count']:,}",
+    }  # fmt: skip
+    found = [Figure(_("Orders that were paid"), rate.text, note, look.opened(), icon="check_circle")]
     found += refunded_figures(look, sums)
     found.append(
-        Figure(_("Payments"), f"{now['paid_count']:,}", "", look.trades(state__exact="paid"), icon="receipt_long",
+        Figure(_("Payments"), f"{now['paid_count']:,}", "", look.paid(), icon="receipt_long",
                change=change(now["paid_count"], before["paid_count"]))
     )  # fmt: skip
     return found
@@ -114,13 +114,18 @@ def _by_method(sums: Sums, currency: str) -> list[tuple[str, Any]]:
     return sorted(paying, key=lambda item: -item[1]["paid_amount"])
 
 
-def _methods_chart(sums: Sums, currency: str) -> Chart:
+def _methods_chart(look: Look, sums: Sums, currency: str) -> Chart:
     found = _by_method(sums, currency)
     said = ", ".join(f"{method_label(method)} {money(row['paid_amount'], currency)}" for method, row in found)
     return Chart(
         "methods", _("Paid by pay method, %(currency)s") % {"currency": currency}, "across",
         [method_label(method) for method, _row in found],
-        [Series(_("Paid"), [amount(row["paid_amount"], currency) for _method, row in found])],
+        [
+            Series(_("Paid"), [
+                amount(row["paid_amount"], currency, look.paid(method=method, **only(sums, currency)))
+                for method, row in found
+            ])
+        ],
         said or _("Nothing was paid."), _("Nothing was paid on these days. Choose more days above."),
         over=_("Pay method"),
     )  # fmt: skip
@@ -128,19 +133,22 @@ def _methods_chart(sums: Sums, currency: str) -> Chart:
 
 def _counts_chart(look: Look, sums: Sums) -> Chart:
     daily = sums.daily()
-    series = [(_("Orders"), daily, "created_count"), (_("Payments"), daily, "paid_count"),
-              (_("Refunds"), daily, "refund_count")]  # fmt: skip
+    series = [(_("Orders"), daily, "created_count", look.opened), (_("Payments"), daily, "paid_count", look.paid),
+              (_("Refunds"), daily, "refund_count", look.refunded)]  # fmt: skip
     return counts_chart(look, "counts", _("Orders, payments and refunds per day"), "line", series)
 
 
 def _methods_table(look: Look, sums: Sums, currency: str) -> Table:
     found, whole = _by_method(sums, currency), sums.total(currency)["paid_amount"]
-    rows = [
-        [Cell(method_label(method), link=look.trades(method=method)), number(row["paid_count"]),
-         amount(row["paid_amount"], currency), share(row["paid_amount"], whole), number(row["refund_count"]),
-         amount(row["refund_amount"], currency)]
-        for method, row in found
-    ]  # fmt: skip
+    rows = []
+    for method, row in found:
+        query = {"method": method, **only(sums, currency)}
+        paid, refunded = look.paid(**query), look.refunded(**query)
+        rows.append([
+            Cell(method_label(method)), number(row["paid_count"], paid), amount(row["paid_amount"], currency, paid),
+            share(row["paid_amount"], whole), number(row["refund_count"], refunded),
+            amount(row["refund_amount"], currency, refunded),
+        ])  # fmt: skip
     heads = [_("Pay method"), _("Payments"), _("Paid"), _("Share"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
     return Table("by-method", _("By pay method, %(currency)s") % {"currency": currency}, heads, rows, empty,
@@ -157,16 +165,19 @@ def _settlement_table(look: Look, batches: list[SettlementBatch]) -> Table:
     heads = [_("Day"), _("Payment account"), _("State"), _("Expected"), _("Fee"), _("To arrive")]
     return Table("settlement", _("Settlement due"), heads, rows,
                  _("Nothing is due. Settlements appear once a day's bill has been compared."),
-                 look.link("reconciliation.settlementbatch"))  # fmt: skip
+                 look.link("reconciliation.settlementbatch", work="due"))  # fmt: skip
 
 
 def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
-    sums = add_up(found, lambda row: (row["merchant__name"], row["currency"]))
-    rows = [
-        [Cell(name), number(row["paid_count"]), amount(row["paid_amount"], currency), number(row["refund_count"]),
-         amount(row["refund_amount"], currency)]
-        for (name, currency), row in sums.items()
-    ]  # fmt: skip
+    rows = []
+    for row in found:
+        currency = row["currency"]
+        query: dict[str, Any] = {"merchant": row["merchant__merchant_no"], "currency": currency}
+        paid, refunded = look.paid(**query), look.refunded(**query)
+        rows.append([
+            Cell(row["merchant__name"]), number(row["paid_count"], paid), amount(row["paid_amount"], currency, paid),
+            number(row["refund_count"], refunded), amount(row["refund_amount"], currency, refunded),
+        ])  # fmt: skip
     heads = [_("Merchant"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
     return Table("merchants", _("Busiest merchants"), heads, rows, empty, wide=True)
@@ -181,4 +192,4 @@ def _refunds_table(look: Look, refunds: list[Refund]) -> Table:
     ]  # fmt: skip
     heads = [_("Refund"), _("Asked for"), _("State"), _("Amount")]
     empty = _("No refund is under way. Refunds begin on a trade's page or in your application.")
-    return Table("refunds", _("Refunds under way"), heads, rows, empty, look.link("refunds.refund"))
+    return Table("refunds", _("Refunds under way"), heads, rows, empty, look.link("refunds.refund", state="under_way"))

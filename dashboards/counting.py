@@ -29,9 +29,10 @@ from django.db.models import (
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce
 
-from dashboards.folding import ANSWERS, Deltas, Key, zone_named
+from dashboards.folding import ANSWERS, Deltas, Key
 from dashboards.models import ANSWER_BOUNDS
 from merchants.models import Merchant
+from merchants.zones import zone_named
 from paycenter.models import Event
 from paycenter.staff.lists import number_bound
 from reconciliation.models import ReconciliationDay

@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 
 from dashboards.backlog import spell
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, day_links, labels, notice, paid_figures, refunded_figures
+from dashboards.look import Look, amounts, labels, notice, paid_figures, refunded_figures
 from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, differences, differences_figure
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, number
 from dashboards.reading import Sums, center_sums
 from paycenter.staff.display import TONES, money
 from reconciliation.models import CaseKind, SettlementBatch
-from reconciliation.settlement.states import BatchState
+from reconciliation.settlement.states import DOUBTFUL_BATCH_STATES
 from refunds.models import Refund, RefundRoute
 from refunds.states import RefundState
 from trades.models import AbnormalKind
@@ -27,7 +27,6 @@ from trades.models import AbnormalKind
 _BY_HAND = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE))
 _SHOWN = 10
 _READ = 2000  # open rows that are added up; who has more has other troubles
-_UNSETTLED = (BatchState.DIFFERENT, BatchState.BLOCKED)
 
 
 def finance(look: Look) -> Dashboard:
@@ -43,7 +42,7 @@ def finance(look: Look) -> Dashboard:
     panels: list[Chart | Table] = [
         _flow_chart(look, sums, currency), _fees_chart(look, sums, currency), _approvals_table(look, approvals, now),
         _abnormal_table(look, abnormal, now), _cases_table(look, cases, now), _batches_table(look, batches),
-        _totals_table(sums),
+        _totals_table(look, sums),
     ]  # fmt: skip
     return Dashboard(
         _("Finance"), [*paid_figures(look, sums), *refunded_figures(look, sums)], panels,
@@ -61,7 +60,7 @@ def _open_work() -> dict[str, HowMany]:
         "pending": HowMany(_pending()), "held": HowMany(Refund.objects.filter(state=RefundState.ON_HOLD)),
         "failed": HowMany(Refund.objects.filter(state=RefundState.FAILED)), "by_hand": HowMany(by_hand),
         "abnormal": HowMany(abnormal_payments()), "cases": HowMany(differences()),
-        "unsettled": HowMany(SettlementBatch.objects.filter(state__in=_UNSETTLED)),
+        "unsettled": HowMany(SettlementBatch.objects.filter(state__in=DOUBTFUL_BATCH_STATES)),
     }  # fmt: skip
 
 
@@ -74,7 +73,7 @@ def _cases() -> Any:
 
 
 def _batches(look: Look) -> Any:
-    return SettlementBatch.objects.filter(state__in=_UNSETTLED)
+    return SettlementBatch.objects.filter(state__in=DOUBTFUL_BATCH_STATES)
 
 
 def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], now: datetime) -> list[Figure]:
@@ -83,7 +82,7 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
         (_("Refunds to approve"), "pending", "refunds.refund", {"state": "pending_approval"}, "fact_check", oldest),
         (_("Refunds on hold"), "held", "refunds.refund", {"state": "on_hold"}, "pause_circle", ""),
         (_("Failed refunds"), "failed", "refunds.refund", {"state": "failed"}, "error", ""),
-        (_("Payouts by hand"), "by_hand", "refunds.refund", {"state": "to_check"}, "receipt", ""),
+        (_("Payouts by hand"), "by_hand", "refunds.refund", {"state": "by_hand"}, "receipt", ""),
     )  # fmt: skip
     found = []
     for title, name, model, query, icon, note in work:
@@ -91,7 +90,7 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
         tone = "calm" if not count else "bad" if name == "failed" else "warn"
         found.append(Figure(title, at_most(count), note, look.link(model, **query), tone, icon))
     unsettled = answers["unsettled"]
-    link = look.link("reconciliation.settlementbatch", day_all=1)
+    link = look.link("reconciliation.settlementbatch", work="differs")
     return [
         *found, abnormal_figure(look, answers["abnormal"]), differences_figure(look, answers["cases"]),
         Figure(_("Settlements that differ"), at_most(unsettled), "", link, bad_if(unsettled), "account_balance"),
@@ -100,16 +99,17 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
 
 def _flow_chart(look: Look, sums: Sums, currency: str) -> Chart:
     daily, total = sums.daily(currency), sums.total(currency)
+    paid = [look.paid(day, currency=currency) for day in look.period.days]
+    refunded = [look.refunded(day, currency=currency) for day in look.period.days]
     return Chart(
         "flow", _("Paid and refunded per day, %(currency)s") % {"currency": currency}, "bar", labels(look.period),
         [
-            Series(_("Paid"), [amount(day["paid_amount"], currency) for day in daily]),
-            Series(_("Refunded"), [amount(day["refund_amount"], currency) for day in daily]),
+            Series(_("Paid"), amounts(daily, "paid_amount", currency, paid)),
+            Series(_("Refunded"), amounts(daily, "refund_amount", currency, refunded)),
         ],
         _("%(paid)s came in, %(refunded)s went back.")
         % {"paid": money(total["paid_amount"], currency), "refunded": money(total["refund_amount"], currency)},
         _("No money moved on these days. Choose more days above."), wide=True,
-        links=day_links(look),
     )  # fmt: skip
 
 
@@ -146,9 +146,11 @@ def _grouped(rows: Iterable[tuple[str, str, int, datetime]]) -> dict[tuple[str, 
     return {key: (sums, oldest[key]) for key, sums in sorted(found.items())}
 
 
-def _open_rows(look: Look, rows: Iterable[Any], model: str, kinds: Any, now: datetime) -> list[list[Cell]]:
+def _open_rows(
+    look: Look, rows: Iterable[Any], model: str, kinds: Any, now: datetime, **query: Any
+) -> list[list[Cell]]:
     return [
-        [Cell(str(kinds(kind).label), link=look.link(model, kind__exact=kind)), number(sums["count"]),
+        [Cell(str(kinds(kind).label), link=look.link(model, kind__exact=kind, **query)), number(sums["count"]),
          Cell(spell(now - at), at.isoformat(), numeric=True), amount(sums["amount"], currency)]
         for (kind, currency), (sums, at) in _grouped(rows).items()
     ]  # fmt: skip
@@ -158,8 +160,8 @@ def _abnormal_table(look: Look, rows: list[Any], now: datetime) -> Table:
     heads = [_("Kind"), _("Payments"), _("Oldest"), _("Amount")]
     return Table(
         "abnormal", _("Money that settles no trade"), heads,
-        _open_rows(look, rows, "trades.abnormalpayment", AbnormalKind, now),
-        _("No abnormal money is open."), look.link("trades.abnormalpayment"), _first_of(rows),
+        _open_rows(look, rows, "trades.abnormalpayment", AbnormalKind, now, state="waiting"),
+        _("No abnormal money is open."), look.link("trades.abnormalpayment", state="waiting"), _first_of(rows),
     )  # fmt: skip
 
 
@@ -189,20 +191,21 @@ def _batches_table(look: Look, batches: list[SettlementBatch]) -> Table:
         ])  # fmt: skip
     heads = [_("Settlement"), _("Payment account"), _("Day"), _("State"), _("Expected"), _("Fee"), _("Received"),
              _("Difference")]  # fmt: skip
-    more = look.link("reconciliation.settlementbatch", day_all=1)
+    more = look.link("reconciliation.settlementbatch", work="differs")
     return Table("settlements", _("Settlements that differ"), heads, rows, _("Every settlement that arrived is right."),
                  more, wide=True)  # fmt: skip
 
 
-def _totals_table(sums: Sums) -> Table:
+def _totals_table(look: Look, sums: Sums) -> Table:
     rows = []
     for currency in sums.currencies:
         total = sums.total(currency)
+        paid, refunded = look.paid(currency=currency), look.refunded(currency=currency)
         net = total["paid_amount"] - total["refund_amount"] - total["fee"]
         rows.append([
-            Cell(currency), number(total["paid_count"]), amount(total["paid_amount"], currency),
-            number(total["refund_count"]), amount(total["refund_amount"], currency), amount(total["fee"], currency),
-            amount(net, currency),
+            Cell(currency), number(total["paid_count"], paid), amount(total["paid_amount"], currency, paid),
+            number(total["refund_count"], refunded), amount(total["refund_amount"], currency, refunded),
+            amount(total["fee"], currency), amount(net, currency),
         ])  # fmt: skip
     heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net")]
     empty = _("No money moved on these days. Choose more days above.")

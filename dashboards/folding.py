@@ -11,14 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Model, Q
 
 from dashboards.models import ANSWER_BOUNDS
-from merchants.models import Merchant
+from merchants.zones import merchant_zones
 from paycenter.models import Event
 from refunds.models import Refund
 from refunds.states import RefundState
@@ -91,20 +90,6 @@ def _rows(model: type[Model], columns: Sequence[str], ids: Iterable[int]) -> dic
     if not wanted:
         return {}
     return {row["pk"]: row for row in model._default_manager.filter(pk__in=wanted).values("pk", *columns)}
-
-
-def merchant_zones() -> dict[int, ZoneInfo]:
-    """Each merchant's business time zone."""
-    return {pk: zone_named(name) for pk, name in Merchant.objects.values_list("pk", "timezone")}
-
-
-@lru_cache(maxsize=64)
-def zone_named(name: str) -> ZoneInfo:
-    """The zone of this name; the center's own where there is none."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo("Asia/Shanghai")
 
 
 Part = tuple[Key, str, int]

@@ -24,10 +24,11 @@ def paid_today(request: HttpRequest) -> list[Card]:
     today = timezone.localdate()
     paid = _mine(request.user).filter(day=today, paid_count__gt=0).order_by().values("currency")
     sums = list(paid.annotate(total=Sum("paid_amount"), count=Sum("paid_count")).order_by("currency"))
-    link = reverse("admin:trades_trade_changelist") + f"?state__exact=paid&day_from={today}&day_to={today}"
+    link = reverse("admin:trades_trade_changelist") + f"?paid_from={today}&paid_to={today}"
     return [
         Card(
-            gettext("Paid today"), money(row["total"], row["currency"]), link,
+            gettext("Paid today"), money(row["total"], row["currency"]),
+            f"{link}&currency={row['currency']}" if len(sums) > 1 else link,
             ngettext("%(count)d payment", "%(count)d payments", row["count"]) % {"count": row["count"]},
             "good" if row["count"] else "calm", "payments", 10,
         )

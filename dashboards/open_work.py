@@ -25,7 +25,7 @@ def differences() -> QuerySet[Case]:
 
 
 def abnormal_figure(look: Look, count: int) -> Figure:
-    link = look.link("trades.abnormalpayment")
+    link = look.link("trades.abnormalpayment", state="waiting")
     return Figure(_("Open abnormal payments"), at_most(count), "", link, bad_if(count), "report")
 
 

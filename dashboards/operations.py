@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,16 +17,15 @@ from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, dif
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, duration, number, seconds, share, signed
 from dashboards.reading import Sums, Totals, answered_within, center_sums
 from dashboards.recent import recent_calls
+from merchants.admin.account import ending_certificates
 from merchants.forms import method_label
 from merchants.models import PaymentAccount
-from merchants.states import MerchantState
 from notifications.models import Notification, NotificationState
 from paycenter.staff.reasons import reason_word
-from trades.models import ChannelHealth, ChannelSwitch
+from trades.models import ChannelHealth
+from trades.shedding import SHED
 
-_SHED = Q(switch=ChannelSwitch.ALWAYS_OFF) | Q(switch=ChannelSwitch.AUTO, opened_at__isnull=False)
 _SHOWN = 20
-_CERTIFICATE_DAYS = 30
 
 
 def operations(look: Look) -> Dashboard:
@@ -34,8 +33,8 @@ def operations(look: Look) -> Dashboard:
     now = timezone.now()
     sums = center_sums(look.period)
     currency = look.currency_of(sums)
-    shed = list(ChannelHealth.objects.filter(_SHED).select_related("account").defer("account__config")[:_SHOWN])
-    ending = list(_ending(now).defer("config").order_by("certificate_expires_at")[:_SHOWN])
+    shed = list(ChannelHealth.objects.filter(SHED).select_related("account").defer("account__config")[:_SHOWN])
+    ending = list(_ending().defer("config").order_by("certificate_expires_at")[:_SHOWN])
     answers = ask(**questions(now), **_open_work())
     backlog = waiting(answers, now)
     panels: list[Chart | Table] = [
@@ -44,8 +43,8 @@ def operations(look: Look) -> Dashboard:
         _shed_table(look, shed), _certificates_table(look, ending, now),
     ]  # fmt: skip
     return Dashboard(
-        _("Operations"), [*paid_figures(look, sums), *_rates(sums)], panels,
-        _now_figures(look, answers, backlog, len(shed), len(ending)), sums.currencies, currency, notice(sums),
+        _("Operations"), [*paid_figures(look, sums), *_rates(look, sums)], panels,
+        _now_figures(look, answers, backlog), sums.currencies, currency, notice(sums),
     )  # fmt: skip
 
 
@@ -53,30 +52,42 @@ def _open_work() -> dict[str, HowMany]:
     return {
         "given_up": HowMany(Notification.objects.filter(state=NotificationState.GIVEN_UP)),
         "differences": HowMany(differences()), "abnormal": HowMany(abnormal_payments()),
+        "shed": HowMany(ChannelHealth.objects.filter(SHED)), "ending": HowMany(_ending()),
     }
 
 
-def _ending(now: datetime) -> Any:
-    rows = PaymentAccount.objects.filter(certificate_expires_at__lt=now + timedelta(days=_CERTIFICATE_DAYS))
-    return rows.exclude(state=MerchantState.CLOSED)
+def _ending() -> Any:
+    return ending_certificates(PaymentAccount.objects.all())
 
 
-def _rates(sums: Sums) -> list[Figure]:
+def _rates(look: Look, sums: Sums) -> list[Figure]:
     now, before = sums.total(), sums.total_before()
     rates = (
-        (_("Attempts that were paid"), "succeeded_count", "", "check_circle"),
-        (_("Refused by channels"), "failed_count", "bad", "block"),
-        (_("Outcome unknown at first"), "unknown_count", "warn", "help"),
-    )
+        (_("Attempts that were paid"), "succeeded_count", "", "check_circle", _succeeded(look), ""),
+        (_("Refused by channels"), "failed_count", "bad", "block", _refused(look), ""),
+        # What became of them later is what an attempt's row tells; its first outcome is in the events only.
+        (_("Outcome unknown at first"), "unknown_count", "warn", "help", look.attempts(state__exact="unknown"),
+         _("the list shows those still unknown")),
+    )  # fmt: skip
     found = []
-    for title, name, tone, icon in rates:
+    for title, name, tone, icon, link, said in rates:
         rate = share(now[name], now["asked_count"])
         note = _("%(part)s of %(whole)s") % {"part": f"{now[name]:,}", "whole": f"{now['asked_count']:,}"}
         worse = tone if (rate.plain or 0) > 5 else "calm"
-        found.append(Figure(title, rate.text, note, "", worse or "calm", icon, _points(now, before, name)))
+        note = f"{note}; {said}" if said and link else note
+        found.append(Figure(title, rate.text, note, link, worse or "calm", icon, _points(now, before, name)))
     answered = seconds(now["answer_us"], now["answer_count"])
     note = _("95 %% of answers %(bound)s") % {"bound": answered_within(now, 95)}
     return [*found, Figure(_("Channels answer in"), answered.text, note, icon="speed")]
+
+
+def _succeeded(look: Look, **query: Any) -> str:
+    return look.attempts(state__exact="succeeded", **query)
+
+
+def _refused(look: Look, **query: Any) -> str:
+    """Attempts that their channel refused; what was overtaken before it was sent is not among them."""
+    return look.attempts(state__exact="failed", sent=1, **query)
 
 
 def _points(now: Totals, before: Totals, name: str) -> str:
@@ -88,14 +99,15 @@ def _points(now: Totals, before: Totals, name: str) -> str:
 
 
 def _now_figures(
-    look: Look, answers: Mapping[str, Any], backlog: list[Waiting], shed: int, ending: int
+    look: Look, answers: Mapping[str, Any], backlog: list[Waiting]
 ) -> list[Figure]:
-    oldest = backlog[0]
+    oldest, shed, ending = backlog[0], answers["shed"], answers["ending"]
     due = oldest.name if oldest.overdue is not None else _("nothing is overdue")
-    certificates = look.link("merchants.paymentaccount", o="7")
+    certificates = look.link("merchants.paymentaccount", certificate="ending", o="7")
     return [
         Figure(
-            _("Channels shed"), number(shed).text, "", look.link("trades.channelhealth"), bad_if(shed), "monitor_heart"
+            _("Channels shed"), at_most(shed), "", look.link("trades.channelhealth", shed=1), bad_if(shed),
+            "monitor_heart",
         ),
         Figure(_("Longest overdue"), spell(oldest.overdue), due, "#backlog", oldest.tone or "calm", "hourglass"),
         Figure(
@@ -105,7 +117,7 @@ def _now_figures(
         ),
         differences_figure(look, answers["differences"]), abnormal_figure(look, answers["abnormal"]),
         Figure(
-            _("Certificates expiring"), number(ending).text, _("within 30 days"), certificates,
+            _("Certificates expiring"), at_most(ending), _("within 30 days"), certificates,
             "warn" if ending else "calm", "workspace_premium",
         ),
     ]  # fmt: skip
@@ -114,7 +126,10 @@ def _now_figures(
 def _payments_chart(look: Look, sums: Sums) -> Chart:
     daily = sums.daily_by(lambda row: row["channel"])
     paying = {code: days for code, days in daily.items() if any(day["paid_count"] for day in days)}
-    series = [(channel_name(code), days, "paid_count") for code, days in sorted(paying.items())]
+    series = [
+        (channel_name(code), days, "paid_count", partial(look.paid, channel=code))
+        for code, days in sorted(paying.items())
+    ]
     return counts_chart(look, "payments", _("Payments per day by channel"), "stack", series)
 
 
@@ -150,13 +165,14 @@ def _channels_table(look: Look, sums: Sums) -> Table:
     rows = []
     for (channel, method), row in sorted(found.items(), key=lambda item: -item[1]["asked_count"]):
         rows.append([
-            Cell(channel_name(channel)), Cell(method_label(method), link=look.trades(method=method)),
-            number(row["asked_count"]), number(row["paid_count"], look.trades(method=method, state__exact="paid")),
-            share(row["succeeded_count"], row["asked_count"]),
-            share(row["failed_count"], row["asked_count"], worse_above=5),
+            Cell(channel_name(channel)), Cell(method_label(method)),
+            number(row["asked_count"], look.attempts(method=method)),
+            number(row["paid_count"], look.paid(method=method)),
+            share(row["succeeded_count"], row["asked_count"], _succeeded(look, method=method)),
+            share(row["failed_count"], row["asked_count"], _refused(look, method=method), worse_above=5),
             share(row["unknown_count"], row["asked_count"], worse_above=2),
             seconds(row["answer_us"], row["answer_count"]), Cell(answered_within(row, 95), numeric=True),
-            number(row["refund_count"]),
+            number(row["refund_count"], look.refunded(method=method)),
         ])  # fmt: skip
     heads = [_("Channel"), _("Pay method"), _("Attempts"), _("Payments"), _("Paid"), _("Refused"), _("Unknown"),
              _("Mean answer"), _("95 % of answers"), _("Refunds")]  # fmt: skip
@@ -165,8 +181,8 @@ def _channels_table(look: Look, sums: Sums) -> Table:
 
 
 def _lately_table(now: datetime) -> Table:
-    rows = []
-    for code, calls in sorted(recent_calls(now).items()):
+    lately, rows = recent_calls(now), []
+    for code, calls in sorted(lately.calls.items()):
         count = len(calls.times)
         rows.append([
             Cell(channel_name(code)), number(count), share(calls.errors, count, worse_above=2),
@@ -174,6 +190,10 @@ def _lately_table(now: datetime) -> Table:
         ])  # fmt: skip
     heads = [_("Channel"), _("Calls"), _("Errors"), _("Median"), _("95 % within")]
     note = _("From the newest exchanges: calls to channels of every kind.")
+    if not lately.is_whole:
+        note += " " + _("So many were written that they only reach %(time)s back, not an hour.") % {
+            "time": spell(lately.covered)
+        }  # fmt: skip
     return Table("lately", _("Channels in the last hour"), heads, rows, _("No channel was called in the last hour."),
                  note=note)  # fmt: skip
 

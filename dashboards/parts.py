@@ -95,7 +95,6 @@ class Chart:
     unit: str = ""
     wide: bool = False
     over: str = ""  # what the labels are
-    links: Sequence[str] = ()  # where a label leads
 
     @property
     def is_filled(self) -> bool:
@@ -108,11 +107,7 @@ class Chart:
 
     @property
     def rows(self) -> list[list[Cell]]:
-        links = self.links or [""] * len(self.labels)
-        return [
-            [Cell(label, link=link), *(one.cells[at] for one in self.series)]
-            for at, (label, link) in enumerate(zip(self.labels, links, strict=True))
-        ]
+        return [[Cell(label), *(one.cells[at] for one in self.series)] for at, label in enumerate(self.labels)]
 
     @property
     def drawing(self) -> dict[str, Any]:
@@ -142,21 +137,21 @@ class Dashboard:
 
 
 def amount(minor: int, currency: str, link: str = "", tone: str = "") -> Cell:
-    """An amount: with its symbol on the page, in major units in a file."""
-    return Cell(money(minor, currency), Money(minor, currency).major, link, tone, numeric=True)
+    """An amount: with its symbol on the page, in major units in a file. `link` leads to what it adds up."""
+    return Cell(money(minor, currency), Money(minor, currency).major, link if minor else "", tone, numeric=True)
 
 
 def number(value: int, link: str = "", tone: str = "") -> Cell:
-    return Cell(f"{value:,}", value, link, tone, numeric=True)
+    return Cell(f"{value:,}", value, link if value else "", tone, numeric=True)
 
 
-def share(part: int, whole: int, *, worse_above: float | None = None) -> Cell:
-    """How many per cent `part` is of `whole`; a dash of nothing."""
+def share(part: int, whole: int, link: str = "", *, worse_above: float | None = None) -> Cell:
+    """How many per cent `part` is of `whole`; a dash of nothing. `link` leads to the part, if there is any."""
     if not whole:
         return Cell("–", None, numeric=True)
     value = part * 100 / whole
     tone = "bad" if worse_above is not None and value > worse_above else ""
-    return Cell(f"{value:.1f} %", round(value, 1), tone=tone, numeric=True)
+    return Cell(f"{value:.1f} %", round(value, 1), link if part else "", tone, numeric=True)
 
 
 def seconds(microseconds: int, count: int) -> Cell:

@@ -92,7 +92,7 @@ def tenant_sums(tenant: Tenant, period: Period) -> Sums:
 def merchants_of_app(app_id: int, period: Period, limit: int) -> list[Row]:
     """The busiest merchants of an app, by currency."""
     rows = PaymentDay.objects.filter(app_id=app_id, day__range=(period.first, period.last))
-    added = _added(rows, "merchant_id", "merchant__name", "currency")
+    added = _added(rows, "merchant_id", "merchant__merchant_no", "merchant__name", "currency")
     return list(added.order_by("-paid_count", "merchant_id")[:limit])
 
 

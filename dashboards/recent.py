@@ -1,4 +1,5 @@
-"""How channels answered lately: the newest exchanges, at most RECENT of them and one hour."""
+"""How channels answered lately: the newest exchanges, at most RECENT of them and one hour. Where a busy center writes
+that many sooner, the span they cover is told with them."""
 
 from __future__ import annotations
 
@@ -25,11 +26,25 @@ class Calls:
         return ordered[min(len(ordered) * percent // 100, len(ordered) - 1)]
 
 
-def recent_calls(now: datetime) -> dict[str, Calls]:
-    """By channel code. Read backwards from the newest row by the primary key, so that the log's size costs nothing."""
-    newest = Exchange.objects.order_by("-pk").values_list(
-        "direction", "peer", "status", "elapsed_ms", "error", "created_at"
-    )[:RECENT]
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """Calls by channel code. `covered` is the time they stand for: SPAN, or less where RECENT exchanges took less."""
+
+    calls: dict[str, Calls]
+    covered: timedelta = SPAN
+
+    @property
+    def is_whole(self) -> bool:
+        return self.covered >= SPAN
+
+
+def recent_calls(now: datetime) -> Lately:
+    """Read backwards from the newest row by the primary key, so that the log's size costs nothing."""
+    newest = list(
+        Exchange.objects.order_by("-pk").values_list(
+            "direction", "peer", "status", "elapsed_ms", "error", "created_at"
+        )[:RECENT]
+    )
     found: dict[str, Calls] = defaultdict(Calls)
     for direction, peer, status, elapsed_ms, error, created_at in newest:
         kind, _colon, channel = peer.partition(":")
@@ -38,4 +53,5 @@ def recent_calls(now: datetime) -> dict[str, Calls]:
         calls = found[channel]
         calls.times.append(elapsed_ms)
         calls.errors += bool(error) or status is None or status >= 500
-    return dict(found)
+    cut = len(newest) == RECENT and now - newest[-1][-1] < SPAN
+    return Lately(dict(found), max(now - newest[-1][-1], timedelta(0)) if cut else SPAN)

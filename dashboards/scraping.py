@@ -30,6 +30,7 @@ from reconciliation.states import UNRESOLVED_CASE_STATES, BillState
 from refunds.models import Refund
 from refunds.states import RESERVING_STATES
 from trades.models import AbnormalPayment, ChannelHealth, ChannelSwitch
+from trades.shedding import SHED
 from trades.states import AbnormalState
 
 # Work that stands in the database; who has other work tells of it (`metrics.also_collect`).
@@ -129,9 +130,8 @@ def _channels() -> Iterator[Metric]:
     for health in found[:200]:
         breaker.add_metric([health.account.channel, health.account.payment_no], _breaker(health))
     yield breaker
-    shed = Q(switch=ChannelSwitch.ALWAYS_OFF) | Q(switch=ChannelSwitch.AUTO, opened_at__isnull=False)
     yield GaugeMetricFamily("paycenter_channels_shed", "Accounts that take no payments just now",
-                            value=ChannelHealth.objects.filter(shed).count())  # fmt: skip
+                            value=ChannelHealth.objects.filter(SHED).count())  # fmt: skip
 
 
 def _breaker(health: ChannelHealth) -> int:

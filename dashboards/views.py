@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -14,12 +15,12 @@ from django.views.decorators.http import require_safe
 
 from dashboards.business import business
 from dashboards.finance import finance
-from dashboards.folding import zone_named
 from dashboards.look import Look
 from dashboards.operations import operations
 from dashboards.parts import Dashboard
 from dashboards.periods import CHOICES, period_of
 from merchants.models import Merchant
+from merchants.zones import zone_named
 from paycenter.replica import reports
 from paycenter.staff.landing import adds_page
 from paycenter.staff.tenancy import Tenant, tenant_of
@@ -71,7 +72,8 @@ def business_page(request: HttpRequest) -> HttpResponseBase:
         return _choose(request, number)
     chosen = Tenant("merchant", merchant.pk, merchant.merchant_no)
     kept = f"merchant={merchant.merchant_no}&"
-    return _shown(request, lambda look: business(look, chosen, merchant.name), _look(request, merchant.timezone), kept)
+    look = replace(_look(request, merchant.timezone), whose={"merchant": merchant.merchant_no})
+    return _shown(request, lambda look: business(look, chosen, merchant.name), look, kept)
 
 
 def _own(user: Any, tenant: Tenant) -> tuple[str, str]:

@@ -274,6 +274,9 @@ class Refund(RefundStates, models.Model):
                 fields=["account", "finished_at"], condition=Q(state="succeeded"), name="refund_account_done"
             ),
             models.Index(
+                fields=["finished_at", "id"], condition=Q(finished_at__isnull=False), name="refund_done"
+            ),
+            models.Index(
                 fields=["state", "requested_at"], name="refund_by_hand",
                 condition=Q(route__in=["manual", "balance"], state__in=["approved", "processing"]),
             ),

@@ -97,6 +97,11 @@ class Trade(TradeStates, models.Model):
             models.Index(fields=["merchant", "-trade_no"], name="trade_merchant_list"),
             models.Index(fields=["app", "-trade_no"], name="trade_app_list"),
             models.Index(fields=["state", "-trade_no"], condition=~Q(state="paid"), name="trade_state_list"),
+            # Of days of payment: everybody's and one app's, one merchant's.
+            models.Index(fields=["paid_at", "id"], condition=Q(paid_at__isnull=False), name="trade_paid"),
+            models.Index(
+                fields=["merchant", "paid_at", "id"], condition=Q(paid_at__isnull=False), name="trade_merchant_paid"
+            ),
             models.Index(fields=["app_order_no"], name="trade_app_order"),
             models.Index(fields=["business_no"], condition=~Q(business_no=""), name="trade_business"),
             models.Index(fields=["phone_tail", "-id"], condition=~Q(phone_tail=""), name="trade_phone_tail"),

@@ -18,7 +18,7 @@ from datetime import timedelta
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
@@ -37,6 +37,8 @@ PROBE_LIMIT_SECONDS = 6.0
 CACHE_SECONDS = 1.0
 # From so many calls in this process on, those of the other processes are counted too.
 _COUNT_ALL_FROM = 8
+# The accounts that take no payments just now; as `ChannelHealth.is_shed`.
+SHED = Q(switch=ChannelSwitch.ALWAYS_OFF) | Q(switch=ChannelSwitch.AUTO, opened_at__isnull=False)
 log = structlog.get_logger(__name__)
 
 

@@ -27,7 +27,7 @@ from merchants.models import Merchant, PaymentAccount
 from merchants.offer_changes import account_methods_change
 from merchants.offering import account_methods
 from merchants.services import account_advance, account_create, account_rename, account_update_config
-from merchants.states import GUARDED_STATES, OPENING
+from merchants.states import GUARDED_STATES, OPENING, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, state_chip
@@ -48,6 +48,23 @@ class ChannelFilter(admin.SimpleListFilter):
         return queryset.filter(channel=self.value()) if self.value() else queryset
 
 
+def ending_certificates(rows: Any) -> Any:
+    """Those of `rows` whose certificate ends soon, or has ended; of accounts that are still needed."""
+    soon = timezone.now() + CERTIFICATE_WARNING
+    return rows.filter(certificate_expires_at__lt=soon).exclude(state=MerchantState.CLOSED)
+
+
+class CertificateFilter(admin.SimpleListFilter):
+    title = _("certificate")
+    parameter_name = "certificate"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("ending", _("expires within 30 days"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return ending_certificates(queryset) if self.value() == "ending" else queryset
+
+
 @admin.register(PaymentAccount)
 class PaymentAccountAdmin(StateButtonsAdmin):
     tenant_keys = {"merchant": "merchant_id"}
@@ -62,7 +79,7 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         "check_label",
         "certificate_label",
     ]
-    list_filter = ["state", ChannelFilter]
+    list_filter = ["state", ChannelFilter, CertificateFilter]
     list_select_related = ["merchant"]
     search_fields = ["name", "payment_no", "identity"]
     search_help_text = _("Name, payment number or identity at the channel")

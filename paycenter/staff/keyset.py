@@ -16,6 +16,8 @@ from django.core import signing
 from django.core.exceptions import EmptyResultSet, FieldDoesNotExist, ValidationError
 from django.db import connections
 from django.db.models import Model, Q, QuerySet
+from django.db.models.lookups import GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual
+from django.db.models.sql.where import AND, WhereNode
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
@@ -24,6 +26,7 @@ from paycenter.staff.lists import COUNT_LIMIT
 
 _NEXT, _BEFORE = "n", "b"
 _SALT = "paycenter.staff.keyset"
+_COMPARING = (GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Key:
 
 
 def keys_of(rows: QuerySet[Any]) -> list[Key] | None:
-    """The columns of an ordering that tells any two rows apart; None where it is made of expressions or nulls."""
+    """The columns of an ordering that tells any two rows apart; None where it is made of expressions, or of a
+    column that is empty in some of the rows."""
     model: type[Model] = rows.model
     found = []
     for part in rows.query.order_by:
@@ -44,10 +48,24 @@ def keys_of(rows: QuerySet[Any]) -> list[Key] | None:
             return None
         way, _bar, name = part.removeprefix("-").rpartition("__")
         field = _field_of(model, way, name)
-        if field is None or (field.is_relation and name != field.attname) or getattr(field, "null", False):
+        if field is None or (field.is_relation and name != field.attname):
+            return None
+        if getattr(field, "null", False) and (way or not _never_null(rows.query.where, field)):
             return None
         found.append(Key(f"{way}__{field.attname}" if way else field.attname, part.startswith("-")))
     return found or None
+
+
+def _never_null(where: Any, field: Any) -> bool:
+    """Whether the condition compares the column with something, so that no row without a value is among them."""
+    if where.negated or where.connector != AND:
+        return False
+    return any(
+        _never_null(part, field)
+        if isinstance(part, WhereNode)
+        else isinstance(part, _COMPARING) and getattr(part.lhs, "target", None) is field
+        for part in where.children
+    )
 
 
 def _field_of(model: type[Model], way: str, name: str) -> Any:

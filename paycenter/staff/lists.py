@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
-from django.contrib.admin import ListFilter
+from django.contrib.admin import ListFilter, SimpleListFilter
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.cache import cache
 from django.core.paginator import Paginator
@@ -16,6 +16,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+
+from paycenter.money import is_currency
 
 COUNT_LIMIT = 2000
 
@@ -59,7 +61,7 @@ class DayFilter(ListFilter):
     column: str = "created_at"
     default_days: ClassVar[int | None] = 31
     # Whether lists are in the order of what is filtered by, so that a day's place in them is known.
-    in_order: ClassVar[bool] = False
+    in_order: bool = False
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -95,8 +97,11 @@ class DayFilter(ListFilter):
         first = self.first
         if first is None and self.last is None and not self.everything and not self.searching:
             first = timezone.localdate() - timedelta(days=self.default_days or 0)
-        start, end = day_bounds(first, self.last)
-        return self.bounded(queryset, start, end)
+        return self.of_days(queryset, first, self.last)
+
+    def of_days(self, rows: Any, first: date | None, last: date | None) -> Any:
+        """The rows of days, both included; of all days before or after where one is None."""
+        return self.bounded(rows, *day_bounds(first, last))
 
     def bounded(self, rows: Any, start: datetime | None, end: datetime | None) -> Any:
         """The rows in [start, end)."""
@@ -144,6 +149,20 @@ class SerialDayFilter(DayFilter):
         if end is not None:
             rows = rows.filter(pk__lt=first_id(rows.model, self.column, end + self.SLACK))
         return super().bounded(rows, start, end)
+
+
+class CurrencyFilter(SimpleListFilter):
+    """One currency, where a figure of it leads here; there is nothing to choose from."""
+
+    title = _("currency")
+    parameter_name = "currency"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        chosen = request.GET.get(self.parameter_name, "")
+        return [(chosen, chosen)] if is_currency(chosen) else []
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(currency=self.value()) if is_currency(self.value()) else queryset
 
 
 def first_id(model: type[Model], column: str, moment: datetime) -> int:

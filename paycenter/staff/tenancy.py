@@ -120,7 +120,10 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         return "admin/pc/list_tools.html" if self.grows else None
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """With the tools above the list."""
+        """With the tools above the list, and the files that its filters need."""
+        files = [spec.files() for spec in self.get_list_filter(request) if hasattr(spec, "files")]
+        if files:
+            extra_context = {**(extra_context or {}), "media": sum(files, self.media)}
         if self.grows and self.has_view_permission(request):
             tell_ready(request)
             extra_context = {**(extra_context or {}), "tools": ListTools(self, request)}

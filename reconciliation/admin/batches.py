@@ -21,6 +21,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.admin.choosing import MerchantFilter
 from merchants.models import PaymentAccount
 from paycenter.errors import BillRefused, TransitionRefused
 from paycenter.models import Event
@@ -39,7 +40,7 @@ from reconciliation.models import BankProfile, SettlementBatch
 from reconciliation.settlement.batches import batch_accept, batch_override
 from reconciliation.settlement.lines import lines_compare
 from reconciliation.settlement.receipts import receipts_import
-from reconciliation.settlement.states import BatchState
+from reconciliation.settlement.states import DOUBTFUL_BATCH_STATES, UNSETTLED_BATCH_STATES, BatchState
 from trades.timeline import event_entries
 
 names_states(choice for choice in BatchState.choices if choice[0] not in (BatchState.SETTLED, BatchState.ACCEPTED))
@@ -69,11 +70,29 @@ class BatchDayFilter(DayFilter):
         return rows.filter(date__lt=end.date()) if end is not None else rows
 
 
+class WorkFilter(admin.SimpleListFilter):
+    """What is still to come, or to be looked at."""
+
+    title = _("work")
+    parameter_name = "work"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("due", _("not settled yet")), ("differs", _("differs or is blocked"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        states = {"due": UNSETTLED_BATCH_STATES, "differs": DOUBTFUL_BATCH_STATES}.get(self.value() or "")
+        return queryset.filter(state__in=states) if states else queryset
+
+
+class BatchMerchantFilter(MerchantFilter):
+    column = "account__merchant_id"
+
+
 @admin.register(SettlementBatch)
 class SettlementBatchAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "account__merchant_id"}
     list_display = ["date", "account_label", "state_label", "expected_label", "fee_label", "received_label", "differs"]
-    list_filter = ["state", BatchDayFilter]
+    list_filter = ["state", WorkFilter, BatchMerchantFilter, BatchDayFilter]
     ordering = ["-date", "-id"]
     paginator = BoundedPaginator
     change_list_template = "admin/pc/reconciliation/batch_list.html"

@@ -21,11 +21,10 @@ from reconciliation.models import Bill, Case, ReconciliationDay
 from reconciliation.settlement.calendar import Calendar, Terms
 from reconciliation.settlement.models import BankReceipt, SettlementBatch, SettlementTerms
 from reconciliation.settlement.rates import rates_of
-from reconciliation.settlement.states import BatchState
+from reconciliation.settlement.states import UNSETTLED_BATCH_STATES, BatchState
 from reconciliation.sides import sides
 from reconciliation.states import UNRESOLVED_CASE_STATES, USABLE_BILL_STATES
 
-LIVE = (BatchState.EXPECTED, BatchState.BLOCKED, BatchState.DIFFERENT)
 LOOKED_BACK = timedelta(days=60)
 _SUMS = ("first_day", "last_day", "paid", "refunded", "expected", "fee", "received")
 
@@ -64,7 +63,8 @@ def batches_after(account: PaymentAccount, day: date) -> None:
 
 def batches_refresh_live() -> int:
     """Look again at every batch that is not finished: a case may have been closed, money may have come."""
-    rows = SettlementBatch.objects.filter(state__in=LIVE, date__gte=timezone.localdate() - LOOKED_BACK)
+    since = timezone.localdate() - LOOKED_BACK
+    rows = SettlementBatch.objects.filter(state__in=UNSETTLED_BATCH_STATES, date__gte=since)
     pairs = list(rows.values_list("account_id", "date").distinct())
     accounts = PaymentAccount.objects.select_related("merchant").in_bulk({account_id for account_id, _date in pairs})
     for account_id, day in pairs:
@@ -102,7 +102,7 @@ def _refresh(
 ) -> SettlementBatch:
     with transaction.atomic():
         batch = _batch(account, settlement, days, currency)
-        if batch.state not in LIVE:
+        if batch.state not in UNSETTLED_BATCH_STATES:
             return batch
         before = [getattr(batch, name) for name in _SUMS]
         _add_up(batch, days, bills)

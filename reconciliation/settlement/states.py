@@ -16,6 +16,11 @@ class BatchState(models.TextChoices):
     ACCEPTED = "accepted", pgettext_lazy("settlement", "accepted")
 
 
+# Money of these has not all come as expected; somebody has to look at the latter.
+UNSETTLED_BATCH_STATES = (BatchState.EXPECTED, BatchState.BLOCKED, BatchState.DIFFERENT)
+DOUBTFUL_BATCH_STATES = (BatchState.BLOCKED, BatchState.DIFFERENT)
+
+
 class BatchStates:
     """expected ↔ blocked → settled | different → accepted."""
 

@@ -15,10 +15,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from channels.base.discovery import methods
+from merchants.admin.choosing import AppFilter, MerchantFilter
+from merchants.admin.days import MerchantDays
+from merchants.forms import method_label
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.exports import columns, major, moment
 from paycenter.staff.keyset import KeysetChangeList
-from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
+from paycenter.staff.lists import BoundedPaginator, CurrencyFilter, SerialDayFilter, parse_day
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from refunds.admin.acts import ACTS, BULK, reader
@@ -26,9 +30,8 @@ from refunds.approvals import APPROVE_PERMISSION
 from refunds.finding import refund_ids
 from refunds.models import Approval, Decision, Payout, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
-from refunds.states import RefundState
+from refunds.states import RESERVING_STATES, RefundState
 from refunds.worklist import WAITING, facts_of
-from trades.admin.trade import MerchantFilter
 
 _RELATED = ("app", "merchant", "trade", "trade__settled_attempt", "abnormal__attempt", "requested_by")
 _HEAVY = (
@@ -39,8 +42,10 @@ OLD_HOURS = 24
 
 
 def opens_on_work(request: HttpRequest) -> bool:
-    """Whether the list shows what waits: people of the center who neither searched nor chose anything else."""
-    return tenant_of(request.user) is None and not request.GET.get("state") and not request.GET.get("q")
+    """Whether the list shows what waits: people of the center who neither searched nor chose anything else: a state, or
+    days of ending."""
+    chosen = any(request.GET.get(name) for name in ("state", "q")) or by_end(request)
+    return tenant_of(request.user) is None and not chosen
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -50,10 +55,12 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        under_way = ("under_way", _("under way"))
         if tenant_of(request.user) is not None:
-            return list(RefundState.choices)
-        payouts = [("to_pay", _("to be paid out by hand")), ("to_check", _("payouts to check")), ("stuck", _("stuck"))]
-        return [*RefundState.choices, *payouts, ("all", _("All"))]
+            return [*RefundState.choices, under_way]
+        payouts = [("by_hand", _("payouts under way by hand")), ("to_pay", _("to be paid out by hand")),
+                   ("to_check", _("payouts to check")), ("stuck", _("stuck"))]  # fmt: skip
+        return [*RefundState.choices, under_way, *payouts, ("all", _("All"))]
 
     def choices(self, changelist: Any) -> Any:
         first, *others = super().choices(changelist)
@@ -64,7 +71,8 @@ class StateFilter(admin.SimpleListFilter):
         by_hand = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE))
         chosen = {
             "to_pay": by_hand & Q(state=RefundState.APPROVED), "to_check": by_hand & Q(state=RefundState.PROCESSING),
-            "stuck": Q(needs_attention=True), "all": Q(),
+            "by_hand": by_hand & Q(state__in=(RefundState.APPROVED, RefundState.PROCESSING)),
+            "stuck": Q(needs_attention=True), "under_way": Q(state__in=RESERVING_STATES), "all": Q(),
         }  # fmt: skip
         if self.value() in RefundState:
             return queryset.filter(state=self.value())
@@ -72,8 +80,41 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(wanted)
 
 
+class RefundMethodFilter(admin.SimpleListFilter):
+    """How the money had been paid."""
+
+    title = _("pay method")
+    parameter_name = "method"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(code, method_label(code)) for code in sorted(methods())]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(attempt__method=self.value()) if self.value() else queryset
+
+
+def by_end(request: HttpRequest) -> bool:
+    """Whether days of ending are asked for, so that the list comes in the order of the refunds' ends."""
+    return any(parse_day(request.GET.get(f"done_{end}")) for end in ("from", "to"))
+
+
 class RefundDayFilter(SerialDayFilter):
+    title = _("day asked for")
     column = "requested_at"
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type[Refund], model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        if by_end(request):
+            self.in_order = False
+
+
+class DoneDayFilter(MerchantDays):
+    """The day it ended: what figures of money that went back count by."""
+
+    title = _("day it ended")
+    prefix = "done"
+    column = exact = "finished_at"
+    default_days = None
 
 
 class RefundChangeList(KeysetChangeList):
@@ -94,7 +135,10 @@ class RefundListing(ReadOnlyAdmin):
     """Columns, filters and search of the list."""
 
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
-    list_filter = [StateFilter, "kind", "route", MerchantFilter, RefundDayFilter]
+    list_filter = [
+        StateFilter, "kind", "route", RefundMethodFilter, MerchantFilter, AppFilter, CurrencyFilter, RefundDayFilter,
+        DoneDayFilter,
+    ]  # fmt: skip
     list_filter_sheet = True
     list_display_links = None
     paginator = BoundedPaginator
@@ -128,6 +172,8 @@ class RefundListing(ReadOnlyAdmin):
         return [*pick, *columns, "approvals_label", "hints_label"]
 
     def get_ordering(self, request: HttpRequest) -> Any:
+        if by_end(request):
+            return ["-finished_at", "-id"]
         return [*_mine_first(request.user), "requested_at"] if opens_on_work(request) else ["-id"]
 
     def get_queryset(self, request: HttpRequest) -> Any:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.admin.choosing import MerchantFilter
 from merchants.forms import ReasonForm, method_label
 from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import page_additions
@@ -33,6 +34,7 @@ from trades.timeline import money_timeline
 
 _DECISIONS = {"ask": acceptance_ask, "confirm": acceptance_confirm, "withdraw": acceptance_withdraw}
 _UNRESOLVED = (AbnormalState.UNVERIFIED, AbnormalState.OPEN, AbnormalState.REFUNDING)
+_WAITING = Q(state__in=(AbnormalState.OPEN, AbnormalState.UNVERIFIED))
 _ASKED = Q(state=AbnormalState.OPEN, acceptance_asked_by__isnull=False)
 _NOBODY_YET = Q(state=AbnormalState.OPEN, acceptance_asked_by__isnull=True, next_policy_at__isnull=True)
 
@@ -44,7 +46,8 @@ class OpenFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        work = [("person", _("Needs a person")), ("confirm", _("Keeping to be confirmed"))]
+        work = [("waiting", _("Not decided")), ("person", _("Needs a person")),
+                ("confirm", _("Keeping to be confirmed"))]  # fmt: skip
         return [*work, *AbnormalState.choices, ("all", _("All"))]
 
     def choices(self, changelist: Any) -> Any:
@@ -54,16 +57,21 @@ class OpenFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         if self.value() == "all" or (request.GET.get("q") and not self.value()):
             return queryset
-        if self.value() in ("person", "confirm"):
-            return queryset.filter(_NOBODY_YET if self.value() == "person" else _ASKED)
+        work = {"waiting": _WAITING, "person": _NOBODY_YET, "confirm": _ASKED}
+        if self.value() in work:
+            return queryset.filter(work[self.value() or ""])
         return queryset.filter(state__in=[self.value()] if self.value() else _UNRESOLVED)
+
+
+class TradesMerchantFilter(MerchantFilter):
+    column = "trade__merchant_id"
 
 
 @admin.register(AbnormalPayment)
 class AbnormalPaymentAdmin(ReadOnlyAdmin):
     tenant_keys = {"merchant": "trade__merchant_id", "app": "trade__app_id"}
     list_display = ["kind_label", "amount_label", "state_label", "next_label", "age", "trade_link", "merchant_label"]
-    list_filter = [OpenFilter, "kind", SerialDayFilter]
+    list_filter = [OpenFilter, "kind", TradesMerchantFilter, SerialDayFilter]
     ordering = ["-id"]
     paginator = BoundedPaginator
     search_fields = ["channel_trade_no"]

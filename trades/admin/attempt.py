@@ -13,15 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import methods, providers
-from merchants.admin.choosing import AccountFilter
+from merchants.admin.choosing import AccountFilter, MerchantFilter
+from merchants.admin.days import MerchantDays
 from merchants.forms import method_label, say
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.exports import columns, major, moment
 from paycenter.staff.lists import BoundedPaginator, NumberDayFilter
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
-from trades.admin.trade import MerchantFilter
 from trades.finding import trade_ids
 from trades.models import Attempt
+from trades.switching import NOT_SENT
 
 
 def by_trade(request: HttpRequest) -> bool:
@@ -46,12 +47,30 @@ class AttemptMerchantFilter(MerchantFilter):
     column = "trade__merchant_id"
 
 
-class AttemptDayFilter(NumberDayFilter):
+class SentFilter(admin.SimpleListFilter):
+    """What its channel has seen; an attempt that another one overtook before was never sent."""
+
+    title = _("sent to the channel")
+    parameter_name = "sent"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", _("sent")), ("0", _("never sent"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() not in ("0", "1"):
+            return queryset
+        return queryset.exclude(error_code=NOT_SENT) if self.value() == "1" else queryset.filter(error_code=NOT_SENT)
+
+
+class AttemptDayFilter(MerchantDays, NumberDayFilter):
     """By the day of what the list is ordered by: the attempt's, or its order's."""
+
+    merchant = "trade__merchant"
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
         self.column, self.kind = ("trade__trade_no", "P") if by_trade(request) else ("attempt_no", "A")
+        self.exact = "trade__created_at" if by_trade(request) else "created_at"
         self.title = _("day of the order") if by_trade(request) else _("day")
 
 
@@ -61,7 +80,9 @@ class AttemptAdmin(ReadOnlyAdmin):
     list_display = [
         "numbers", "state_label", "amount_label", "method_shown", "account_label", "channels_word", "created_time",
     ]  # fmt: skip
-    list_filter = ["state", AttemptMethodFilter, AccountFilter, AttemptMerchantFilter, AttemptDayFilter]
+    list_filter = [
+        "state", AttemptMethodFilter, AccountFilter, AttemptMerchantFilter, SentFilter, AttemptDayFilter,
+    ]  # fmt: skip
     list_filter_sheet = True
     paginator = BoundedPaginator
     search_fields = ["attempt_no"]

@@ -17,7 +17,7 @@ from paycenter.staff.display import chip
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of
 from trades.models import ChannelHealth, ChannelSwitch
-from trades.shedding import switch_set
+from trades.shedding import SHED, switch_set
 
 
 class SwitchForm(forms.Form):
@@ -27,10 +27,21 @@ class SwitchForm(forms.Form):
     reason = forms.CharField(label=_("Reason"), min_length=2, max_length=300)
 
 
+class ShedFilter(admin.SimpleListFilter):
+    title = _("in use")
+    parameter_name = "shed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", _("shed or out of use"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(SHED) if self.value() == "1" else queryset
+
+
 @admin.register(ChannelHealth)
 class ChannelHealthAdmin(ReadOnlyAdmin):
     list_display = ["account", "health_label", "switch", "failures", "opened_at", "next_probe_at", "error_label"]
-    list_filter = ["switch"]
+    list_filter = ["switch", ShedFilter]
     ordering = ["-opened_at", "id"]
 
     def get_queryset(self, request: HttpRequest) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,22 +10,30 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import methods, providers
+from merchants.admin.account import ending_certificates
+from merchants.admin.choosing import AppFilter, MerchantFilter
+from merchants.admin.days import MerchantDays
 from merchants.forms import method_label, say
-from merchants.models import Merchant, PaymentAccount
-from merchants.states import MerchantState
+from merchants.models import PaymentAccount
 from paycenter.admin.records import resolves_numbers
 from paycenter.staff.acts import Answer, page_additions
 from paycenter.staff.display import money, state_chip
 from paycenter.staff.exports import columns, major, moment
 from paycenter.staff.landing import Card, Panel, contributes
-from paycenter.staff.lists import BoundedPaginator, NumberDayFilter, day_bounds, number_bound, parse_day
+from paycenter.staff.lists import (
+    BoundedPaginator,
+    CurrencyFilter,
+    NumberDayFilter,
+    day_bounds,
+    number_bound,
+    parse_day,
+)
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import names_states
 from trades.finding import amount_and_time, trade_ids, trade_nos_of
@@ -41,6 +48,8 @@ names_states([*AbnormalState.choices, *AttemptState.choices, *TradeState.choices
 
 
 class MethodFilter(admin.SimpleListFilter):
+    """How it is being paid; of days of payment how it was paid."""
+
     title = _("pay method")
     parameter_name = "method"
 
@@ -51,33 +60,48 @@ class MethodFilter(admin.SimpleListFilter):
         """An attempt is never older than its trade, so that the index of attempts by method may begin there, too."""
         if not self.value():
             return queryset
+        if by_payment(request):
+            return queryset.filter(settled_attempt__method=self.value())
         rows = queryset.filter(current_attempt__method=self.value())
         first = parse_day(request.GET.get("day_from"))
         start, _end = day_bounds(first, None)
         return rows.filter(current_attempt__attempt_no__gte=number_bound("A", start)) if start else rows
 
 
-class MerchantFilter(admin.SimpleListFilter):
-    """Merchants the user may see; nothing to choose where that is one. `column` is the list's key of its merchant."""
+class ChannelFilter(admin.SimpleListFilter):
+    """Which channel the money came through; of days of payment, as others have no index in their order."""
 
-    title = _("merchant")
-    parameter_name = "merchant"
-    column = "merchant_id"
-    LIMIT = 200
+    title = _("channel")
+    parameter_name = "channel"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        if tenant_of(request.user) is not None:
-            return []
-        page = registered(Merchant)
-        rows = page.get_queryset(request).order_by("name")[: self.LIMIT] if page else []
-        return [(m.merchant_no, m.name) for m in rows]
+        return [(code, say(cls.name)) for code, cls in sorted(providers().items())] if by_payment(request) else []
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """By its key, which the index of its rows begins with."""
-        if not self.value():
-            return queryset
-        found = Merchant.objects.filter(merchant_no=self.value()).values_list("pk", flat=True).first()
-        return queryset.filter(**{self.column: found}) if found is not None else queryset.none()
+        return queryset.filter(settled_attempt__channel=self.value()) if self.value() else queryset
+
+
+class TradeDayFilter(MerchantDays, NumberDayFilter):
+    """The day it was opened. Whoever asks for days of payment gets them whenever that was."""
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type[Trade], model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        if by_payment(request):
+            self.searching, self.in_order = True, False
+
+
+class PaidDayFilter(MerchantDays):
+    """The day of the payment, as the channel has it: what figures of money count by."""
+
+    title = _("day of payment")
+    prefix = "paid"
+    column = exact = "paid_at"
+    default_days = None
+
+
+def by_payment(request: HttpRequest) -> bool:
+    """Whether days of payment are asked for, so that the list comes in the order of payments."""
+    return any(parse_day(request.GET.get(f"paid_{end}")) for end in ("from", "to"))
 
 
 @admin.register(Trade)
@@ -92,10 +116,11 @@ class TradeAdmin(ReadOnlyAdmin):
         "merchant_label",
         "created_time",
     ]
-    list_filter = ["state", MethodFilter, MerchantFilter, NumberDayFilter]
+    list_filter = [
+        "state", MethodFilter, ChannelFilter, MerchantFilter, AppFilter, CurrencyFilter, TradeDayFilter,
+        PaidDayFilter,
+    ]  # fmt: skip
     list_filter_sheet = True
-    ordering = ["-trade_no"]
-    sortable_by = ["numbers"]
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Any number, business number, phone tail, or amount and time: 128.50 2026-11-20 15:30")
@@ -111,6 +136,12 @@ class TradeAdmin(ReadOnlyAdmin):
         (_("created"), lambda t: moment(t.created_at)), (_("paid at"), lambda t: moment(t.paid_at)),
         (_("closed at"), lambda t: moment(t.closed_at)),
     )  # fmt: skip
+
+    def get_ordering(self, request: HttpRequest) -> list[str]:
+        return ["-paid_at", "-id"] if by_payment(request) else ["-trade_no"]
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        return () if by_payment(request) else ("numbers",)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         rows = super().get_queryset(request).select_related("merchant", "app", "current_attempt", "settled_attempt")
@@ -222,17 +253,15 @@ def money_figures(request: HttpRequest) -> list[Card | Panel]:
 def _open_abnormal(request: HttpRequest, page: Any) -> Card:
     waiting = (AbnormalState.OPEN, AbnormalState.UNVERIFIED)
     count = page.scope(request.user, AbnormalPayment.objects.filter(state__in=waiting))[:1000].count()
-    link = reverse("admin:trades_abnormalpayment_changelist")
+    link = reverse("admin:trades_abnormalpayment_changelist") + "?state=waiting"
     return Card(
         gettext("Open abnormal payments"), str(count), link, tone="bad" if count else "calm", icon="report", order=20
     )
 
 
 def _certificates(request: HttpRequest, page: Any) -> Card:
-    soon = timezone.now() + timedelta(days=30)
-    rows = PaymentAccount.objects.filter(certificate_expires_at__lt=soon).exclude(state=MerchantState.CLOSED)
-    count = page.scope(request.user, rows).count()
-    link = reverse("admin:merchants_paymentaccount_changelist") + "?o=7"
+    count = ending_certificates(page.scope(request.user, PaymentAccount.objects.all())).count()
+    link = reverse("admin:merchants_paymentaccount_changelist") + "?certificate=ending&o=7"
     tone = "warn" if count else "calm"
     note = gettext("within 30 days")
     return Card(gettext("Certificates expiring"), str(count), link, note, tone, "workspace_premium", 45)

@@ -126,13 +126,19 @@ def test_ids_of_a_time_are_found_by_halving(world: World) -> None:
         assert not AbnormalPayment.objects.filter(pk__gte=found, created_at__lt=moment).exists()
 
 
-def addresses(page: str, html: str) -> Iterator[str]:
-    """The list as it opens, every filter's choices and every ordering that it offers."""
+def addresses(world: World, html: str) -> Iterator[str]:
+    """The list as it opens, every filter's choices and every ordering that it offers, and what is typed into it."""
     yield ""
     yield from {
         found.replace("&amp;", "&") for found in re.findall(r'href="(\?[^"]+)"', html) if found != "?"
     }  # fmt: skip
     yield "?day_from=2026-11-01&day_to=2026-11-20&day_all=1"
+    yield f"?merchant={world.merchant.merchant_no}&day_all=1"
+    yield f"?app={world.app.app_id}&account={world.account.payment_no}&day_all=1"
+    for days in ("paid_from=2026-11-01&paid_to=2026-11-20", "done_from=2026-11-01&done_to=2026-11-20&state=succeeded"):
+        yield f"?{days}"
+        yield f"?{days}&merchant={world.merchant.merchant_no}"
+        yield f"?{days}&app={world.app.app_id}&method=fake_qr&currency=CNY"
     yield "?q=P20261121034447123456ABCDEFG"
     yield "?p=2026-11-10&day_all=1"
     yield "?q=4321"
@@ -223,7 +229,7 @@ def test_every_question_is_answered_through_an_index(desk: Client, world: World,
     rows_of_bills(world)
     url = f"/admin/{page}/"
     asked: dict[str, str] = {}
-    for address in addresses(page, desk.get(url).content.decode()):
+    for address in addresses(world, desk.get(url).content.decode()):
         with CaptureQueriesContext(connection) as queries:
             assert desk.get(url + address).status_code in (200, 302), address
         asked.update({q["sql"]: address for q in queries if q["sql"].startswith("SELECT")})
