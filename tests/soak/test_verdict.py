@@ -23,9 +23,9 @@ COUNTS = Counter({"kill web": 6, "kill postgres": 3, "missed redis": 1, "fault":
 @pytest.fixture
 def busy() -> Books:
     """Enough of everything for two minutes."""
-    amounts = [50] * 10 + [200] * 10 + [300] * 10
+    amounts = [50] * 20 + [200] * 10 + [300] * 10
     return Books(
-        trades=[{"state": "paid"}] * 40, receipts=[{}] * 60,
+        trades=[{"state": "paid"}] * 40, receipts=[{}] * 80,
         refunds=[refund(f"R{number}", amount, 1.0) for number, amount in enumerate(amounts)],
         policies=[{"app_id": "APP", "merchant_no": "M1", "currency": "", "automatic_up_to": 100,
                    "one_approval_up_to": 250, "abnormal_automatic_up_to": 100}],
@@ -41,7 +41,7 @@ def test_a_run_in_which_enough_happened_passes(busy: Books) -> None:
     assert (passed.status, passed.wrong) == (0, ())
     said = "\n".join(passed.lines)
     assert "killed: postgres 3, web 6; missed: redis 1" in said
-    assert "10 without a person, 10 with one approval, 10 with two approvals" in said
+    assert "20 without a person, 10 with one approval, 10 with two approvals" in said
     assert "trouble: none" in said
 
 
