@@ -111,12 +111,14 @@ def tenants(world: World) -> Tenants:
     refund = make_refund(attempt, world)
     policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        *make_reconciled(world, attempt), make_application(world), route, health, contract, refund, policy,
+        *make_reconciled(world, attempt), make_application(world), ApplicationDocument.objects.get(), route, health,
+        contract, refund, Payout.objects.get(), policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
         alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
         ListExport.objects.create(owner=boss, page="trades.trade", query=MARK, kind="csv", language="en",
                                   created_at=now),
+        SavedView.objects.create(owner=boss, page="trades.trade", name=MARK, created_at=now),
         AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
         AlertRule.objects.get_or_create(kind="security")[0],
         BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],
@@ -160,11 +162,8 @@ def make_refund(attempt: Attempt, world: World) -> Refund:
 def urls_of(tenants: Tenants) -> list[str]:
     """Every address of the admin with A's objects in it."""
     words = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
-             "payout_id": Payout.objects.values_list("pk", flat=True)[0],
-             "view_id": SavedView.objects.create(
-                 owner=tenants.records[User], page="trades.trade", name=MARK, created_at=timezone.now()
-             ).pk,
-             "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0], "step": "company",
+             "payout_id": tenants.records[Payout].pk, "view_id": tenants.records[SavedView].pk,
+             "document_id": tenants.records[ApplicationDocument].pk, "step": "company",
              "place": "account-1", "number": 1}  # fmt: skip
     records = {model: [record] for model, record in tenants.records.items()}
     return sorted(set(addresses(records, words, without=OWN_PAGES)))
