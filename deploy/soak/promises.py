@@ -6,6 +6,7 @@ A commit is over before its answer leaves, and all clocks are one machine's: no 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 
 from deploy.soak.books import Books, Row
@@ -37,12 +38,16 @@ def answers_were_committed(books: Books) -> Iterator[Difference]:
 
 
 def decisions_were_committed(books: Books) -> Iterator[Difference]:
-    """Each decision that staff saw come through was in the book by then, and is there still."""
-    known: dict[tuple[str, str, str], float | None] = {}
-    for row in reversed(books.approvals):  # the first of its kind stands
-        known[(row["refund_no"], row["approver_username"], row["decision"])] = row["committed_at"]
+    """Each decision that staff saw come through was in the book by then, and is there still. Of the same person's same
+    decision on one refund, the second is known by there being two."""
+    known = defaultdict(list)
+    for row in books.approvals:
+        if row["committed_at"] is not None:
+            known[(row["refund_no"], row["approver_username"], row["decision"])].append(row["committed_at"])
+    waiting = {key: iter(sorted(moments)) for key, moments in known.items()}
     for decision in books.decisions:
-        at = known.get((decision["refund_no"], decision["user"], decision["decision"]))
+        key = (decision["refund_no"], decision["user"], decision["decision"])
+        at = next(waiting.get(key, iter(())), None)
         if _too_late(at, decision["at"]):
             yield Difference(RULE, f"the decision {decision} was committed {_when(at)}", (decision["refund_no"],))
 

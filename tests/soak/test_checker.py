@@ -83,6 +83,7 @@ DOCTORED = {
     "approved answered before its commit": (_set("events", 7, committed_at=12.50001), "acknowledged after commit"),
     "paid answered before its commit": (_set("answers", 2, at=9.0), "acknowledged after commit"),
     "a decision that is gone": (_drop("approvals", 0), "acknowledged after commit"),
+    "the same decision a second time, which is gone": (_add("decisions", at=15.0), "acknowledged after commit"),
     "a decision that came through before its commit": (
         _set("approvals", 0, committed_at=14.10001), "acknowledged after commit"),
     "a notification acknowledged before its commit": (

@@ -96,6 +96,13 @@ def test_trouble_in_the_run_fails_it_and_stands_in_the_last_lines(busy: Books) -
     assert [one.rule for one in failed.wrong] == ["trouble in the run"] * 2
 
 
+def test_a_client_that_breaks_is_trouble(tmp_path: Path) -> None:
+    record, answer = Record(tmp_path / "operations.jsonl"), {"errno": 0}
+    running._guarded(record, lambda: answer["data"])
+    record.close()
+    assert record.troubles == ["KeyError: 'data'"]
+
+
 def _run(tmp_path: Path) -> Run:
     return Run(seed=3, seconds=0.6, folder=tmp_path, clients=1, followed=4)
 
