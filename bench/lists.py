@@ -62,6 +62,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "trades, one merchant", f"{trades}?merchant={merchant}&day_all=1"
     yield "trades, rare method", f"{trades}?method=mpgs_checkout&day_all=1"
     yield "trades, no such method", f"{trades}?method=bank_pc&day_all=1"
+    yield from _money_days(merchant)
     yield "trades, oldest first", f"{trades}?o=0&day_all=1"
     yield "trades, by number", f"{trades}?q={newest.trade_no}"
     yield "trades, by phone", f"{trades}?q={paid.phone_tail or '0000'}"
@@ -92,6 +93,19 @@ def pages() -> Iterator[tuple[str, str]]:
         ("bills", "reconciliation/bill/"),
     )  # fmt: skip
     yield "a trade's page", f"{trades}{paid.pk}/change/"
+
+
+def _money_days(merchant: str) -> Iterator[tuple[str, str]]:
+    """A month of payments and of refunds' ends, where dashboards lead."""
+    first, last = _some_day(90), _some_day(60)
+    paid = f"trades/trade/?paid_from={first}&paid_to={last}"
+    yield "trades, paid in a month", paid
+    yield "trades, paid in a month, one merchant", f"{paid}&merchant={merchant}"
+    yield "trades, paid in a month, one app", f"{paid}&app={_app()}"
+    yield "trades, paid in a month, rare method", f"{paid}&method=mpgs_checkout"
+    yield "trades, paid in a month, other currency", f"{paid}&currency=USD"
+    yield "trades, one app", f"trades/trade/?app={_app()}&day_all=1"
+    yield "refunds, ended in a month", f"refunds/refund/?state=succeeded&done_from={first}&done_to={last}"
 
 
 def _place() -> str:

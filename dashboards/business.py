@@ -9,7 +9,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts_chart, counts_chart, notice, only, paid_figures, payments, refunded_figures
+from dashboards.look import (
+    Look,
+    amounts_chart,
+    counts_chart,
+    notice,
+    only,
+    paid_figures,
+    payments,
+    points,
+    refunded_figures,
+)
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number, share
 from dashboards.reading import Sums, merchants_of_app, tenant_sums
 from merchants.forms import method_label
@@ -99,7 +109,8 @@ def _rates(look: Look, sums: Sums) -> list[Figure]:
     note = _("%(part)s paid, %(whole)s opened; the list shows those opened") % {
         "part": f"{now['paid_count']:,}", "whole": f"{now['created_count']:,}",
     }  # fmt: skip
-    found = [Figure(_("Orders that were paid"), rate.text, note, look.opened(), icon="check_circle")]
+    found = [Figure(_("Orders that were paid"), rate.text, note, look.opened(), icon="check_circle",
+                    change=points(now, before, "paid_count", "created_count"))]  # fmt: skip
     found += refunded_figures(look, sums)
     found.append(
         Figure(_("Payments"), f"{now['paid_count']:,}", "", look.paid(), icon="receipt_long",

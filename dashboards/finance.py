@@ -98,14 +98,16 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
 
 
 def _flow_chart(look: Look, sums: Sums, currency: str) -> Chart:
-    daily, total = sums.daily(currency), sums.total(currency)
+    daily, before, total = sums.daily(currency), sums.daily_before(currency), sums.total(currency)
     paid = [look.paid(day, currency=currency) for day in look.period.days]
     refunded = [look.refunded(day, currency=currency) for day in look.period.days]
+    earlier = [look.paid(day, currency=currency) for day in look.period.previous.days]
     return Chart(
         "flow", _("Paid and refunded per day, %(currency)s") % {"currency": currency}, "bar", labels(look.period),
         [
             Series(_("Paid"), amounts(daily, "paid_amount", currency, paid)),
             Series(_("Refunded"), amounts(daily, "refund_amount", currency, refunded)),
+            Series(_("Paid on the days before"), amounts(before, "paid_amount", currency, earlier), dashed=True),
         ],
         _("%(paid)s came in, %(refunded)s went back.")
         % {"paid": money(total["paid_amount"], currency), "refunded": money(total["refund_amount"], currency)},
@@ -114,10 +116,13 @@ def _flow_chart(look: Look, sums: Sums, currency: str) -> Chart:
 
 
 def _fees_chart(look: Look, sums: Sums, currency: str) -> Chart:
-    daily, total = sums.daily(currency), sums.total(currency)
+    daily, before, total = sums.daily(currency), sums.daily_before(currency), sums.total(currency)
     return Chart(
         "fees", _("Channels' fees per bill day, %(currency)s") % {"currency": currency}, "bar", labels(look.period),
-        [Series(_("Fee"), [amount(day["fee"], currency) for day in daily])],
+        [
+            Series(_("Fee"), [amount(day["fee"], currency) for day in daily]),
+            Series(_("Days before"), [amount(day["fee"], currency) for day in before], dashed=True),
+        ],
         _("%(fee)s of fees in the bills of these days.") % {"fee": money(total["fee"], currency)},
         _("No bill of these days names a fee yet. Bills are read under Reconciliation."),
     )  # fmt: skip

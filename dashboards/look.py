@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from dashboards.parts import Cell, Chart, Figure, Series, amount, change, number
+from dashboards.parts import Cell, Chart, Figure, Series, amount, change, number, signed
 from dashboards.periods import Period
 from dashboards.reading import Sums, Totals
 from paycenter.staff.display import money
@@ -107,6 +107,14 @@ def refunded_figures(look: Look, sums: Sums) -> list[Figure]:
             value, link = money(now["refund_amount"], currency), look.refunded(**only(sums, currency))
             found.append(Figure(_("Refunded"), value, note, link, icon="undo", change=moved))
     return found
+
+
+def points(now: Totals, before: Totals, part: str, whole: str) -> str:
+    """By how many percentage points a rate moved against the days before; "" where either had nothing."""
+    if not (now[whole] and before[whole]):
+        return ""
+    moved = now[part] * 100 / now[whole] - before[part] * 100 / before[whole]
+    return _("%(points)s points") % {"points": signed(moved)}
 
 
 def only(sums: Sums, currency: str) -> dict[str, Any]:

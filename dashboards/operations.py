@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 
 from dashboards.backlog import Waiting, not_in_the_sums, questions, spell, waiting
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts_chart, channel_name, counts_chart, lines_chart, notice, paid_figures
+from dashboards.look import Look, amounts_chart, channel_name, counts_chart, lines_chart, notice, paid_figures, points
 from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, differences, differences_figure
-from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, duration, number, seconds, share, signed
+from dashboards.parts import Cell, Chart, Dashboard, Figure, Table, change, duration, number, seconds, share
 from dashboards.reading import Sums, Totals, answered_within, center_sums
 from dashboards.recent import recent_calls
 from merchants.admin.account import ending_certificates
@@ -75,10 +75,12 @@ def _rates(look: Look, sums: Sums) -> list[Figure]:
         note = _("%(part)s of %(whole)s") % {"part": f"{now[name]:,}", "whole": f"{now['asked_count']:,}"}
         worse = tone if (rate.plain or 0) > 5 else "calm"
         note = f"{note}; {said}" if said and link else note
-        found.append(Figure(title, rate.text, note, link, worse or "calm", icon, _points(now, before, name)))
+        moved = points(now, before, name, "asked_count")
+        found.append(Figure(title, rate.text, note, link, worse or "calm", icon, moved))
     answered = seconds(now["answer_us"], now["answer_count"])
     note = _("95 %% of answers %(bound)s") % {"bound": answered_within(now, 95)}
-    return [*found, Figure(_("Channels answer in"), answered.text, note, icon="speed")]
+    moved = change(answered.plain or 0, seconds(before["answer_us"], before["answer_count"]).plain or 0)
+    return [*found, Figure(_("Channels answer in"), answered.text, note, icon="speed", change=moved)]
 
 
 def _succeeded(look: Look, **query: Any) -> str:
@@ -88,14 +90,6 @@ def _succeeded(look: Look, **query: Any) -> str:
 def _refused(look: Look, **query: Any) -> str:
     """Attempts that their channel refused; what was overtaken before it was sent is not among them."""
     return look.attempts(state__exact="failed", sent=1, **query)
-
-
-def _points(now: Totals, before: Totals, name: str) -> str:
-    """By how many percentage points a rate moved."""
-    if not (now["asked_count"] and before["asked_count"]):
-        return ""
-    moved = now[name] * 100 / now["asked_count"] - before[name] * 100 / before["asked_count"]
-    return _("%(points)s points") % {"points": signed(moved)}
 
 
 def _now_figures(

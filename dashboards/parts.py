@@ -135,6 +135,14 @@ class Dashboard:
     currency: str = ""
     notice: str = ""
 
+    @property
+    def headlines(self) -> Table:
+        """The figures as a table, for a file."""
+        rows = [
+            [Cell(one.title), Cell(one.value), Cell(one.note), Cell(one.change)] for one in (*self.now, *self.figures)
+        ]
+        return Table("figures", self.title, [_("Figure"), _("Value"), _("Note"), _("Change")], rows, "")
+
 
 def amount(minor: int, currency: str, link: str = "", tone: str = "") -> Cell:
     """An amount: with its symbol on the page, in major units in a file. `link` leads to what it adds up."""

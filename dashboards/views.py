@@ -91,7 +91,8 @@ def _look(request: HttpRequest, zone: str = "") -> Look:
 def _shown(
     request: HttpRequest, build: Callable[[Look], Dashboard], look: Look, chosen: str = ""
 ) -> HttpResponseBase:
-    """The page, or as CSV the one panel that `csv` names. `chosen` goes into every address on the page."""
+    """The page, or as CSV the one panel that `csv` names (`figures`: those on top). `chosen` goes into every address on
+    the page."""
     with reports():
         dashboard = build(look)
     if "csv" in request.GET:
@@ -105,7 +106,8 @@ def _shown(
 
 
 def _as_file(request: HttpRequest, dashboard: Dashboard, look: Look) -> HttpResponseBase:
-    panel = next((panel for panel in dashboard.panels if panel.id == request.GET["csv"]), None)
+    panels = (dashboard.headlines, *dashboard.panels)
+    panel = next((panel for panel in panels if panel.id == request.GET["csv"]), None)
     if panel is None:
         raise Http404
     name = f"{panel.id}-{look.period.first}-{look.period.last}"

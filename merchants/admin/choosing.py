@@ -16,6 +16,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from merchants.models import AppMerchant, CashierMethod, Merchant
@@ -25,8 +26,16 @@ from paycenter.staff.tenancy import registered, tenant_of
 _TOO_LONG = 19
 
 
-def _widget(field: Any, **attrs: Any) -> AutocompleteSelect:
-    return AutocompleteSelect(field, admin.site, attrs={"style": "width: 100%", **attrs})
+class TypeAhead(AutocompleteSelect):
+    """Says what can be typed."""
+
+    def build_attrs(self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None) -> dict[str, Any]:
+        found = super().build_attrs(base_attrs, extra_attrs=extra_attrs)
+        return {**found, "data-placeholder": gettext("Name or number")}
+
+
+def _widget(field: Any, **attrs: Any) -> TypeAhead:
+    return TypeAhead(field, admin.site, attrs={"style": "width: 100%", **attrs})
 
 
 class ChoosingFilter(admin.SimpleListFilter):
@@ -97,7 +106,7 @@ class ChoosingFilter(admin.SimpleListFilter):
     @classmethod
     def files(cls) -> forms.Media:
         """What the list loads for it; some of that is in the reader's language."""
-        return _widget(cls.field).media + forms.Media(js=["admin-brand/choosing.js"])
+        return _widget(cls.field).media + forms.Media(js=["admin/js/jquery.init.js", "admin-brand/choosing.js"])
 
     @cached_property
     def form(self) -> forms.Form | None:

@@ -80,22 +80,22 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(wanted)
 
 
+def by_end(request: HttpRequest) -> bool:
+    """Whether days of ending are asked for, so that the list comes in the order of the refunds' ends."""
+    return any(parse_day(request.GET.get(f"done_{end}")) for end in ("from", "to"))
+
+
 class RefundMethodFilter(admin.SimpleListFilter):
-    """How the money had been paid."""
+    """How the money had been paid; of days of ending, as others have no index in their order."""
 
     title = _("pay method")
     parameter_name = "method"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(code, method_label(code)) for code in sorted(methods())]
+        return [(code, method_label(code)) for code in sorted(methods())] if by_end(request) else []
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(attempt__method=self.value()) if self.value() else queryset
-
-
-def by_end(request: HttpRequest) -> bool:
-    """Whether days of ending are asked for, so that the list comes in the order of the refunds' ends."""
-    return any(parse_day(request.GET.get(f"done_{end}")) for end in ("from", "to"))
 
 
 class RefundDayFilter(SerialDayFilter):
@@ -136,8 +136,8 @@ class RefundListing(ReadOnlyAdmin):
 
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
     list_filter = [
-        StateFilter, "kind", "route", RefundMethodFilter, MerchantFilter, AppFilter, CurrencyFilter, RefundDayFilter,
-        DoneDayFilter,
+        StateFilter, MerchantFilter, AppFilter, RefundDayFilter, DoneDayFilter, CurrencyFilter, "kind", "route",
+        RefundMethodFilter,
     ]  # fmt: skip
     list_filter_sheet = True
     list_display_links = None

@@ -4,6 +4,8 @@
 
   $(document).on("select2:select select2:clear", ".pc-choose select", function () {
     var form = this.form;
+    this.disabled = !this.value;
     window.setTimeout(function () { form.submit(); }, 0);
   });
+  $(function () { $(".pc-choose .pc-btn").remove(); });
 })(window.django.jQuery);

@@ -203,3 +203,16 @@ def test_what_was_paid_on_a_day_is_of_the_merchants_own_day(history: World, day:
     assert paid == {money(101 + 10_007 + 500, "CNY"), money(205, "JPY")}
     chart = next(panel for panel in dashboard.panels if isinstance(panel, Chart) and panel.id == "paid")
     assert str(chart.rows[0][1].plain) == Money(101 + 10_007 + 500, "CNY").major
+
+
+def test_payments_of_a_day_come_in_pages_by_key(world: World, day: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of their payments, two of which have the same time."""
+    monkeypatch.setattr(TenantAdmin, "list_per_page", 2)
+    times = ("09:00:00", "10:00:00", "10:00:00", "11:00:00")
+    wanted = [moved(paid_trade(world, 100), at(day, "08:00:00"), at(day, time)).pk for time in times][::-1]
+    client, shown, link = signed_in(make_staff("operator")), [], f"?paid_from={day}&paid_to={day}"
+    while link:
+        changelist = client.get(f"/admin/trades/trade/{link}").context["cl"]
+        shown.append([row.pk for row in changelist.result_list])
+        link = changelist.paginator.after
+    assert shown == [wanted[:2], wanted[2:]]

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from dashboards import recent
 from dashboards.keeping import fold_events
 from dashboards.models import ChannelDay
 from merchants.models import PaymentAccount
@@ -96,6 +97,27 @@ def test_the_landing_page_says_what_was_paid_today(world: World, another: World,
     own, all_of_it = "¥123.45", "¥9,999.99"
     assert (all_of_it if role == "operator" else own) in text
     assert (own in text.split("Latest trades")[0]) == (role != "operator")
+
+
+def test_the_figures_on_top_are_a_file_too(world: World) -> None:
+    paid_trade(world, 12_345)
+    keep()
+    answer = staff("merchant", world).get(f"{PAGES['business']}?csv=figures")
+    lines = b"".join(answer.streaming_content).decode()  # type: ignore[arg-type]
+    assert "Paid,¥123.45,1 payment" in lines
+    assert "Refunds under way,0" in lines
+
+
+def test_the_last_hour_says_when_it_is_less(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many exchanges of other kinds were written that those read reach back some minutes only."""
+    call = {"method": "POST", "url": "x", "status": 200, "elapsed_ms": 100, "operation": "pay"}
+    for minutes, peer in ((50, "channel:fakepay"), (12, "channel:fakepay"), (1, "app:x"), (0, "app:x")):
+        made = timezone.now() - timedelta(minutes=minutes)
+        Exchange.objects.create(created_at=made, direction="out", peer=peer, **call)
+    client = staff("operator", world)
+    assert "not an hour" not in text_of(client, "operations")
+    monkeypatch.setattr(recent, "RECENT", 3)
+    assert "only reach 12 min back, not an hour" in text_of(client, "operations")
 
 
 def test_a_tenant_that_is_nobody_sees_nothing(world: World, another: World) -> None:

@@ -81,7 +81,7 @@ class AttemptAdmin(ReadOnlyAdmin):
         "numbers", "state_label", "amount_label", "method_shown", "account_label", "channels_word", "created_time",
     ]  # fmt: skip
     list_filter = [
-        "state", AttemptMethodFilter, AccountFilter, AttemptMerchantFilter, SentFilter, AttemptDayFilter,
+        "state", AttemptMerchantFilter, AccountFilter, AttemptDayFilter, SentFilter, AttemptMethodFilter,
     ]  # fmt: skip
     list_filter_sheet = True
     paginator = BoundedPaginator

@@ -117,8 +117,8 @@ class TradeAdmin(ReadOnlyAdmin):
         "created_time",
     ]
     list_filter = [
-        "state", MethodFilter, ChannelFilter, MerchantFilter, AppFilter, CurrencyFilter, TradeDayFilter,
-        PaidDayFilter,
+        "state", MerchantFilter, AppFilter, TradeDayFilter, PaidDayFilter, CurrencyFilter, ChannelFilter,
+        MethodFilter,
     ]  # fmt: skip
     list_filter_sheet = True
     paginator = BoundedPaginator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -105,8 +105,10 @@ def test_filters_by_state_method_merchant_and_day(service: Client, world: World,
 
 def test_the_last_day_is_included_to_its_last_moment_and_no_further(service: Client, attempt: Attempt) -> None:
     # 2026-03-01 in Shanghai ends at 16:00 UTC.
-    for number, inside in (("P20260301155959999999AAAAAAA", True), ("P20260301160000000000AAAAAAA", False)):
-        Trade.objects.filter(pk=attempt.trade_id).update(trade_no=number)
+    midnight = datetime(2026, 3, 1, 16, tzinfo=UTC)
+    for at, inside in ((midnight - timedelta(microseconds=1), True), (midnight, False)):
+        number = f"P{at:%Y%m%d%H%M%S%f}AAAAAAA"
+        Trade.objects.filter(pk=attempt.trade_id).update(trade_no=number, created_at=at)
         page = service.get(f"{LIST}?day_from=2026-03-01&day_to=2026-03-01").content.decode()
         assert (number in page) is inside
 
