@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` (everything running, one payment taken) and `make test`.
 # Each recipe becomes the program it starts (exec), so that a signal to make ends that program too.
-.PHONY: help demo test lint soak hosts simulate fuzz fuzz-api bench bench-limping bench-gopay bench-capacity figures \
+.PHONY: help demo test lint pages soak hosts simulate fuzz fuzz-api bench bench-limping bench-gopay bench-capacity figures \
 	messages requirements screenshots diagrams clean
 .DEFAULT_GOAL := help
 RUN := exec sh deploy/run.sh
@@ -9,6 +9,7 @@ help:
 	@echo "make demo          start web, worker, beat and sandbox, take one payment; Ctrl-C ends it"
 	@echo "make test          lint, types, import rules, tests on SQLite, then on PostgreSQL and Redis"
 	@echo "make lint          the checks of make test without the tests"
+	@echo "make pages         every admin page of every role, light and dark, desk and phone: axe, and pictures to look at"
 	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
 	@echo "make hosts         several hosts behind nginx, restarted under load; a dead worker, a late replica; MINUTES=, WEBS="
 	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
@@ -33,6 +34,11 @@ test:
 
 lint:
 	@$(RUN) dev deploy.checks lint
+
+# The pictures are left in var/screenshots.
+pages: export PAYCENTER_PAGES := all
+pages:
+	@$(RUN) dev pytest tests/browser/admin/test_every_page.py -q -n 2 --dist load
 
 # A failing run leaves what explains it in var/soak/SEED.
 soak:

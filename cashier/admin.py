@@ -18,11 +18,11 @@ from unfold.decorators import display
 from cashier.layout import DEFAULT_ACCENT, layout_problems
 from cashier.models import PrintedCode
 from channels.base.discovery import method_for, methods, provider_code_of
+from merchants.admin.changes import waiting
 from merchants.forms import method_label
 from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, ChangeRequest, Merchant
 from merchants.offer_changes import cashier_methods_change
 from merchants.services import app_update
-from merchants.states import ChangeState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, money
@@ -122,10 +122,9 @@ class CashierMethodAdmin(TenantAdmin):
         context = self.page_context(
             request, title=title, app=app, merchant=link.merchant, rows=rows,
             may_change=request.user.has_perm("merchants.change_cashiermethod"),
-            pending=app.changes.filter(
-                kind=ChangeRequest.Kind.CASHIER_METHODS, scope=link.merchant.merchant_no, state=ChangeState.PENDING
-            ).select_related("requested_by"),
-            sees_changes=request.user.has_perm("merchants.view_changerequest"),
+            pending=waiting(
+                request, app.changes.filter(kind=ChangeRequest.Kind.CASHIER_METHODS, scope=link.merchant.merchant_no)
+            ),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/cashier_methods.html", context)
 

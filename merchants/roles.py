@@ -94,7 +94,11 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view", (*_BILLS, *_SETTLEMENT_TERMS))
     ),
     Role.OWNER: frozenset(
-        _OWN_MERCHANT | _FILLS_IN | _perms("submit", _APPLICATION) | _perms("view add change", ("merchants.user",))
+        _OWN_MERCHANT
+        | _FILLS_IN
+        | _perms("submit", _APPLICATION)
+        | _perms("view add change", ("merchants.user",))
+        | _perms("view", ("merchants.changerequest",))
     ),
     Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
@@ -102,6 +106,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view", ("notifications.notification", "notifications.delivery"))
         | _perms("view change", ("merchants.cashiermethod",))
         | _perms("view add change", ("cashier.printedcode",))
+        | _perms("view", ("merchants.changerequest",))
     ),
 }
 

@@ -70,7 +70,10 @@ def _require_draft(merchant: Merchant) -> None:
         return
     words = {
         MerchantState.REVIEW: _("The application is being reviewed; nothing can be changed until that is decided."),
-        MerchantState.ACTIVE: _("The application was approved; changes go through the account pages now."),
+        MerchantState.ACTIVE: _(
+            "The application was approved. Ask an operator of the center for changes: they make them on the pages of "
+            "the company and of its accounts."
+        ),
     }
     state = MerchantState(merchant.state)
     raise TransitionRefused(words.get(state, _("The company is suspended or closed.")), state=state)

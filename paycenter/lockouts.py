@@ -16,6 +16,7 @@ from merchants.models import User
 from merchants.people.mail import mail_person
 from notifications.alerts import alert
 from paycenter.middleware import client_ip
+from paycenter.staff.throttle import refused_code
 
 _TOLD_SECONDS = 3600
 
@@ -30,17 +31,19 @@ def locked_out(request: HttpRequest, _response: Any = None, credentials: Any = N
     address = client_ip(request)
     alert(
         kind="security", key=f"sign-in:{person.pk if person else 'unknown'}", severity="warning",
-        title=gettext_noop("Too many wrong passwords: %(name)s"),
+        title=gettext_noop("Too many wrong passwords or codes: %(name)s"),
         text=gettext_noop("Last from %(address)s. The staff page of the person has a button to unlock."),
         context={"name": name if person else "–", "address": address},
     )  # fmt: skip
     if person is not None and cache.add(f"sign-in-told:{person.pk}", 1, _TOLD_SECONDS):
-        _tell(person, address)
+        _tell(person, address, knows_password=bool(refused_code(request)))
     return render(request, "admin/locked_out.html", status=429)
 
 
-def _tell(person: User, address: str) -> None:
+def _tell(person: User, address: str, *, knows_password: bool) -> None:
     with translation.override(settings.LANGUAGE_CODE):
-        text = _("Somebody at %(address)s gave too many wrong passwords with your name, and is blocked for a while. "
-                 "If it was not you, tell your operator.")  # fmt: skip
-        mail_person(person, _("Too many wrong passwords with your name"), text % {"address": address})
+        text = _("Somebody at %(address)s gave too many wrong passwords or codes with your name, and is blocked for a "
+                 "while. If it was not you, tell your operator.")  # fmt: skip
+        if knows_password:
+            text += "\n\n" + _("The password was the right one. If it was not you, change it at once.")
+        mail_person(person, _("Too many wrong passwords or codes with your name"), text % {"address": address})

@@ -200,6 +200,8 @@ SIGN_IN_FAILURES_PER_ADDRESS = env.int("PAYCENTER_SIGN_IN_FAILURES_PER_ADDRESS",
 # Who moves money cannot work without a second factor; at the portal nobody can.
 REQUIRE_TOTP = env.bool("PAYCENTER_REQUIRE_TOTP", default=MODE == "production")
 AXES_ENABLE_ADMIN = False
+# Of a try that failed nothing is kept that may open a door: a recovery code may be wrong by one letter only.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "otp_token"]
 OTP_TOTP_ISSUER = "Payment Center"
 # How long a code counts for sensitive acts before they ask for another one.
 CODE_FRESH_SECONDS = 60 * env.int("PAYCENTER_CODE_FRESH_MINUTES", default=10)

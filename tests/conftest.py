@@ -15,10 +15,22 @@ from merchants import channels
 from merchants.models import App, Merchant, PaymentAccount
 from paycenter import schedules, wakeup
 from paycenter.memory import Memory
-from tests import factories
+from tests import factories, prepared
 from tests.fakes import fakepay
 from tests.fakes.audit_triggers import flush_around_triggers  # noqa: F401
 from trades import shedding
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: Any, django_db_modify_db_settings: None
+) -> Iterator[None]:
+    """In place of pytest-django's, which runs all migrations in every process."""
+    with django_db_blocker.unblock():
+        remove = prepared.use_copy()
+    yield
+    with django_db_blocker.unblock():
+        remove()
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,10 @@ class Server:
         """Its process group, once it was started."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL to the program and whatever is left in its group."""
         if self._process is not None:

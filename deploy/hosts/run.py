@@ -22,9 +22,11 @@ from deploy.demo.client import Client
 from deploy.hosts.load import Load
 from deploy.hosts.site import opened, until
 from deploy.soak import books as reading
+from deploy.soak import commits
 from deploy.soak.apps import Receiver
 from deploy.soak.books import Books
 from deploy.soak.checker import differences
+from deploy.soak.duties import due_rows
 from deploy.soak.following import Follower
 from deploy.soak.house import use_django
 from deploy.soak.record import Record
@@ -42,7 +44,7 @@ class _Receiver(Receiver):
 
     slow = False
 
-    def how(self) -> str:
+    def how(self, name: str, number: int) -> str:
         return "slow" if self.slow else "success"
 
 
@@ -78,8 +80,12 @@ class Run:
         return self._judge()
 
     def _configure(self, url: str) -> None:
+        from django.db import connection
+
         from merchants.models import App
 
+        with connection.cursor() as cursor:
+            commits.watch(cursor)
         seeded = json.loads(self.site.layout.seeded.read_text())
         for app in seeded["apps"]:
             self.receiver.secrets[app["app_id"]] = app["webhook_secret"]
@@ -206,7 +212,7 @@ class Run:
 
     def _settle(self) -> None:
         limit = time.monotonic() + SETTLE_LIMIT
-        while reading.due_rows():
+        while due_rows():
             if time.monotonic() > limit:
                 return  # the comparison says what is left
             time.sleep(0.5)

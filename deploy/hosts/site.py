@@ -16,6 +16,7 @@ from deploy.demo.children import Child, Guard, Program, end_all
 from deploy.demo.client import answers
 from deploy.demo.layout import HOST, Layout, Trouble, surroundings
 from deploy.hosts.front import Front
+from deploy.soak import commits
 
 START_LIMIT = 300.0  # seconds, on a machine with much else to do
 STOP_LIMIT = 60.0  # seconds a program may take to finish what it has begun
@@ -178,7 +179,7 @@ def opened(var: Path, *, webs: int, broker_url: str) -> Iterator[tuple[Site, str
     for folder in (var, var / "log", var / "run"):
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        _primary, database = stack.enter_context(services.postgres_server())
+        _primary, database = stack.enter_context(services.postgres_server(**commits.SETTINGS))
         _replica, replica = stack.enter_context(services.replica_server(database))
         _redis, redis = stack.enter_context(services.redis_server())
         urls = {"database": database, "replica": replica, "redis": redis}

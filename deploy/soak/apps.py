@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import itertools
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,15 +28,23 @@ class Receiver:
     def __init__(self, seed: int, record: Record) -> None:
         self._seed, self._record = seed, record
         self.secrets: dict[str, str] = {}
-        self._count = itertools.count(1)
+        self._times: Counter[str] = Counter()
+        self._lock = threading.Lock()
         self.behaving = False
 
-    def how(self) -> str:
-        """How the next request is answered: by its number, so that one seed fails at the same ones."""
-        random = Random(f"receiver:{self._seed}:{next(self._count)}")
+    def how(self, name: str, number: int) -> str:
+        """How a message of this name is answered the `number`th time: one seed fails the same ones, whenever they
+        come."""
+        random = Random(f"receiver:{self._seed}:{name}:{number}")
         if self.behaving or random.random() >= FAILING:
             return "success"
         return random.choice(FAILURES)
+
+    def times(self, webhook_id: str) -> int:
+        """How often it has come, this time included."""
+        with self._lock:
+            self._times[webhook_id] += 1
+            return self._times[webhook_id]
 
     def is_genuine(self, app_id: str, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether one of the signatures (Standard Webhooks) is the app's."""
@@ -46,10 +54,10 @@ class Receiver:
         wanted = "v1," + base64.b64encode(hmac.digest(key, text, hashlib.sha256)).decode()
         return wanted in (headers.get("webhook-signature") or "").split()
 
-    def take(self, app_id: str, headers: Mapping[str, str], body: bytes, how: str) -> None:
+    def take(self, app_id: str, headers: Mapping[str, str], body: bytes, at: float, how: str) -> None:
         message: dict[str, Any] = json.loads(body)
         self._record.receipt(
-            app_id=app_id, webhook_id=headers.get("webhook-id"), type=message.get("type"), body=body.decode(),
+            at=at, app_id=app_id, webhook_id=headers.get("webhook-id"), type=message.get("type"), body=body.decode(),
             genuine=self.is_genuine(app_id, headers, body), acknowledged=how == "success",
         )  # fmt: skip
 
@@ -66,6 +74,13 @@ class Receiver:
             server.server_close()
 
 
+def name_of(body: bytes) -> str:
+    """A message by what its app calls things, which one seed calls alike in every run."""
+    message = json.loads(body)
+    data = message.get("data") or {}
+    return f"{message.get('type')}:{data.get('app_order_no')}:{data.get('app_refund_no')}"
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512  # a worker sends that many at once; who waits longer than it does is told again
@@ -78,16 +93,16 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            at = time.time()
             headers = {name.lower(): value for name, value in self.headers.items()}
-            how = receiver.how()
+            how = receiver.how(name_of(body), receiver.times(headers.get("webhook-id", "")))
             if how == "slow":
                 time.sleep(1.5)
+            # Taken down before it is acknowledged: a receipt is never missing here.
+            receiver.take(self.path.strip("/"), headers, body, at, "success" if how == "slow" else how)
             if how == "reset":
                 self.close_connection = True
-                receiver.take(self.path.strip("/"), headers, body, how)
                 return
-            # Taken down before it is acknowledged: a receipt is never missing here.
-            receiver.take(self.path.strip("/"), headers, body, "success" if how == "slow" else how)
             answer = b"try later" if how == "not_success" else b"success"
             self.send_response(500 if how == "500" else 200)
             self.send_header("content-length", str(len(answer)))

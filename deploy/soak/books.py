@@ -12,18 +12,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from deploy.soak import commits
+from deploy.soak.duties import due_rows
+
 Row = dict[str, Any]
 
 
 @dataclass
 class Books:
-    """One moment after everything has settled. `due` counts what is left to do, by what it is."""
+    """One moment after everything has settled. `due` counts what is left to do, by what it is.
+
+    `committed_at` of a row is when the transaction that first wrote it was committed.
+    """
 
     trades: list[Row] = field(default_factory=list)
     attempts: list[Row] = field(default_factory=list)
     abnormal: list[Row] = field(default_factory=list)
     refunds: list[Row] = field(default_factory=list)
     approvals: list[Row] = field(default_factory=list)
+    policies: list[Row] = field(default_factory=list)
     notifications: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     due: dict[str, int] = field(default_factory=dict)
@@ -40,77 +47,72 @@ class Books:
 
 
 def center_rows(books: Books) -> None:
-    """Read the center's database, through Django. Raises DatabaseError."""
-    from notifications.models import Notification
-    from paycenter.models import Event
-    from reconciliation.models import Case
-    from refunds.models import Approval, Refund
-    from trades.models import AbnormalPayment, Attempt, Trade
+    """Read the center's database, through Django, as of one moment; `commits` watched it. Raises DatabaseError."""
+    from django.db import connection, transaction
 
-    books.trades = _values(
-        Trade, "id", "trade_no", "app__app_id", "app_order_no", "amount", "currency", "state", "paid_amount",
-        "refunded_amount", "refunding_amount", "external_refunded", "settled_attempt__attempt_no", "created_at",
-        "next_close_at",
-    )  # fmt: skip
-    books.attempts = _values(
-        Attempt, "attempt_no", "trade__trade_no", "state", "amount", "paid_amount", "paid_currency",
-        "channel_trade_no", "channel", "created_at", "submitted_at", "next_query_at", "next_close_at",
-    )  # fmt: skip
-    books.abnormal = _values(
-        AbnormalPayment, "id", "trade__trade_no", "attempt__attempt_no", "kind", "state", "amount",
-        "refunded_amount", "refunding_amount", "external_refunded",
-    )  # fmt: skip
-    books.refunds = _values(
-        Refund, "refund_no", "channel_request_no", "app_refund_no", "trade__trade_no", "attempt__attempt_no",
-        "abnormal_id", "amount", "requested_amount", "state", "route", "source", "counted_as_external", "sends",
-        "requested_at", "next_send_at", "next_query_at",
-    )  # fmt: skip
-    books.approvals = _values(Approval, "refund__refund_no", "approver__username", "decision", "decided_at")
-    books.notifications = _values(
-        Notification, "webhook_id", "app__app_id", "type", "trade_no", "refund_no", "state", "body", "created_at",
-        "next_delivery_at",
-    )  # fmt: skip
-    books.events = _values(
-        Event, "id", "seq", "type", "object_type", "trade_no", "attempt_no", "refund_no", "to_state", "actor",
-        "created_at", "app_id", "public",
-    )  # fmt: skip
-    books.cases = _values(
-        Case, "id", "account__channel", "day", "subject", "kind", "state", "trade_no", "attempt_no", "refund_no",
-        "our_amount", "channel_amount",
-    )  # fmt: skip
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        written = commits.moments(cursor)
+        _payments(books, written)
+        _refunds(books, written)
+        _told(books, written)
     books.due = due_rows()
     books.chain = _chain()
 
 
-def due_rows() -> dict[str, int]:
-    """How many rows wait for something, by what it is."""
-    from django.db.models import Q
-
-    from notifications.models import Notification
-    from paycenter.models import Event
-    from refunds.models import Refund
+def _payments(books: Books, written: commits.Moments) -> None:
     from trades.models import AbnormalPayment, Attempt, Trade
 
-    counts = {
-        "open trades": Trade.objects.filter(state__in=["waiting", "paying", "confirming"]),
-        "live attempts": Attempt.objects.filter(state__in=["created", "submitted", "unknown"]),
-        "attempts to query or close": Attempt.objects.filter(Q(next_query_at__isnull=False)
-                                                             | Q(next_close_at__isnull=False)),
-        "unverified money": AbnormalPayment.objects.filter(
-            Q(state="unverified") | Q(next_policy_at__isnull=False)
-        ),
-        "refunds undecided or under way": Refund.objects.filter(
-            state__in=["pending_approval", "on_hold", "approved", "processing"]
-        ),
-        "refunds to send or query": Refund.objects.filter(Q(next_send_at__isnull=False)
-                                                          | Q(next_query_at__isnull=False)),
-        "notifications to deliver": Notification.objects.filter(
-            Q(state="pending") | Q(next_delivery_at__isnull=False)
-        ),
-        "events without a number": Event.objects.filter(seq__isnull=True),
-    }  # fmt: skip
-    found = {name: rows.count() for name, rows in counts.items()}
-    return {name: count for name, count in found.items() if count}
+    books.trades = _values(
+        written, Trade, "trade_no", "app__app_id", "app_order_no", "amount", "currency", "state", "paid_amount",
+        "refunded_amount", "refunding_amount", "external_refunded", "settled_attempt__attempt_no", "created_at",
+        "next_close_at",
+    )  # fmt: skip
+    books.attempts = _values(
+        written, Attempt, "attempt_no", "trade__trade_no", "state", "amount", "paid_amount", "paid_currency",
+        "channel_trade_no", "channel", "created_at", "submitted_at", "next_query_at", "next_close_at",
+    )  # fmt: skip
+    books.abnormal = _values(
+        written, AbnormalPayment, "trade__trade_no", "attempt__attempt_no", "kind", "state", "amount",
+        "refunded_amount", "refunding_amount", "external_refunded",
+    )  # fmt: skip
+
+
+def _refunds(books: Books, written: commits.Moments) -> None:
+    from refunds.models import Approval, Refund, RefundPolicy
+
+    books.refunds = _values(
+        written, Refund, "refund_no", "channel_request_no", "app_refund_no", "trade__trade_no", "attempt__attempt_no",
+        "abnormal_id", "amount", "requested_amount", "state", "route", "source", "counted_as_external", "sends",
+        "requested_at", "next_send_at", "next_query_at", "app__app_id", "merchant__merchant_no", "currency",
+        "requested_by__username", "changed_by__username",
+    )  # fmt: skip
+    books.approvals = _values(
+        written, Approval, "refund__refund_no", "approver__username", "decision", "decided_at", "round", "amount"
+    )  # fmt: skip
+    books.policies = _values(
+        written, RefundPolicy, "app__app_id", "merchant__merchant_no", "currency", "automatic_up_to",
+        "one_approval_up_to", "abnormal_automatic_up_to",
+    )  # fmt: skip
+
+
+def _told(books: Books, written: commits.Moments) -> None:
+    from notifications.models import Notification
+    from paycenter.models import Event
+    from reconciliation.models import Case
+
+    books.notifications = _values(
+        written, Notification, "webhook_id", "app__app_id", "type", "trade_no", "refund_no", "state", "body",
+        "created_at", "next_delivery_at",
+    )  # fmt: skip
+    books.events = _values(
+        written, Event, "seq", "type", "object_type", "trade_no", "attempt_no", "refund_no", "to_state", "actor",
+        "created_at", "app_id", "public",
+    )  # fmt: skip
+    books.cases = _values(
+        written, Case, "account__channel", "day", "subject", "kind", "state", "trade_no", "attempt_no", "refund_no",
+        "our_amount", "channel_amount",
+    )  # fmt: skip
 
 
 def _chain() -> str:
@@ -123,15 +125,17 @@ def _chain() -> str:
     return ""
 
 
-def _values(model: Any, *names: str) -> list[Row]:
-    return [_plain(row) for row in model.objects.order_by("id").values(*names)]
+def _values(written: commits.Moments, model: Any, *names: str) -> list[Row]:
+    rows = (_plain(row) for row in model.objects.order_by("id").values("id", *names))
+    return [{**row, "committed_at": written.get((model._meta.db_table, row["id"]))} for row in rows]
 
 
 def _plain(row: Mapping[str, Any]) -> Row:
     """Short names, and times as numbers."""
     return {
         name.replace("__", "_").replace("trade_trade_no", "trade_no").replace("attempt_attempt_no", "attempt_no")
-            .replace("refund_refund_no", "refund_no").replace("app_app_id", "app_id"):
+            .replace("refund_refund_no", "refund_no").replace("app_app_id", "app_id")
+            .replace("merchant_merchant_no", "merchant_no"):
         value.timestamp() if isinstance(value, datetime) else value
         for name, value in row.items()
     }  # fmt: skip

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from deploy.soak.books import Books, Row
+from deploy.soak.consent import sent_as_decided
+from deploy.soak.difference import Check, Difference
+from deploy.soak.promises import (
+    answers_were_committed,
+    decisions_were_committed,
+    messages_were_committed,
+    notices_were_committed,
+)
 
 RESERVING = ("pending_approval", "on_hold", "approved", "processing")
 # Their beginning is told to the app, once each.
 TOLD_OF_TRADE = {"paid": "trade.paid", "closed": "trade.closed", "failed": "trade.failed"}
 TOLD_OF_REFUND = ("succeeded", "failed", "rejected", "cancelled")
-# The reading of two clocks of one machine, and a sandbox that writes times of its own event loop.
-TOLERANCE = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """`rule` names what was broken; `numbers` what it is about, for whoever looks up the rows."""
-
-    rule: str
-    words: str
-    numbers: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"[{self.rule}] {self.words}"
-
-
-Check = Callable[[Books], Iterator[Difference]]
 
 
 def differences(books: Books) -> list[Difference]:
@@ -209,8 +199,6 @@ def _received(rule: str, books: Books) -> Iterator[Difference]:
             yield Difference(rule, f"an app received {row['webhook_id']} ({row['type']}), which nobody wrote", about)
         elif message["body"] != row["body"]:
             yield Difference(rule, f"{row['webhook_id']} reached the app with other words than were written", about)
-        elif message["created_at"] > row["at"] + TOLERANCE:
-            yield Difference(rule, f"{row['webhook_id']} reached the app before it was committed", about)
         if not row["genuine"]:
             yield Difference(rule, f"{row['webhook_id']} carries no valid signature", about)
     for number, message in frozen.items():
@@ -248,88 +236,6 @@ def events_tell_the_same(books: Books) -> Iterator[Difference]:
                              (refund["refund_no"],))  # fmt: skip
 
 
-def answers_were_committed(books: Books) -> Iterator[Difference]:
-    """What an app was told in an answer was in the book by then, and is there still."""
-    ledger = _Ledger(books)
-    for answer in books.answers:
-        lost = ledger.lost(answer)
-        if lost:
-            data = answer["data"] or {}
-            words = f"{answer['path']} answered {json.dumps(data, ensure_ascii=False)[:160]}: {lost}"
-            numbers = tuple(str(data[name]) for name in ("trade_no", "refund_no", "attempt_no") if data.get(name))
-            yield Difference("acknowledged after commit", words, numbers)
-    for decision in books.decisions:
-        if not ledger.decided(decision):
-            yield Difference("acknowledged after commit", f"the decision {decision} is not in the book",
-                             (decision["refund_no"],))  # fmt: skip
-
-
-def notices_were_committed(books: Books) -> Iterator[Difference]:
-    """A channel's notification is acknowledged only when its money is in the book, or (where it names another amount
-    than was asked for) its claim is."""
-    booked = _first(books, "attempt.succeeded", "attempt_no")
-    claimed = _first(books, "abnormal.unverified", "attempt_no")
-    for notice in books.channel_notices:
-        number = notice["attempt_no"]
-        at = min((times[number] for times in (booked, claimed) if number in times), default=None)
-        # An unsigned webhook is a hint: it is acknowledged, and the channel is asked.
-        if notice["channel"] != "mpgs" and (at is None or at > notice["acknowledged_at"] + TOLERANCE):
-            acknowledged = _when(notice["acknowledged_at"])
-            words = f"the notification of {number} was acknowledged {acknowledged}, its money booked {_when(at)}"
-            yield Difference("acknowledged after commit", words, (number,))
-
-
-def _first(books: Books, type_: str, name: str) -> dict[str, float]:
-    """When the first event of a type was written, by number."""
-    found: dict[str, float] = {}
-    for row in books.events:
-        if row["type"] == type_:
-            found.setdefault(row[name], row["created_at"])
-    return found
-
-
-class _Ledger:
-    """The center's rows by number, for looking up what answers claim."""
-
-    def __init__(self, books: Books) -> None:
-        self._trades = {row["trade_no"]: row["created_at"] for row in books.trades}
-        self._attempts = {row["attempt_no"]: row["submitted_at"] for row in books.attempts}
-        self._refunds = {row["refund_no"]: row["requested_at"] for row in books.refunds}
-        self._states = {
-            **{("trade_no", s): _first(books, t, "trade_no") for s, t in TOLD_OF_TRADE.items()},
-            **{("refund_no", s): _first(books, f"refund.{s}", "refund_no") for s in TOLD_OF_REFUND},
-        }
-        self._approvals = {(r["refund_no"], r["approver_username"], r["decision"]) for r in books.approvals}
-
-    def lost(self, answer: Row) -> str:
-        """Why a received answer has no foundation; "" where it has."""
-        data, at = answer["data"] or {}, answer["at"]
-        if answer["errno"] != 0:
-            return ""
-        places = {"trade_no": self._trades, "refund_no": self._refunds}
-        if answer["path"] == "/v1/gopay":
-            places["attempt_no"] = self._attempts
-        for name, known in places.items():
-            if data.get(name) and _too_late(known.get(data[name]), at):
-                return f"{name} {data[name]} was committed {_when(known.get(data[name]))}"
-        name = "refund_no" if data.get("refund_no") else "trade_no"
-        states = self._states.get((name, data.get("state") or ""))
-        if states is not None and _too_late(states.get(data[name]), at):
-            return f"it became {data['state']} {_when(states.get(data[name]))}"
-        return ""
-
-    def decided(self, decision: Row) -> bool:
-        return (decision["refund_no"], decision["user"], decision["decision"]) in self._approvals
-
-
-def _too_late(committed: float | None, answered: float) -> bool:
-    return committed is None or committed > answered + TOLERANCE
-
-
-def _when(at: float | None) -> str:
-    return "never" if at is None else f"at {at:.3f}"
-
-
 def apps_read_every_event(books: Books) -> Iterator[Difference]:
     """From a cursor on, each app has read every event that is for it, once and in order, whatever died meanwhile."""
     rule = "apps read every event"
@@ -362,5 +268,6 @@ def bills_agree(books: Books) -> Iterator[Difference]:
 
 CHECKS: tuple[Check, ...] = (
     money_that_arrived, money_is_placed, sums_fit, money_given_back, nothing_is_due, apps_were_told,
-    events_tell_the_same, answers_were_committed, notices_were_committed, apps_read_every_event, bills_agree,
+    events_tell_the_same, answers_were_committed, decisions_were_committed, messages_were_committed,
+    notices_were_committed, sent_as_decided, apps_read_every_event, bills_agree,
 )  # fmt: skip

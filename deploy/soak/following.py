@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import threading
 import time
@@ -53,7 +54,7 @@ class Follower:
         client = Client(base, self._app["app_id"], self._app["hmac_secret"])
         try:
             data = client.call("/v1/sync/events", cursor=self._cursor, limit=LIMIT)
-        except CallFailed as exc:
+        except (CallFailed, OSError, http.client.HTTPException) as exc:
             self._record.note("events not read", app_id=self._app["app_id"], error=str(exc)[:200])
             return None
         for event in data["events"]:

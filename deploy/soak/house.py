@@ -19,6 +19,7 @@ from deploy.demo import programs
 from deploy.demo.children import Child, Guard, Program, end_all
 from deploy.demo.client import answers
 from deploy.demo.layout import Layout, Trouble, surroundings
+from deploy.soak import commits
 from deploy.soak.record import Record
 
 START_LIMIT = 300.0  # seconds, on a machine with much else to do
@@ -97,56 +98,69 @@ class House:
     # -- killing, and starting again
 
     def blow(self, record: Record, what: str, which: int, seconds: float) -> None:
-        """Kill something, leave it dead for `seconds`, start it again."""
-        record.note(f"kill {what}", which=which, seconds=seconds)
+        """Kill something, leave it dead for `seconds`, start it again.
+
+        Noted as `kill WHAT` once it is dead, as `missed WHAT` where it was down already or is not there. Raises
+        Unavailable and OSError where it does not start again.
+        """
+        struck: list[str] = []
+
+        def died() -> None:
+            struck.append(what)
+            record.note(f"kill {what}", which=which, seconds=seconds)
+
         match what:
             case "redis_flush":
-                with suppress(redis_client.RedisError):
-                    redis_client.Redis.from_url(self._redis_url).flushall()
+                self._forgets(died)
             case "redis":
-                self._server_dies(self._redis, "redis", seconds)
+                self._server_dies(self._redis, "redis", seconds, died)
             case "postgres":
-                self._server_dies(self._postgres, "postgres", seconds)
+                self._server_dies(self._postgres, "postgres", seconds, died)
             case "web_worker":
-                self._one_process_dies(f"web{which + 1}", which)
+                self._one_process_dies(f"web{which + 1}", which, died)
             case "sandbox":
-                self._program_dies("sandbox", seconds)
+                self._program_dies("sandbox", seconds, died)
             case _:
-                self._program_dies(f"{what}{which + 1}", seconds)
-        record.note(f"back {what}", which=which)
+                self._program_dies(f"{what}{which + 1}", seconds, died)
+        record.note(f"{'back' if struck else 'missed'} {what}", which=which)
 
-    def _server_dies(self, server: services.Server, name: str, seconds: float) -> None:
+    def _forgets(self, died: Callable[[], None]) -> None:
+        with suppress(redis_client.RedisError):  # it is down just now
+            if redis_client.Redis.from_url(self._redis_url).flushall():
+                died()
+
+    def _server_dies(self, server: services.Server, name: str, seconds: float, died: Callable[[], None]) -> None:
         with self._dead(name) as mine:
             if not mine:
                 return
             self._guard.tell("-", server.group or 0)
+            was_running = server.is_running
             server.kill()
+            if was_running:
+                died()
             time.sleep(seconds)
-            limit = time.monotonic() + DATABASE_PATIENCE
-            while True:
-                try:
-                    server.start()
-                    break
-                except services.Unavailable:  # its old processes hold the shared memory for a moment
-                    if time.monotonic() > limit:
-                        raise
-                    time.sleep(0.2)
+            _start_again(server)
             self._guard.tell("+", server.group or 0)
 
-    def _program_dies(self, name: str, seconds: float) -> None:
+    def _program_dies(self, name: str, seconds: float, died: Callable[[], None]) -> None:
         with self._dead(name) as mine:
             if mine:
-                self._children[name].force_end()
+                child = self._children[name]
+                was_running = not child.has_ended()
+                child.force_end()
+                if was_running:
+                    died()
                 time.sleep(seconds)
-                self._children[name].start()
+                child.start()
 
-    def _one_process_dies(self, name: str, which: int) -> None:
+    def _one_process_dies(self, name: str, which: int, died: Callable[[], None]) -> None:
         """One of the processes of a web server, which its own parent starts again."""
         group = self._children[name].group
-        below = sorted(pid for pid in _processes() if pid != group and _group_of(pid) == group)
-        if below:
+        below = sorted(pid for pid in _processes() if pid != group and _group_of(pid) == group and _lives(pid))
+        if below and group is not None:
             with suppress(ProcessLookupError):
                 os.kill(below[which % len(below)], signal.SIGKILL)
+                died()
 
     @contextmanager
     def _dead(self, name: str) -> Iterator[bool]:
@@ -181,8 +195,27 @@ def _beat(layout: Layout, number: str) -> Program:
     return replace(program, command=[*program.command, "--schedule", str(layout.var / "run" / f"beat{number}")])
 
 
+def _start_again(server: services.Server) -> None:
+    """Raises Unavailable where it does not come up."""
+    limit = time.monotonic() + DATABASE_PATIENCE
+    while True:
+        try:
+            return server.start()
+        except services.Unavailable:  # its old processes hold the shared memory for a moment
+            if time.monotonic() > limit:
+                raise
+            time.sleep(0.2)
+
+
 def _processes() -> list[int]:
     return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+
+
+def _lives(pid: int) -> bool:
+    """Whether it is more than a dead process that its parent has not noticed yet."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def _group_of(pid: int) -> int | None:
@@ -197,7 +230,7 @@ def opened(var: Path) -> Iterator[House]:
     for folder in (var, var / "log", var / "run"):
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        postgres, database_url = stack.enter_context(services.postgres_server())
+        postgres, database_url = stack.enter_context(services.postgres_server(**commits.SETTINGS))
         redis, redis_url = stack.enter_context(services.redis_server())
         house = House(var, postgres, redis, (database_url, redis_url))
         stack.callback(house.end)

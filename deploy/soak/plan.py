@@ -140,3 +140,5 @@ def _giving_back(acts: list[Act], random: Random, amount: int) -> None:
             acts.append(Act("console", {"amount": max(amount // 4, 1)}))
     if random.random() < 0.3:
         acts.append(Act("refund_stray", {}))
+    if random.random() < 0.15:
+        acts.append(Act("refund_by_staff", {"amount": max(amount // 5, 1)}))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,21 @@ from deploy.soak import bundle
 from deploy.soak.acting import Order, Place, control
 from deploy.soak.apps import Receiver
 from deploy.soak.books import Books, Row
-from deploy.soak.checker import Difference, differences
+from deploy.soak.checker import differences
 from deploy.soak.desk import Desk
+from deploy.soak.difference import Difference
+from deploy.soak.duties import due_rows
 from deploy.soak.following import Follower
 from deploy.soak.house import House, opened, use_django
 from deploy.soak.plan import Item, plan
 from deploy.soak.reconciling import reconcile
 from deploy.soak.record import Record
+from deploy.soak.setting import set_up
+from deploy.soak.verdict import SHOWN, judge, kinds
 
 PROGRESS = 10.0  # seconds
 SETTLE_LIMIT = 180.0  # seconds until nothing may be due any more
 _LATE_MONEY = 3.0  # seconds for notifications that are on their way when nothing is due
-# Retries span a day in production; here they have to be over when the run is.
-SCHEDULES = {"delivery": [0, 1, 2, 3, 5], "query": [2, 4, 6], "refund_query": [1, 2, 4, 6], "refund_send": [0, 1, 3, 6]}
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Run:
     _broken: list[Difference] = field(default_factory=list)
 
     def go(self) -> int:
-        """The exit status: 0 where all books agree."""
+        """The exit status: 0 where all books agree, and enough happened for that to mean anything."""
         record = Record(self.folder / "operations.jsonl")
         self._say(f"seed {self.seed}: starting PostgreSQL, Redis, sandbox, 2 web, 2 workers, 2 beats ...")
         try:
@@ -55,30 +58,35 @@ class Run:
                 receiver = Receiver(self.seed, record)
                 with receiver.serving() as url:
                     house.prepare(lambda: self._configure(house, receiver, url))
-                    found, books = self._soak(house, receiver, record)
+                    return self._judge(*self._outcome(house, receiver, record), record)
         finally:
             record.close()
-        return self._judge(found, books, record)
 
     def _configure(self, house: House, receiver: Receiver, url: str) -> None:
-        from channels.base.discovery import providers
-        from merchants.models import App
-        from paycenter.models import RetrySchedule
+        self._seeded = json.loads(house.layout.seeded.read_text())
+        set_up(self._seeded["apps"], receiver, url)
 
-        seeded = json.loads(house.layout.seeded.read_text())
-        for app in seeded["apps"]:
-            receiver.secrets[app["app_id"]] = app["webhook_secret"]
-            App.objects.filter(app_id=app["app_id"]).update(notify_url=f"{url}/{app['app_id']}")
-        for name, delays in SCHEDULES.items():
-            for each in (name, *(f"{name}:{code}" for code in providers() if name != "delivery")):
-                RetrySchedule.objects.update_or_create(name=each, defaults={"delays": delays, "repeat_last": True})
-        self._place = Place(house.bases, house.layout.sandbox_url, seeded["apps"], seeded["merchants"], self.seed)
+    def _outcome(self, house: House, receiver: Receiver, record: Record) -> tuple[list[Difference], Books]:
+        """What was found. A run that breaks off leaves what is known by then."""
+        try:
+            return self._soak(house, receiver, record)
+        except Exception as exc:
+            record.trouble(exc)
+            self._say(f"broken off: {type(exc).__name__}: {exc}")
+            books = Books(answers=record.answers, receipts=record.receipts, decisions=record.decisions)
+            with suppress(Exception):  # the database itself may be what is gone
+                reading.center_rows(books)
+                reading.sandbox_rows(books, house.layout.sandbox_state)
+            return self._broken, books
 
     # -- load, with things dying
 
     def _soak(self, house: House, receiver: Receiver, record: Record) -> tuple[list[Difference], Books]:
-        desk, watch = Desk(self.seed, record), _Every(PROGRESS, lambda: self._progress(record))
-        tending = _Every(0.5, lambda: house.tend(record))
+        desk = Desk(self.seed, record)
+        self._place = Place(house.bases, house.layout.sandbox_url, self._seeded["apps"], self._seeded["merchants"],
+                            self.seed, desk.ask)  # fmt: skip
+        watch = _Every(PROGRESS, record, lambda: self._progress(record))
+        tending = _Every(0.5, record, lambda: house.tend(record))
         self._say(f"everything answers; {self.seconds / 60:g} minutes of load")
         followers = [Follower(self._place.bases, app, record) for app in self._place.apps]
         loaded_at = datetime.now(UTC)
@@ -116,14 +124,15 @@ class Run:
                 if item.kind == "blow":
                     pool.submit(_guarded, record, lambda item=item: house.blow(record, **item.values))  # type: ignore[misc]
                 else:
-                    control(self._place.sandbox_url, "/control/faults", item.values)
-                    record.note("fault", **item.values)
+                    taken = control(self._place.sandbox_url, "/control/faults", item.values)[0] == HTTPStatus.OK
+                    record.note("fault" if taken else "missed fault", **item.values)
 
     def _act(self, item: Item, record: Record) -> None:
         _guarded(record, Order(self._place, record, item).run)
 
     def _progress(self, record: Record) -> None:
-        count, kills = record.counts, sum(n for name, n in record.counts.items() if name.startswith("kill "))
+        count = record.totals()
+        kills = sum(kinds(count, "kill").values())
         self._say(f"{self.followed} items, {count['answer']} answers, {count['receipt']} notifications received,"
                   f" {count['decision']} decisions, {count['fault']} faults, {kills} kills")  # fmt: skip
         with suppress(Exception):  # the database may be down just now
@@ -132,15 +141,15 @@ class Run:
     # -- settling and comparing
 
     def _settle(self, record: Record) -> None:
-        while control(self._place.sandbox_url, "/control/faults", None, "DELETE")[0] == 0:
-            time.sleep(0.5)  # it was just killed and comes back
         limit = time.monotonic() + SETTLE_LIMIT
+        while control(self._place.sandbox_url, "/control/faults", None, "DELETE")[0] == 0 and time.monotonic() < limit:
+            time.sleep(0.5)  # it was just killed and comes back
         while time.monotonic() < limit:
             with suppress(Exception):  # a connection that died with its server
                 self._end_pending_refunds()
-                if not reading.due_rows():
+                if not due_rows():
                     time.sleep(_LATE_MONEY)
-                    if not reading.due_rows():
+                    if not due_rows():
                         return
             time.sleep(1)
         record.note("not settled")
@@ -165,21 +174,17 @@ class Run:
         return [*self._broken, *differences(books)], books
 
     def _judge(self, found: list[Difference], books: Books, record: Record) -> int:
-        kills = {name.removeprefix("kill "): n for name, n in sorted(record.counts.items()) if name.startswith("kill ")}
-        self._say(f"{self.followed} items of the plan, {record.counts['act']} acts, {len(books.answers)} answers,"
-                  f" {len(books.receipts)} notifications received, {record.counts['fault']} faults")  # fmt: skip
-        self._say(f"{len(books.trades)} trades, {len(books.attempts)} attempts, {len(books.abnormal)} abnormal,"
-                  f" {len(books.refunds)} refunds, {len(books.events)} events")  # fmt: skip
-        self._say(f"{len(books.events_read)} events read by apps, {len(books.bills)} bills compared")
-        self._say("killed: " + (", ".join(f"{name} {count}" for name, count in kills.items()) or "nothing"))
-        if found:
-            bundle.write(self.folder, seed=self.seed, items=self.followed, found=found, books=books)
-            for one in found[:10]:
+        verdict = judge(found, books, record.totals(), record.troubles, minutes=self.seconds / 60)
+        for line in (f"{self.followed} items of the plan", *verdict.lines):
+            self._say(line)
+        if verdict.wrong:
+            bundle.write(self.folder, seed=self.seed, items=self.followed, verdict=verdict, books=books)
+            for one in verdict.wrong[:SHOWN]:
                 self._say(str(one))
-            self._say(f"FAILED: {len(found)} differences; everything about them is in {self.folder}")
-            return 1
-        self._say(f"ok: all books agree (seed {self.seed})")
-        return 0
+            self._say(f"FAILED: {len(verdict.wrong)} differences; everything about them is in {self.folder}")
+        else:
+            self._say(f"ok: all books agree (seed {self.seed})")
+        return verdict.status
 
     def _say(self, text: str) -> None:
         print(f"{time.monotonic() - self.begun:6.0f} s  {text}", flush=True)
@@ -216,20 +221,19 @@ def _guarded(record: Record, work: Callable[[], Any]) -> None:
     try:
         work()
     except Exception as exc:
-        record.note("trouble", error=f"{type(exc).__name__}: {exc}"[:300])
+        record.trouble(exc)
 
 
 class _Every:
     """Calls something every so many seconds in a thread of its own, until it is stopped."""
 
-    def __init__(self, seconds: float, work: Callable[[], None]) -> None:
-        self._seconds, self._work, self._ended = seconds, work, threading.Event()
+    def __init__(self, seconds: float, record: Record, work: Callable[[], None]) -> None:
+        self._seconds, self._record, self._work, self._ended = seconds, record, work, threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while not self._ended.wait(self._seconds):
-            with suppress(Exception):
-                self._work()
+            _guarded(self._record, self._work)
 
     def stop(self) -> None:
         self._ended.set()

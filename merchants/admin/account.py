@@ -17,6 +17,7 @@ from unfold.decorators import display
 from channels.base.config import masked_config
 from channels.base.discovery import methods_of, provider_for, providers
 from channels.base.fields import FieldKind
+from merchants.admin.changes import waiting
 from merchants.admin.states import StateButtonsAdmin
 from merchants.changes import account_change_request, account_open_request
 from merchants.checking import account_check
@@ -26,7 +27,7 @@ from merchants.models import Merchant, PaymentAccount
 from merchants.offer_changes import account_methods_change
 from merchants.offering import account_methods
 from merchants.services import account_advance, account_create, account_rename, account_update_config
-from merchants.states import GUARDED_STATES, OPENING, ChangeState, MerchantState
+from merchants.states import GUARDED_STATES, OPENING, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, state_chip
@@ -183,8 +184,7 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             request, account, title=account.name, account=account, channel_name=channel_name(account.channel),
             parameters=_parameters(account), methods=_methods(account), guarded=account.state in GUARDED_STATES,
             may_change=self.has_change_permission(request, account) and provider is not None,
-            pending=account.changes.filter(state=ChangeState.PENDING).select_related("requested_by"),
-            sees_changes=request.user.has_perm("merchants.view_changerequest"),
+            pending=waiting(request, account.changes.all()),
             check_chip=self.check_label(account), state_chip=state_chip(account),
             certificate=self.certificate_label(account), elsewhere=why_account_not(account),
             **self.state_context(request, account),

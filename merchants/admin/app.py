@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.admin.changes import waiting
 from merchants.admin.states import history_of
 from merchants.changes import (
     app_addresses_request,
@@ -28,7 +29,6 @@ from merchants.keys import app_key_forget_previous, webhook_secret_forget_previo
 from merchants.models import App, AppKey, AppMerchant, ChangeRequest, Merchant
 from merchants.offer_changes import app_merchants_change
 from merchants.services import IssuedApp, app_create, app_update
-from merchants.states import ChangeState
 from paycenter.crypto import decrypt, encrypt
 from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import written_reason
@@ -142,8 +142,7 @@ class AppAdmin(TenantAdmin):
             details=AppDetailsForm(initial={n: getattr(app, n) for n in AppDetailsForm.base_fields}),
             all_merchants=_all_merchants(request).order_by("name") if may_change else [],
             linked=[link.merchant_id for link in links], state_chip=self.active_label(app),
-            pending=ChangeRequest.objects.filter(app=app, state=ChangeState.PENDING).select_related("requested_by"),
-            sees_changes=request.user.has_perm("merchants.view_changerequest"),
+            pending=waiting(request, app.changes.all()),
             may_cashier=request.user.has_perm("merchants.change_cashiermethod"),
             is_tenant=tenant_of(request.user) is not None,
             history=history_of(app, with_staff=tenant_of(request.user) is None),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,6 +23,7 @@ from channels.base.discovery import providers
 from merchants.changes import asker_may, change_confirm, change_reject, change_withdraw, is_overdue, is_stale
 from merchants.forms import method_label, say
 from merchants.models import ChangeRequest, Role
+from merchants.people.reach import CONFIRM_PERMISSION
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.acts import written_reason
@@ -28,7 +31,7 @@ from paycenter.staff.display import chip, state_chip
 from paycenter.staff.landing import Card, Panel, contributes
 from paycenter.staff.lists import DayFilter
 from paycenter.staff.stepup import sensitive
-from paycenter.staff.tenancy import ReadOnlyAdmin
+from paycenter.staff.tenancy import ReadOnlyAdmin, name_for, registered, tenant_of
 
 _DECISIONS = {"confirm": change_confirm, "reject": change_reject, "withdraw": change_withdraw}
 _FIELD_WORDS = {
@@ -68,7 +71,8 @@ class WhoseFilter(admin.SimpleListFilter):
     parameter_name = "whose"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("decide", _("for me to decide")), ("mine", _("asked for by me"))]
+        decide = [("decide", _("for me to decide"))] if request.user.has_perm(CONFIRM_PERMISSION) else []
+        return [*decide, ("mine", _("asked for by me"))]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         me = request.user.pk
@@ -84,14 +88,36 @@ class AskedFilter(DayFilter):
     default_days = None
 
 
+# What a merchant's or an app's own records are, of those that changes are about.
+_OWN_RECORDS: Mapping[str, tuple[str, ...]] = {
+    "merchant": ("person__merchant_id", "account__merchant_id", "merchant_id"), "app": ("person__app_id", "app_id"),
+}  # fmt: skip
+
+
 @admin.register(ChangeRequest)
 class ChangeRequestAdmin(ReadOnlyAdmin):
+    """Tenants see what their own people asked for about their own records, and take back what they asked for
+    themselves; they decide on nothing. Who moved to another tenant takes no request along."""
+
+    tenant_keys = {"merchant": "requested_by__merchant_id", "app": "requested_by__app_id"}
     list_display = ["what", "target", "state_label", "requested_by", "requested_at", "decided_by", "decided_at"]
     list_filter = [WhoseFilter, "state", "kind", AskedFilter]
     search_fields = ["account__payment_no", "account__name", "app__app_id", "app__name", "person__username",
                      "merchant__merchant_no", "merchant__name",
                      "requested_by__username"]  # fmt: skip
     search_help_text = _("Account, app, staff member, or who asked")
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Tenants are not told who of the center decided."""
+        center = tenant_of(request.user) is None
+        return [name for name in self.list_display if center or name != "decided_by"]
+
+    def scope(self, user: Any, rows: QuerySet[Any]) -> QuerySet[Any]:
+        found, tenant = super().scope(user, rows), tenant_of(user)
+        if tenant is None:
+            return found
+        lookups = [Q((name, tenant.pk)) for name in _OWN_RECORDS[tenant.kind]]
+        return found.filter(reduce(or_, lookups))
 
     def get_queryset(self, request: HttpRequest) -> Any:
         related = ("account__merchant", "app", "person", "merchant", "requested_by", "decided_by")
@@ -126,9 +152,9 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
             about_url=words.link(change) if words else _link(change), plain=words is not None,
             state_chip=self.state_label(change), mine=mine, may_withdraw=pending and mine,
             may_decide=pending and not mine and change.person_id != request.user.pk
-            and request.user.has_perm("merchants.confirm_changerequest"),
+            and request.user.has_perm(CONFIRM_PERMISSION),
             asker_gone=pending and not asker_may(change), stale=pending and is_stale(change),
-            overdue=is_overdue(change),
+            overdue=is_overdue(change), decider=name_for(request.user, change.decided_by) if change.decided_by else "",
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/change_request.html", context)
 
@@ -193,30 +219,54 @@ def _line(value: Any) -> str:
     return method_label(str(value))
 
 
+def waiting(request: HttpRequest, rows: QuerySet[ChangeRequest]) -> QuerySet[ChangeRequest]:
+    """Which of these wait for a second person, for `pending.html`; `opens` says whether the reader may look at it."""
+    shown = _visible(request, ChangeRequest.objects.filter(pk=OuterRef("pk")))
+    found = rows.filter(state=ChangeState.PENDING).defer("payload").select_related("requested_by")
+    return found.annotate(opens=Exists(shown))
+
+
+def _visible(request: HttpRequest, rows: QuerySet[ChangeRequest]) -> QuerySet[ChangeRequest]:
+    """Those that have a page for the reader."""
+    page = registered(ChangeRequest)
+    if page is None or not page.has_view_permission(request):
+        return rows.none()
+    return page.scope(request.user, rows)
+
+
 _NEWS = timedelta(days=7)  # how long a decision is shown to who asked
 _SHOWN = 200
+_ROWS = 8
 
 
 @contributes
 def changes_of_the_reader(request: HttpRequest) -> list[Card | Panel]:
-    """How many changes wait for the reader, and what became of the reader's own requests; one query."""
+    """What waits to be confirmed, and what becomes of the reader's own requests; one query."""
     me = request.user.pk
     if not request.user.has_perm("merchants.view_changerequest"):
         return []
     news = Q(requested_by=me, decided_at__gt=timezone.now() - _NEWS)
-    for_me = Q(state=ChangeState.PENDING) & ~Q(requested_by=me)
-    rows = ChangeRequest.objects.filter(news | for_me).defer("payload").order_by("-id")
-    found = list(rows.select_related("account", "app", "person", "merchant")[:_SHOWN])
-    count = sum(c.state == ChangeState.PENDING and c.person_id != me for c in found)
-    link = reverse("admin:merchants_changerequest_changelist") + "?whose=decide"
-    card = Card(
-        gettext("Changes to confirm"), str(count), link, tone="warn" if count else "calm", icon="rule"
-    )
-    decided = [c for c in found if c.state != ChangeState.PENDING][:5]
-    panel = Panel(gettext("Decided on what you asked for"), [_news_row(c) for c in decided], "", order=70)
-    return [card, panel] if decided else [card]
+    rows = _visible(request, ChangeRequest.objects.filter(news | Q(state=ChangeState.PENDING)))
+    related = ("account", "app", "person", "merchant")
+    found = list(rows.defer("payload").order_by("-id").select_related(*related)[:_SHOWN])
+    mine = sorted((c for c in found if c.requested_by_id == me), key=lambda c: c.state != ChangeState.PENDING)
+    place = reverse("admin:merchants_changerequest_changelist")
+    asked = [_news_row(change) for change in mine[:_ROWS]]
+    panels = [Panel(gettext("What you asked for"), asked, "", f"{place}?whose=mine", order=70)] if asked else []
+    return [_card(request, [c for c in found if c.state == ChangeState.PENDING], place), *panels]
+
+
+def _card(request: HttpRequest, pending: list[ChangeRequest], place: str) -> Card:
+    """How many wait for the reader to decide; for who decides on none, how many wait at all."""
+    me = request.user.pk
+    if not request.user.has_perm(CONFIRM_PERMISSION):
+        return Card(gettext("Waiting to be confirmed"), str(len(pending)), f"{place}?state__exact=pending", icon="rule")
+    count = sum(me not in (c.requested_by_id, c.person_id) for c in pending)
+    tone = "warn" if count else "calm"
+    return Card(gettext("Changes to confirm"), str(count), f"{place}?whose=decide", tone=tone, icon="rule")
 
 
 def _news_row(change: ChangeRequest) -> tuple[Any, str, str, str]:
     place = reverse("admin:merchants_changerequest_change", args=[change.pk])
-    return change.decided_at, str(change), str(change.get_state_display()), place
+    word = gettext("waited too long") if is_overdue(change) else str(change.get_state_display())
+    return change.decided_at or change.requested_at, str(change), word, place

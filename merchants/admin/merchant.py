@@ -14,12 +14,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.admin.changes import waiting
 from merchants.admin.states import StateButtonsAdmin
 from merchants.changes import merchant_open_request
 from merchants.guards import EDIT, why_merchant_not
 from merchants.models import AppMerchant, Merchant, PaymentAccount
 from merchants.services import OWN_COLUMNS, merchant_advance, merchant_create, merchant_update
-from merchants.states import OPENING, ChangeState
+from merchants.states import OPENING
 from paycenter.staff.acts import page_additions
 from paycenter.staff.display import copyable, state_chip
 from paycenter.staff.tenancy import actor_of
@@ -83,8 +84,7 @@ class MerchantAdmin(StateButtonsAdmin):
             extra["apps"] = [link.app for link in links.select_related("app")] if self._sees_apps(request) else []
             extra["show_apps"] = self._sees_apps(request)
             extra["merchant"] = merchant
-            extra["pending"] = merchant.changes.filter(state=ChangeState.PENDING).select_related("requested_by")
-            extra["sees_changes"] = request.user.has_perm("merchants.view_changerequest")
+            extra["pending"] = waiting(request, merchant.changes.all())
             extra |= page_additions(request, merchant)
         return super().changeform_view(request, object_id, form_url, extra)
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.decorators import display
 
+from merchants.admin.changes import waiting
 from merchants.admin.joining import join_view
 from merchants.admin.states import history_of
 from merchants.forms import ReasonForm
@@ -28,7 +29,6 @@ from merchants.people import invitations, services
 from merchants.people.forms import InviteForm, StaffForm
 from merchants.people.links import link_for
 from merchants.people.reach import keeps, needs_second
-from merchants.states import ChangeState
 from paycenter.crypto import decrypt, encrypt
 from paycenter.errors import TransitionRefused
 from paycenter.staff import throttle
@@ -149,8 +149,7 @@ class StaffAdmin(TenantAdmin):
             "first": invitations.purpose_for(person) == invitations.Purpose.JOIN,
             "locked": throttle.locked_places(person) if may else [],
             "sessions": [(row, device_word(row.user_agent)) for row in sessions_of(person)] if may else [],
-            "pending": person.changes.filter(state=ChangeState.PENDING).select_related("requested_by"),
-            "sees_changes": request.user.has_perm("merchants.view_changerequest"),
+            "pending": waiting(request, person.changes.all()),
             "history": history_of(person, with_staff=tenant_of(request.user) is None),
         }  # fmt: skip
 

@@ -13,6 +13,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from merchants.people.models import Letter
+from paycenter.staff.tenancy import name_for
 
 if TYPE_CHECKING:
     from merchants.models import ChangeRequest, User
@@ -105,7 +106,7 @@ def tell_requester(change: ChangeRequest) -> None:
         subject = _("%(change)s: %(state)s") % {"change": change, "state": change.get_state_display()}
         text = _("%(who)s decided on what you asked for: %(change)s\nIt is now: %(state)s\nComment: %(comment)s")
         words = {
-            "who": change.decided_by.get_username() if change.decided_by else "", "change": change,
+            "who": name_for(change.requested_by, change.decided_by), "change": change,
             "state": change.get_state_display(), "comment": change.comment or "–",
         }  # fmt: skip
         mail_person(change.requested_by, subject, text % words)

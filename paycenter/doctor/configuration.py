@@ -19,7 +19,7 @@ from paycenter.middleware import parse_network
 # Names that other parts than the settings read.
 _ELSEWHERE = frozenset((
     "PAYCENTER_PORT", "PAYCENTER_SANDBOX_PORT", "PAYCENTER_VENV", "PAYCENTER_PYTHON", "PAYCENTER_VECTORS",
-    "PAYCENTER_SIMULATION_SECONDS", "PAYCENTER_TEST_WORKER",
+    "PAYCENTER_SIMULATION_SECONDS", "PAYCENTER_TEST_WORKER", "PAYCENTER_MIGRATED",
 ))  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from unfold.widgets import BASE_INPUT_CLASSES
 
 from paycenter.staff import security
 from paycenter.staff.codes import TYPED_LENGTH, has_device, matching_device
-from paycenter.staff.throttle import flooded
+from paycenter.staff.throttle import code_refused, flooded
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]
@@ -41,6 +41,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
             token = self.cleaned_data.get("otp_token") or ""
             device = matching_device(user, token)
             if device is None:
+                code_refused(self.request, user, "wrong" if token else "missing")
                 wrong = _("Wrong code, or one already used. Wait for the next one.")
                 text = wrong if token else _("Enter the code from your authenticator app.")
                 raise ValidationError({"otp_token": text})

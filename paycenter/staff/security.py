@@ -189,10 +189,8 @@ def _noted(request: HttpRequest, word: str) -> None:
 
 
 def _token_fits(request: HttpRequest) -> bool:
-    fits = matching_device(request.user, request.POST.get("otp_token", "")) is not None
-    if fits:
-        stepup.note_code(request)
-    else:
+    fits = stepup.code_fits(request, request.POST.get("otp_token", ""))
+    if not fits:
         messages.error(request, _("Wrong code, or one already used. Wait for the next one."))
     return fits
 

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from importlib import import_module
-from typing import Any
+from itertools import takewhile
+from typing import Any, cast
 
-from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model, logout, update_session_auth_hash
 from django.contrib.auth.views import redirect_to_login
-from django.db.models import F, Max, Sum
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -24,10 +24,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from paycenter.middleware import client_ip, is_below
+from paycenter.models import Event
 from paycenter.staff.models import KnownAddress, StaffSession
 
 _ROW, _SINCE, _SEEN, _KEY = "staff_row", "staff_since", "staff_seen", "staff_key"
 _EVERY = 60  # seconds between two updates of the row
+# Events of signing in: it went well, a wrong name or password, a right password and a wrong code.
+SIGNED_IN, SIGN_IN_FAILED, CODE_FAILED = "user.signed_in", "user.sign_in_failed", "user.sign_in_code_failed"
+_LOOKED_AT = 200
 
 
 class StaffSessionMiddleware:
@@ -73,19 +77,35 @@ def _touch(request: HttpRequest) -> None:
 
 
 def _warn_of_failures(request: HttpRequest) -> None:
-    """Tell somebody who signs in what was tried with their name since the last time."""
-    user: Any = request.user
-    before = KnownAddress.objects.filter(user_id=user.pk).aggregate(at=Max("seen_at"))["at"]
-    if before is None:
-        return
-    tries = AccessAttempt.objects.filter(username=user.get_username(), attempt_time__gt=before)
-    count = tries.aggregate(n=Sum("failures_since_start"))["n"] or 0
-    if count:
+    """Tell somebody who signs in what was tried with their name since the last time they did."""
+    failed = _failed_since_last(cast(int, request.user.pk))
+    if failed:
         text = ngettext(
             "Since you were here, %(n)d sign-in with your name failed. Was it not you? Change your password.",
-            "Since you were here, %(n)d sign-ins with your name failed. Was it not you? Change your password.", count,
+            "Since you were here, %(n)d sign-ins with your name failed. Was it not you? Change your password.",
+            len(failed),
         )  # fmt: skip
-        messages.warning(request, text % {"n": count})
+        messages.warning(request, text % {"n": len(failed)})
+    known = failed.count(CODE_FAILED)
+    if known:
+        text = ngettext(
+            "%(n)d of them gave your right password and no right code. Was it not you? Then somebody knows it.",
+            "%(n)d of them gave your right password and no right code. Was it not you? Then somebody knows it.", known,
+        )  # fmt: skip
+        messages.error(request, text % {"n": known})
+
+
+def _failed_since_last(user_id: int) -> list[str]:
+    """The types of the events of sign-ins that failed between the present one and the one before it, the latest first.
+
+    Events tell it, because what counts towards a lock-out is forgotten after a while.
+    """
+    types = (SIGNED_IN, SIGN_IN_FAILED, CODE_FAILED)
+    rows = Event.objects.filter(object_type="user", object_id=user_id, type__in=types).order_by("-id")
+    latest = list(rows.values_list("type", flat=True)[:_LOOKED_AT])
+    if latest and latest[0] == SIGNED_IN:  # the present one
+        del latest[0]
+    return list(takewhile(lambda type_: type_ != SIGNED_IN, latest))
 
 
 def sessions_of(user: Any) -> list[StaffSession]:

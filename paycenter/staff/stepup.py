@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial, update_wrapper
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.contrib import admin
@@ -24,9 +24,12 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
+from paycenter import trail
 from paycenter.crypto import decrypt, encrypt
 from paycenter.errors import ConfigError
+from paycenter.masking import mask_url
 from paycenter.staff.codes import has_device, matching_device
+from paycenter.transitions import record_event
 
 _CODE_AT = "code_at"
 _HELD, _TYPED = "held_form", "step_up_code"
@@ -91,6 +94,19 @@ def note_code(request: HttpRequest) -> None:
     request.session[_CODE_AT] = int(time.time())
 
 
+def code_fits(request: HttpRequest, typed: str) -> bool:
+    """Whether this is a right code, which counts as given just now. A wrong one leaves an event."""
+    from paycenter.staff.tenancy import actor_of  # its pages know the step-up
+
+    if matching_device(request.user, typed) is not None:
+        note_code(request)
+        return True
+    trail.remember(request.user)  # their own record says nothing here
+    detail = {"path": mask_url(request.path, limit=300)}
+    record_event(cast(Any, request.user), "user.code_failed", actor=actor_of(request.user), detail=detail)
+    return False
+
+
 def is_fresh(request: HttpRequest) -> bool:
     """Whether the last code is recent enough, or the person has no second factor that could be asked for."""
     given = request.session.get(_CODE_AT, 0)
@@ -108,9 +124,8 @@ def _resumed(request: HttpRequest) -> HttpResponse | None:
     form = _held_form(request, held)
     if form is None:
         return _ask(request, "", _("This page is too old. Go back and send the form again."))
-    if not is_fresh(request) and matching_device(request.user, request.POST.get(_TYPED, "")) is None:
+    if not is_fresh(request) and not code_fits(request, request.POST.get(_TYPED, "")):
         return _ask(request, held, _("Wrong code, or one already used. Wait for the next one."))
-    note_code(request)
     _put_back(request, form)
     return None
 

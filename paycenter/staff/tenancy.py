@@ -27,6 +27,7 @@ from paycenter.staff.exports import Column
 from paycenter.staff.keyset import KeysetChangeList
 from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
 from paycenter.staff.lists import BoundedPaginator
+from paycenter.staff.words import party
 from paycenter.transitions import record_event
 
 # Role → whose rows.
@@ -58,6 +59,11 @@ def is_foreign(user: Any, record: Any) -> bool:
     if tenant is None:
         return False
     return bool(tenant.pk != (record.merchant_id if tenant.kind == "merchant" else record.app_id))
+
+
+def name_for(reader: Any, person: Any) -> str:
+    """How a staff member is named to another one: tenants are not told which of the center's staff it was."""
+    return party("staff") if is_foreign(reader, person) else str(person.get_username())
 
 
 def actor_of(user: Any) -> str:

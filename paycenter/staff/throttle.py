@@ -1,4 +1,5 @@
-"""Too many wrong passwords: per name and address together (axes), and per name and per address over an hour.
+"""Too many wrong passwords, or codes after a right one: per name and address together (axes), and per name and per
+address over an hour.
 
 The wide limits never lock out people where they usually work: who has signed in from an address before may go on
 trying there, whatever others do with the name or from the same office.
@@ -9,6 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from axes.handlers.proxy import AxesProxyHandler
+from axes.helpers import get_credentials
 from axes.models import AccessAttempt
 from axes.utils import reset
 from django.conf import settings
@@ -31,6 +34,18 @@ def flooded(request: HttpRequest, username: str) -> bool:
         or _failures(ip_address=address) >= settings.SIGN_IN_FAILURES_PER_ADDRESS
     )
     return over and not _is_known(username, address)
+
+
+def code_refused(request: Any, user: Any, why: str) -> None:
+    """Count a try whose password was right and whose code was `wrong` or `missing` like a wrong password."""
+    request.refused_code = why
+    credentials = get_credentials(user.get_username())
+    AxesProxyHandler.user_login_failed(sender=__name__, credentials=credentials, request=request)
+
+
+def refused_code(request: Any) -> str:
+    """Why the code of this try was refused though the password was right; empty where that was not so."""
+    return str(getattr(request, "refused_code", ""))
 
 
 def _failures(**of: str) -> int:

@@ -17,7 +17,9 @@ from notifications.alerts import alert
 from paycenter import trail
 from paycenter.masking import mask_url
 from paycenter.middleware import client_ip
+from paycenter.staff.sessions import CODE_FAILED, SIGN_IN_FAILED, SIGNED_IN
 from paycenter.staff.tenancy import actor_of
+from paycenter.staff.throttle import refused_code
 from paycenter.transitions import record_event
 
 _PREFIX = "/admin/"
@@ -53,7 +55,7 @@ class StaffTrailMiddleware:
         now = request.user if request.user.is_authenticated else None
         trail.remember(now or before)  # their own record says nothing here
         if now is not None and before is None:
-            record_event(now, "user.signed_in", actor=actor_of(now))
+            record_event(now, SIGNED_IN, actor=actor_of(now))
         elif before is not None and now is None:
             record_event(before, "user.signed_out", actor=actor_of(before))
         elif now is None:
@@ -75,19 +77,23 @@ def _tell_unsaid(request: HttpRequest, response: HttpResponse, opened: trail.Tra
 
 
 def _tell_failure(request: HttpRequest, response: HttpResponse) -> None:
-    """A wrong name, password or code. A name nobody has is not kept: it may be a password in the wrong field."""
+    """A wrong name or password, or a wrong code after a right one. A name nobody has is not kept: it may be a password
+    in the wrong field."""
     view = request.resolver_match.view_name if request.resolver_match else ""
     if request.method != "POST" or view != "admin:login" or "username" not in request.POST:
         return
     address = client_ip(request)
-    if _failures(address) > FAILURES_RECORDED:
+    code = refused_code(request)
+    if _failures(address) > FAILURES_RECORDED and not code:  # who knows a password is never lost among the others
         return
     model: Any = get_user_model()
     user = model.objects.filter(username=request.POST["username"][:150].replace("\x00", "")).first()
-    locked = {"locked": True} if response.status_code in (403, 429) else {}
+    detail: dict[str, Any] = {"locked": True} if response.status_code in (403, 429) else {}
+    if code:
+        detail["code"] = code
     actor = actor_of(user) if user is not None else "staff:?"
     trail.remember(user)
-    record_event(user or model(), "user.sign_in_failed", actor=actor, detail=locked)
+    record_event(user or model(), CODE_FAILED if code else SIGN_IN_FAILED, actor=actor, detail=detail)
 
 
 def _failures(address: str) -> int:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.admin.changes import waiting
 from merchants.forms import ReasonForm
 from merchants.models import ChangeRequest, PaymentAccount
 from merchants.states import ChangeState
@@ -87,7 +88,7 @@ class _ByTwoPeople(TenantAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """The list, with what waits to be confirmed above it."""
-        more = {"pending": self.changes(state=ChangeState.PENDING)[:_HISTORY], "sees_changes": _sees_changes(request)}
+        more = {"pending": waiting(request, self.changes())[:_HISTORY]}
         return super().changelist_view(request, {**(extra_context or {}), **more})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
@@ -97,7 +98,7 @@ class _ByTwoPeople(TenantAdmin):
         decided = self.changes(account=obj.account).exclude(state=ChangeState.PENDING)[:_HISTORY]
         context = self.page_context(
             request, obj, title=str(obj.account), record=obj, rows=self.rows_of(obj), about=self.about(obj),
-            pending=self.changes(account=obj.account, state=ChangeState.PENDING), sees_changes=_sees_changes(request),
+            pending=waiting(request, self.changes(account=obj.account)), sees_changes=_sees_changes(request),
             decided=[(change, state_chip(change)) for change in decided], timeline=event_entries(events, True),
             may_ask=self.has_add_permission(request), ask_url=f"{self._list_url()}add/?replaces={obj.pk}",
         )  # fmt: skip
@@ -118,8 +119,7 @@ class _ByTwoPeople(TenantAdmin):
         context = self.page_context(
             request, title=str(self.asking), forms=[form], reason=reason,
             submit=gettext("Ask for confirmation"), cancel=self._list_url(), moves_money=True,
-            pending=self.changes(account=replaced.account, state=ChangeState.PENDING) if replaced else (),
-            sees_changes=_sees_changes(request),
+            pending=waiting(request, self.changes(account=replaced.account)) if replaced else (),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/form.html", context)
 

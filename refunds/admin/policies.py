@@ -15,6 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 
 from channels.base.discovery import methods
+from merchants.admin.changes import waiting
 from merchants.forms import ReasonForm
 from merchants.models import AppMerchant, ChangeRequest
 from merchants.states import ChangeState
@@ -76,7 +77,7 @@ class RefundPolicyAdmin(TenantAdmin):
         context = self.page_context(
             request, title=f"{link.app.name} · {link.merchant.name}", link=link, may_change=may_change,
             policies=[_card(p) for p in ([] if own and own[0].currency == "" else [general]) + own],
-            pending=_changes(link).filter(state=ChangeState.PENDING),
+            pending=waiting(request, _changes(link)),
             decided=[(c, state_chip(c)) for c in _changes(link).exclude(state=ChangeState.PENDING)[:_HISTORY]],
             currencies=_other_currencies(own) if may_change else [],
             sees_changes=request.user.has_perm("merchants.view_changerequest"),
@@ -99,8 +100,8 @@ class RefundPolicyAdmin(TenantAdmin):
         context = self.page_context(
             request, title=gettext("Refund policy"), form=form, reason=reason, link=link, currency=currency,
             currency_word=currency_word(currency), shown_currency=shown_currency(currency),
-            pending=_changes(link).filter(state=ChangeState.PENDING, scope=scope_of(link.merchant, currency)),
-            sees_changes=request.user.has_perm("merchants.view_changerequest"), cancel=self._pair_url(link),
+            pending=waiting(request, _changes(link).filter(scope=scope_of(link.merchant, currency))),
+            cancel=self._pair_url(link),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/policy_form.html", context)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.demo.layout import ROOT
+from tests import prepared
 
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", "node_modules", ".hypothesis")
 
@@ -33,7 +34,10 @@ class Tree:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "DJANGO_", "PAYCENTER_"))}
         for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"):
             kept.pop(name, None)
-        environment = {**kept, "PAYCENTER_VAR": f"{self.root}-var", "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            **kept, "PAYCENTER_VAR": f"{self.root}-var", "PAYCENTER_MIGRATED": str(prepared.KEPT),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
         return subprocess.run(
             [sys.executable, *arguments], cwd=self.root, env=environment, capture_output=True, text=True,
             timeout=seconds, check=False,

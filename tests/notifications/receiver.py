@@ -31,13 +31,16 @@ class Got:
 
 @dataclass
 class Say:
-    """What to answer. `after` seconds; `hang` never answers until the receiver stops."""
+    """What to answer. `after` seconds; `hang` never answers until the receiver stops; `drip` is how many seconds pass
+    before each byte, of the whole answer or (`drip_body`) of its body."""
 
     status: int = 200
     body: bytes = b"success"
     headers: dict[str, str] = field(default_factory=dict)
     after: float = 0.0
     hang: bool = False
+    drip: float = 0.0
+    drip_body: bool = False
 
 
 class Receiver:
@@ -48,6 +51,7 @@ class Receiver:
         self.connections = 0
         self.open_now = 0
         self.most_open = 0
+        self.dripped = 0  # bytes
         self.answers: dict[str, Say | list[Say] | Callable[[Got], Say]] = {}
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -101,12 +105,27 @@ def _server(owner: Receiver) -> ThreadingHTTPServer:
                 self.close_connection = True
                 return
             owner.stopping.wait(say.after)
+            if say.drip and not say.drip_body:
+                self._drip(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(say.body) + say.body, say.drip)
+                return
             self.send_response(say.status)
             for name, value in say.headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(say.body)))
             self.end_headers()
-            self.wfile.write(say.body)
+            if say.drip:
+                self._drip(say.body, say.drip)
+            else:
+                self.wfile.write(say.body)
+
+        def _drip(self, whole: bytes, pause: float) -> None:
+            self.close_connection = True
+            for at in range(len(whole)):
+                if owner.stopping.wait(pause):
+                    return
+                self.wfile.write(whole[at : at + 1])
+                with owner._lock:
+                    owner.dripped += 1
 
         def log_message(self, *_args: object) -> None:
             pass

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import smtplib
+import ssl
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
@@ -20,8 +24,10 @@ from notifications.tasks import send_alerts
 from paycenter.models import Event
 from tests.fakes.staff import make_staff, signed_in
 from tests.notifications.feishu_robot import FeishuRobot
+from tests.notifications.mail_server import MailServer
 from tests.notifications.receiver import Receiver, Say
 from tests.notifications.robot import Robot
+from tests.notifications.test_certificates import certificate, some_key
 from tests.notifications.wecom_robot import WeComRobot
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +136,59 @@ def test_a_mail_server_that_refuses(error: Exception, tries: int, settings: Any,
     one = sent()
     assert (one.sent_at, one.tries) == (None, tries)
     assert one.next_send_at > timezone.now()
+
+
+@pytest.fixture
+def mail_server(settings: Any) -> Iterator[MailServer]:
+    server = MailServer()
+    mailbox(settings, language="en")
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", server.port, 5
+    settings.EMAIL_USE_SSL = settings.EMAIL_USE_TLS = False
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = server.user, server.password
+    yield server
+    server.stop()
+
+
+def test_a_mail_server_takes_it_from_whom_it_knows(mail_server: MailServer) -> None:
+    raise_one(text="金额不符\n.\n..end")
+    assert sent().sent_at is not None
+    ((to, message),) = mail_server.taken
+    assert to == ["a@x.example", "b@x.example"]
+    assert str(message["subject"]).startswith("[Payment Center] Odd")
+    assert "金额不符\n.\n..end" in message.get_content().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "tries", "words"),
+    [({"password": "another"}, 1, "SMTP 535"), ({"mailboxes": ()}, 1, "SMTP 550"),
+     ({"busy": True}, 0, "rate limit until")],
+)  # fmt: skip
+def test_a_mail_server_says_no_in_its_own_words(
+    mail_server: MailServer, change: dict[str, Any], tries: int, words: str, settings: Any
+) -> None:
+    for name, value in change.items():
+        setattr(mail_server, name, value)
+    raise_one()
+    one = sent()
+    assert (one.sent_at, one.tries, mail_server.taken) == (None, tries, [])
+    assert words in one.error
+    assert settings.EMAIL_HOST_PASSWORD not in one.error
+
+
+def test_a_mail_server_with_a_certificate_nobody_signed_hears_no_password(
+    mail_server: MailServer, settings: Any, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.pem"
+    form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    own.write_text(some_key().private_bytes(*form).decode() + certificate(timezone.now() + timedelta(days=1)))
+    mail_server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    mail_server.tls.load_cert_chain(own)
+    settings.EMAIL_USE_SSL = True
+    raise_one()
+    one = sent()
+    assert "the mail server cannot be used: SSLCertVerificationError" in one.error
+    assert mail_server.heard == []
 
 
 def test_without_a_mail_server_it_says_so(settings: Any) -> None:

@@ -159,6 +159,8 @@ def test_approval_takes_company_and_accounts_into_service(submitted: Company, re
     assert {"merchant.submit", "merchant.activate", "paymentaccount.submit", "paymentaccount.activate"} <= set(told)
     assert "Approved: the company can take payments." in submitted.page()
     assert submitted.client.get("/admin/").status_code == 200  # the usual landing page from now on
+    late = submitted.save("company", mark="x", short_name="New").content.decode()
+    assert "Ask an operator of the center for changes" in late
     assert "decided already" in decide(reviewer, submitted, "return", comment="too late").content.decode()
     assert fresh(submitted.merchant).state == "active"
 

@@ -2,104 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 
 from deploy.soak.books import Books, concerning
 from deploy.soak.checker import differences
-
-T, A1, A2, R1, R2 = "T1", "A1", "A2", "R1", "R2"
-
-
-def body(webhook_id: str, type_: str, **data: str) -> str:
-    return json.dumps({"id": webhook_id, "type": type_, "created_at": "x", "data": data})
-
-
-def message(number: str, type_: str, at: float, refund_no: str = "") -> dict:
-    data = {"trade_no": T, **({"refund_no": refund_no} if refund_no else {})}
-    return {
-        "webhook_id": number, "app_id": "APP", "type": type_, "trade_no": T, "refund_no": refund_no,
-        "state": "delivered", "body": body(number, type_, **data), "created_at": at, "next_delivery_at": None,
-    }  # fmt: skip
-
-
-def receipt(of: dict, at: float) -> dict:
-    return {"at": at, "webhook_id": of["webhook_id"], "type": of["type"], "body": of["body"], "genuine": True,
-            "acknowledged": True}  # fmt: skip
-
-
-def event(seq: int, type_: str, at: float, **numbers: str) -> dict:
-    blank = {"trade_no": T, "attempt_no": "", "refund_no": ""}
-    return {"id": seq, "seq": seq, "type": type_, "object_type": "x", "to_state": "", "actor": "x", "created_at": at,
-            "app_id": "APP", "public": True, **blank, **numbers}  # fmt: skip
-
-
-def refund(number: str, amount: int, at: float, **values: object) -> dict:
-    return {
-        "refund_no": number, "channel_request_no": number, "app_refund_no": f"app-{number}", "trade_no": T,
-        "attempt_no": A1, "abnormal_id": None, "amount": amount, "requested_amount": amount, "state": "succeeded",
-        "route": "original", "source": "api", "counted_as_external": False, "sends": 1, "requested_at": at,
-        "next_send_at": None, "next_query_at": None, **values,
-    }  # fmt: skip
-
-
-def attempt(number: str) -> dict:
-    return {
-        "attempt_no": number, "trade_no": T, "state": "succeeded", "amount": 1000, "paid_amount": 1000,
-        "paid_currency": "CNY", "channel_trade_no": f"CH{number}", "channel": "alipay", "created_at": 1.0,
-        "submitted_at": 2.0, "next_query_at": None, "next_close_at": None,
-    }  # fmt: skip
-
-
-def at_channel(number: str) -> dict:
-    return {"id": 1, "channel": "alipay", "order_no": number, "attempt_no": number, "trade_no": f"CH{number}",
-            "state": "paid", "paid_amount": 1000, "currency": "CNY", "paid_at": 9.0}  # fmt: skip
-
-
-def case(state: str) -> dict:
-    return {"id": 1, "account_channel": "alipay", "subject": "payment", "kind": "missing_here", "state": state,
-            "trade_no": "", "attempt_no": A1, "refund_no": "", "our_amount": None, "channel_amount": 5}  # fmt: skip
-
-
-@pytest.fixture
-def books() -> Books:
-    """One trade paid twice; 300 of it given back, 200 refused by people."""
-    messages = [message("m1", "trade.paid", 10.0), message("m2", "trade.duplicate_paid", 11.0),
-                message("m3", "refund.succeeded", 20.0, R1), message("m4", "refund.rejected", 21.0, R2)]  # fmt: skip
-    return Books(
-        trades=[{
-            "id": 1, "trade_no": T, "app_id": "APP", "app_order_no": "O1", "amount": 1000, "currency": "CNY",
-            "state": "paid", "paid_amount": 1000, "refunded_amount": 300, "refunding_amount": 0,
-            "external_refunded": 0, "settled_attempt_no": A1, "created_at": 1.0, "next_close_at": None,
-        }],
-        attempts=[attempt(A1), attempt(A2)],
-        abnormal=[{"id": 7, "trade_no": T, "attempt_no": A2, "kind": "duplicate", "state": "open", "amount": 1000,
-                   "refunded_amount": 0, "refunding_amount": 0, "external_refunded": 0}],
-        refunds=[refund(R1, 300, 12.0), refund(R2, 200, 13.0, state="rejected")],
-        approvals=[{"refund_no": R2, "approver_username": "finance", "decision": "reject", "decided_at": 14.0}],
-        notifications=messages,
-        events=[event(1, "attempt.succeeded", 10.0, attempt_no=A1), event(2, "trade.paid", 10.0),
-                event(3, "attempt.succeeded", 11.0, attempt_no=A2), event(4, "refund.succeeded", 20.0, refund_no=R1),
-                event(5, "refund.rejected", 21.0, refund_no=R2)],
-        channel_payments=[at_channel(A1), at_channel(A2)],
-        channel_refunds=[{"id": 1, "refund_no": R1, "attempt_no": A1, "amount": 300, "state": "success", "console": 0}],
-        channel_notices=[{"id": 1, "attempt_no": A1, "channel": "alipay", "acknowledged_at": 10.2}],
-        answers=[
-            {"at": 2.5, "path": "/v1/gopay", "errno": 0, "content": {}, "data": {"trade_no": T, "attempt_no": A1,
-                                                                                  "state": "paying"}},
-            {"at": 12.5, "path": "/v1/refund", "errno": 0, "content": {}, "data": {"refund_no": R1, "trade_no": T,
-                                                                                    "state": "approved"}},
-            {"at": 30.0, "path": "/v1/query/trade", "errno": 0, "content": {},
-             "data": {"trade_no": T, "state": "paid"}},
-        ],
-        events_read=[{"app_id": "APP", "id": seq, "seq": seq} for seq in range(1, 6)],
-        bills=[{"channel": "alipay", "account": "Z1", "day": "2026-11-26", "state": "imported"}],
-        cases=[case("settled"), case("carried")],
-        receipts=[receipt(m, m["created_at"] + 1) for m in messages],
-        decisions=[{"at": 14.1, "refund_no": R2, "user": "finance", "decision": "reject"}],
-    )  # fmt: skip
+from deploy.soak.consent import people_needed, policies_of
+from tests.soak.sample import A1, A2, R1, T, body, decided, message, receipt, refund
 
 
 def test_books_that_agree_show_no_difference(books: Books) -> None:
@@ -154,23 +64,42 @@ DOCTORED = {
     "a message the app never got": (_drop("receipts", 2), "apps were told"),
     "a message the app refused": (_set("receipts", 2, acknowledged=False), "apps were told"),
     "another wording": (_set("receipts", 0, body=body("m1", "trade.paid", trade_no="T2")), "apps were told"),
-    "a message before its commit": (_set("receipts", 0, at=9.0), "apps were told"),
+    "a message before its commit": (_set("receipts", 0, at=9.9999), "acknowledged after commit"),
+    "a message that was never committed": (_set("notifications", 0, committed_at=None), "acknowledged after commit"),
     "a message nobody wrote": (_set("receipts", 0, webhook_id="m0"), "apps were told"),
     "a message with a wrong signature": (_set("receipts", 0, genuine=False), "apps were told"),
     "stray money that was not told": (_set("notifications", 1, type="trade.other"), "apps were told"),
     "a broken chain": (lambda books: setattr(books, "chain", "event seq 3 was altered"), "events"),
-    "a gap in the chain": (_set("events", 4, seq=7), "events"),
+    "a gap in the chain": (_set("events", 4, seq=9), "events"),
     "paid without its event": (_set("events", 1, type="x"), "events"),
     "paid twice by its events": (_set("events", 4, type="trade.paid", refund_no=""), "events"),
     "an answer about a trade that is gone": (_set("answers", 0, data={"trade_no": "T0"}), "acknowledged after commit"),
-    "a gopay answered before its commit": (_set("answers", 0, at=1.5), "acknowledged after commit"),
-    "a refund answered before its commit": (_set("answers", 1, at=11.0), "acknowledged after commit"),
+    "a trade answered before its commit": (_set("trades", 0, committed_at=2.50001), "acknowledged after commit"),
+    "a gopay answered before its commit": (_set("events", 5, committed_at=2.50001), "acknowledged after commit"),
+    "a gopay of an attempt that was never sent": (_drop("events", 5), "acknowledged after commit"),
+    "paying answered before its commit": (_set("events", 6, committed_at=2.50001), "acknowledged after commit"),
+    "a refund answered before its commit": (_set("refunds", 0, committed_at=12.50001), "acknowledged after commit"),
+    "a refund answered whose commit nobody saw": (_set("refunds", 0, committed_at=None), "acknowledged after commit"),
+    "approved answered before its commit": (_set("events", 7, committed_at=12.50001), "acknowledged after commit"),
     "paid answered before its commit": (_set("answers", 2, at=9.0), "acknowledged after commit"),
     "a decision that is gone": (_drop("approvals", 0), "acknowledged after commit"),
+    "the same decision a second time, which is gone": (_add("decisions", at=15.0), "acknowledged after commit"),
+    "a decision that came through before its commit": (
+        _set("approvals", 0, committed_at=14.10001), "acknowledged after commit"),
     "a notification acknowledged before its commit": (
-        _set("channel_notices", 0, acknowledged_at=9.5), "acknowledged after commit"),
+        _set("channel_notices", 0, acknowledged_at=9.9999), "acknowledged after commit"),
+    "sent without anybody": (lambda books: books.approvals.clear(), "approved by enough people"),
+    "sent with one approval instead of two": (_drop("approvals", 2), "approved by enough people"),
+    "approved twice by one": (_set("approvals", 2, approver_username="finance"), "approved by enough people"),
+    "approved in two rounds": (_set("approvals", 2, round=2), "approved by enough people"),
+    "approved over another amount": (_set("approvals", 2, amount=299), "approved by enough people"),
+    "approved by who had asked": (_add("approvals", approver_username="clerk"), "approved by enough people"),
+    "approved by who chose the amount": (
+        _set("refunds", 0, changed_by_username="finance2"), "approved by enough people"),
+    "sent by itself without a policy": (
+        lambda books: (books.policies.clear(), books.approvals.clear()), "approved by enough people"),
     "an event an app skipped": (_drop("events_read", 2), "apps read every event"),
-    "an event an app read twice": (_add("events_read", id=5), "apps read every event"),
+    "an event an app read twice": (_add("events_read", id=8), "apps read every event"),
     "events read in another order": (_set("events_read", 0, id=9), "apps read every event"),
     "an event of another app": (_set("events", 3, app_id="OTHER"), "apps read every event"),
     "a bill that was refused": (_set("bills", 0, state="refused line 3"), "bills agree"),
@@ -193,6 +122,25 @@ def test_late_money_that_was_accepted_stands_in_both_places(books: Books) -> Non
     late = message("m5", "trade.duplicate_paid", 10.0)
     books.notifications.append(late)
     books.receipts.append(receipt(late, 10.5))
+    assert differences(books) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "people"),
+    [
+        ({"amount": 100}, 0), ({"amount": 101}, 1), ({"amount": 250}, 1), ({"amount": 251}, 2),
+        ({"amount": 50, "source": "admin"}, 1), ({"amount": 50, "requested_amount": 60}, 1),
+        ({"amount": 80, "source": "policy"}, 1), ({"amount": 50, "app_id": "OTHER"}, 1),
+    ],
+)  # fmt: skip
+def test_people_needed_follow_from_the_policy(books: Books, values: dict[str, object], people: int) -> None:
+    books.policies[0]["abnormal_automatic_up_to"] = 70
+    wanted = {**refund(R1, 100, 12.0), "requested_amount": values["amount"], **values}
+    assert people_needed(policies_of(books), wanted) == people
+
+
+def test_what_was_held_after_it_was_sent_needs_nobody_again(books: Books) -> None:
+    books.approvals.append(decided(R1, "finance", 15.0, round=3, decision="hold"))
     assert differences(books) == []
 
 

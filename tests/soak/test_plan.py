@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 
 from channels.base.discovery import methods, providers
 from deploy.soak import plan as planning
 from deploy.soak.acting import Order
 from deploy.soak.plan import BLOWS, plan
+from deploy.soak.setting import AUTOMATIC_UP_TO, ONE_APPROVAL_UP_TO
 from sandbox.faults import OPERATIONS, Fault
 
 
@@ -22,8 +24,15 @@ def test_everything_comes_up() -> None:
     items = list(islice(plan(1), 2000))
     assert {i.values["what"] for i in items if i.kind == "blow"} == {name for name, _weight in BLOWS}
     acts = {act.what for i in items for act in i.acts}
-    assert acts >= {"gopay", "pay", "refund", "refund_again", "refund_stray", "cancel", "close", "console", "forge"}
+    assert acts >= {"gopay", "pay", "refund", "refund_again", "refund_stray", "refund_by_staff", "cancel", "close"}
+    assert acts >= {"console", "forge"}
     assert [i.number for i in items] == list(range(1, 2001))
+
+
+def test_refunds_need_nobody_one_person_and_two() -> None:
+    asked = [act.values["amount"] for item in islice(plan(1), 300) for act in item.acts if act.what == "refund"]
+    people = Counter((amount > AUTOMATIC_UP_TO) + (amount > ONE_APPROVAL_UP_TO) for amount in asked)
+    assert all(people[number] > len(asked) / 10 for number in (0, 1, 2)), people
 
 
 def test_the_plan_names_only_what_there_is() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.soak.apps import FAILURES, Receiver
+from deploy.soak.apps import FAILURES, Receiver, name_of
 from deploy.soak.record import Record
 from notifications.signing import signed_headers
 from tests.factories import WEBHOOK_SECRET
@@ -32,11 +32,20 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         return 0, b""
 
 
-def test_one_seed_fails_at_the_same_requests(record: Record) -> None:
+def test_one_seed_fails_the_same_messages_in_any_order(record: Record) -> None:
     one, other = Receiver(3, record), Receiver(3, record)
-    told = [one.how() for _ in range(200)]
-    assert told == [other.how() for _ in range(200)]
-    assert {"success", *FAILURES} == set(told)
+    messages = [(f"trade.paid:S3-{order}:None", time) for order in range(60) for time in (1, 2, 3)]
+    told = {message: one.how(*message) for message in messages}
+    assert {message: other.how(*message) for message in reversed(messages)} == told
+    assert {"success", *FAILURES} == set(told.values())
+    assert {message: Receiver(4, record).how(*message) for message in messages} != told
+
+
+def test_a_message_is_named_by_what_its_app_calls_things(record: Record) -> None:
+    data = {"trade_no": "P1", "app_order_no": "S3-1", "refund_no": "R1", "app_refund_no": "S3-1-R1"}
+    assert name_of(json.dumps({"type": "refund.succeeded", "data": data}).encode()) == "refund.succeeded:S3-1:S3-1-R1"
+    receiver = Receiver(3, record)
+    assert [receiver.times(number) for number in ("m1", "m2", "m1")] == [1, 1, 2]
 
 
 def test_what_came_is_written_down_and_its_signature_judged(record: Record) -> None:
@@ -56,7 +65,7 @@ def test_what_came_is_written_down_and_its_signature_judged(record: Record) -> N
 def test_a_receiver_that_fails_acknowledges_nothing(record: Record, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     receiver = Receiver(3, record)
     receiver.secrets["APP"] = WEBHOOK_SECRET
-    monkeypatch.setattr(receiver, "how", lambda: how)
+    monkeypatch.setattr(receiver, "how", lambda name, number: how)
     body = json.dumps({"id": "m1", "type": "trade.paid"}).encode()
     with receiver.serving() as url:
         status, answer = post(f"{url}/APP", body, {"webhook-id": "m1"})

@@ -1,9 +1,10 @@
 """Every page of the admin that a role may open, in a real browser: nothing broken, lost or unreadable.
 
 The addresses are those of the URL patterns with records in them, so a new page is opened by itself. Each picture is
-kept in var/screenshots/ROLE; PAYCENTER_PICTURES=phone keeps the phone's as well. Roles of a group go through the same
-records: of the first every page is opened in the browser, of the others those with a kind of element on them that was
-not seen yet. axe looks at a page for the same reason.
+kept in var/screenshots/ROLE. Roles of a group go through the same records: of the first every page is opened in the
+browser, of the others those with a kind of element on them that was not seen yet. axe looks at a page for the same
+reason. `make pages` (PAYCENTER_PAGES=all) leaves nothing out: every role opens every page in light and in dark, axe
+looks at each at a desk and on a phone, and the phone's pictures are kept, too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from tests.fakes.staff import make_staff, signed_in
 pytestmark = pytest.mark.browser
 
 PICTURES = Path(django_settings.BASE_DIR) / "var" / "screenshots"
+WHOLE = os.environ.get("PAYCENTER_PAGES") == "all"
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 # Leaving, and what only answers a script.
 NO_PAGES = {"logout", "jsi18n", "set_language", "autocomplete", "view_on_site", "search"}
@@ -63,10 +65,14 @@ def furnished(committed_world: World, settings: Any, tmp_path: Path, monkeypatch
     return committed_world
 
 
-@pytest.mark.timeout(900)  # hundreds of pages
+@pytest.mark.timeout(3600 if WHOLE else 900)  # hundreds of pages
+@pytest.mark.parametrize("scheme", ["light", "dark"] if WHOLE else ["usual"])
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_page_of_every_role(furnished: World, live_server: Any, chrome: Any, group: str) -> None:
-    scheme, roles = GROUPS[group]
+def test_every_page_of_every_role(
+    furnished: World, live_server: Any, chrome: Any, group: str, scheme: str, record_property: Any
+) -> None:
+    usual, roles = GROUPS[group]
+    scheme = usual if scheme == "usual" else scheme
     clients = {role: signed_in(staff_of(role, furnished)) for role in roles}
     bare = [model.__name__ for model in admin.site._registry if not model._default_manager.exists()]
     assert bare == [], "give `furnish` a record of each"
@@ -75,9 +81,12 @@ def test_every_page_of_every_role(furnished: World, live_server: Any, chrome: An
     no_pages: set[str] = set()
     for role, client in clients.items():
         context = context_for(client, chrome, live_server.url, roles[role], scheme)
-        visit = Visit(context.new_page(), live_server.url, PICTURES / role, seen)
-        opens_all = role == next(iter(roles))
-        found += [f"{role} {what}" for what in gone_through(client, furnished, visit, no_pages, opens_all=opens_all)]
+        visit = Visit(context.new_page(), live_server.url, PICTURES / f"{role}-{scheme}", seen)
+        opens_all = WHOLE or role == next(iter(roles))
+        wrong = gone_through(client, furnished, visit, no_pages, opens_all=opens_all)
+        found += [f"{role} {what}" for what in wrong]
+        record_property("summary", f"{role}, {scheme}: {visit.looked} pages opened, axe looked {visit.axed} times, "
+                                   f"{len(wrong)} findings")  # fmt: skip
         chrome.put_away([context])
     assert found == []
 
@@ -98,7 +107,7 @@ def gone_through(client: Client, world: World, visit: Visit, no_pages: set[str],
         links |= links_in(path, html)
         new = kinds_of(html) - visit.seen
         if opens_all or new:
-            visit.look(path, with_axe=bool(new))
+            visit.look(path, with_axe=WHOLE or bool(new))
             visit.seen |= new
     assert len(pages) > 10
     lost = dead(client, links - set(pages))
@@ -208,7 +217,7 @@ class Visit:
     def __init__(self, page: Any, base: str, pictures: Path, seen: set[str]) -> None:
         self.page, self.base, self.pictures, self.seen = page, base, pictures, seen
         self.found: list[str] = []
-        self.path, self.axe = "", chromium.axe_source()
+        self.path, self.axe, self.looked, self.axed = "", chromium.axe_source(), 0, 0
         page.set_default_timeout(15_000)
         page.on("console", lambda m: self._add(f"console: {m.text}") if m.type == "error" else None)
         page.on("pageerror", lambda e: self._add(f"script: {e}"))
@@ -220,19 +229,25 @@ class Visit:
     def look(self, path: str, *, with_axe: bool) -> None:
         """At a desk, then on a phone."""
         self.path, page = path, self.page
+        self.looked += 1
         page.set_viewport_size(DESK)
         page.goto(self.base + path, wait_until="load")
         self._picture(path, "")
         if with_axe:
             page.evaluate(self.axe)
-            for violation in page.evaluate(AXE):
-                self._add(violation[:600])
+            self._ask_axe()
         page.set_viewport_size(PHONE)
-        if os.environ.get("PAYCENTER_PICTURES") == "phone":
+        if WHOLE:
             self._picture(path, "-phone")
+            self._ask_axe()
         wide = page.evaluate(TOO_WIDE)
         if wide > 1:
             self._add(f"{wide}px wider than a phone")
+
+    def _ask_axe(self) -> None:
+        self.axed += 1
+        for violation in self.page.evaluate(AXE):
+            self._add(violation[:600])
 
     def _picture(self, path: str, suffix: str) -> None:
         name = re.sub(r"\W+", "-", path.removeprefix("/admin/")).strip("-") or "home"

@@ -11,6 +11,8 @@ from django.utils import timezone
 from cashier.models import PrintedCode
 from merchants.changes import account_change_request
 from merchants.models import App, CashierMethod, Merchant, PaymentAccount, User
+from merchants.offer_changes import cashier_methods_change
+from merchants.people.services import factor_reset_request
 from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
 from onboarding.models import Application, ApplicationDocument
 from paycenter.models import AuditVerification, Event, Exchange, ListExport, RetrySchedule, SavedView
@@ -98,6 +100,7 @@ def tenants(world: World) -> Tenants:
     change = account_change_request(
         account=world.account, config={"merchant": "fake-merchant", "secret": "n"}, user=boss, reason=MARK
     )
+    drafts = make_drafts(world)
     code = PrintedCode.objects.create(app=world.app, merchant=world.merchant, title=MARK)
     other = factories.make_merchant()
     other_app = factories.make_app(other)
@@ -111,12 +114,14 @@ def tenants(world: World) -> Tenants:
     refund = make_refund(attempt, world)
     policy = RefundPolicy.objects.create(app=world.app, merchant=world.merchant)
     found = [
-        *make_reconciled(world, attempt), make_application(world), route, health, contract, refund, policy,
+        *make_reconciled(world, attempt), make_application(world), ApplicationDocument.objects.get(), route, health,
+        contract, refund, Payout.objects.get(), policy,
         world.merchant, world.app, world.account, attempt, attempt.trade, abnormal, notification, delivery,
-        alert, exchange, boss, change, code, CashierMethod.objects.get(), Event.objects.first(),
+        alert, exchange, boss, change, *drafts, code, CashierMethod.objects.get(), Event.objects.first(),
         RetrySchedule.objects.get_or_create(name="query", defaults={"delays": [5]})[0],
         ListExport.objects.create(owner=boss, page="trades.trade", query=MARK, kind="csv", language="en",
                                   created_at=now),
+        SavedView.objects.create(owner=boss, page="trades.trade", name=MARK, created_at=now),
         AuditVerification.objects.create(started_at=now, finished_at=now, by=MARK),
         AlertRule.objects.get_or_create(kind="security")[0],
         BacklogLimit.objects.get_or_create(name="query", defaults={"seconds": 60})[0],
@@ -128,6 +133,16 @@ def tenants(world: World) -> Tenants:
         {type(r): r for r in found if r is not None},
         make_staff("merchant", merchant=other), make_staff("app", app=other_app),
     )  # fmt: skip
+
+
+def make_drafts(world: World) -> list[Model]:
+    """What A's own people asked for: the owner a reset for a clerk, the business line a further method."""
+    owner = make_staff("owner", merchant=world.merchant, username=f"{MARK}-owner")
+    clerk = make_staff("merchant", merchant=world.merchant, username=f"{MARK}-clerk")
+    line = make_staff("app", app=world.app, username=f"{MARK}-line")
+    chosen = [(world.account, "fake_qr"), (world.account, "fake_page")]
+    draft = cashier_methods_change(app=world.app, merchant=world.merchant, methods=chosen, user=line, reason=MARK)
+    return [factor_reset_request(person=clerk, by=owner, reason=MARK), *([draft] if draft else [])]
 
 
 def make_application(world: World) -> Application:
@@ -160,11 +175,8 @@ def make_refund(attempt: Attempt, world: World) -> Refund:
 def urls_of(tenants: Tenants) -> list[str]:
     """Every address of the admin with A's objects in it."""
     words = {"app_pk": tenants.records[App].pk, "merchant_pk": tenants.records[Merchant].pk,
-             "payout_id": Payout.objects.values_list("pk", flat=True)[0],
-             "view_id": SavedView.objects.create(
-                 owner=tenants.records[User], page="trades.trade", name=MARK, created_at=timezone.now()
-             ).pk,
-             "document_id": ApplicationDocument.objects.values_list("pk", flat=True)[0], "step": "company",
+             "payout_id": tenants.records[Payout].pk, "view_id": tenants.records[SavedView].pk,
+             "document_id": tenants.records[ApplicationDocument].pk, "step": "company",
              "place": "account-1", "number": 1}  # fmt: skip
     records = {model: [record] for model, record in tenants.records.items()}
     return sorted(set(addresses(records, words, without=OWN_PAGES)))

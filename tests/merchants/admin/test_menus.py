@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
@@ -41,15 +44,33 @@ def test_the_menu_holds_what_the_role_may_see_and_all_of_it_opens(world: World, 
         assert (url in menu, opens) == (may, may), url
 
 
+# What the menu of each role begins with, and who finds which figures on the overview.
+FIRST = {
+    "operator": "merchants/merchant", "owner": "merchants/user", "merchant": "trades/trade", "app": "merchants/app",
+    "finance": "trades/trade", "service": "trades/trade", "auditor": "paycenter/exchange",
+}  # fmt: skip
+CENTER = {"operator", "finance", "service", "auditor"}
+FIGURES = {
+    "Paid today": {*Role.values}, "Open abnormal payments": {*Role.values},
+    "Open differences": {*Role.values} - {"app"}, "Notifications given up": {*CENTER, "app"}, "Open alerts": CENTER,
+    "Certificates expiring": {"operator", "owner", "merchant", "finance", "auditor"},
+    "Refunds to approve": {"finance"}, "Payouts to check": {"finance"}, "Applications to review": {"operator"},
+    "Changes to confirm": {"operator", "finance"}, "Waiting to be confirmed": {"owner", "app", "auditor"},
+}  # fmt: skip
+
+
 def test_each_role_begins_with_its_own_work(world: World) -> None:
-    first = {
-        role: next(url for url in shown(signed_in(person(role, world))) if MENU[url])
-        for role in ("finance", "auditor", "app", "owner")
-    }
-    assert "/trades/trade/" in first["finance"]
-    assert "/paycenter/" in first["auditor"]
-    assert "/merchants/cashiermethod/" in first["app"] or "/merchants/app/" in first["app"]
-    assert "/merchants/user/" in first["owner"]
+    found: dict[str, set[str]] = {title: set() for title in FIGURES}
+    for role, first in FIRST.items():
+        client = signed_in(person(role, world))
+        assert next(url for url in shown(client) if MENU[url]) == f"/admin/{first}/", role
+        page = client.get("/admin/").content.decode()
+        cards = dict(re.findall(r'<a href="([^"]*)" class="pc-card[^>]*>.*?<span class="pc-sub">([^<]*)', page))
+        for link, title in cards.items():
+            found.setdefault(title, set()).add(role)
+            assert title != "Waiting to be confirmed" or client.get(unescape(link)).status_code == 200
+    assert set(FIRST) == set(Role.values)
+    assert {title: found[title] for title in FIGURES} == FIGURES
 
 
 def test_groups_and_permissions_of_single_people_give_nothing(db: None) -> None:

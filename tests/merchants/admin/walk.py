@@ -75,6 +75,12 @@ class _Forms(HTMLParser):
             self._select = ""
 
 
+def _named(name: str, records: Records) -> Model | None:
+    """The record that an argument `app_pk` or `document_id` means: of that model, or of the one whose name ends so."""
+    fits = [r for m, r in records.items() if (m._meta.model_name or "").endswith(name)]
+    return next((r for r in fits if r._meta.model_name == name), fits[0] if len(fits) == 1 else None)
+
+
 @dataclass
 class Walk:
     """What is walked: A's records, and optionally only the pages of some models."""
@@ -91,9 +97,14 @@ class Walk:
         return list(dict.fromkeys([*plain, *self.shown(client, plain), *self.of_pages(superuser)]))
 
     def plain(self) -> Iterator[Visit]:
-        """Each pattern with A's record, read and posted to; a wrong key; and each with the stranger's own, read."""
+        """Each pattern with A's record, read and posted to; a wrong key; and each with the stranger's own, read.
+
+        The one that leads from a kind of record and its key to the record is filled by `of_pages`, for every kind.
+        """
         for name, route, model in self.routes():
-            for url in self.filled(route, self.theirs, model):
+            urls = list(self.filled(route, self.theirs, model))
+            assert urls or name == "view_on_site", f"nothing of A fits {route}: the walk needs a record for it"
+            for url in urls:
                 yield Visit("address", url)
                 if name not in OWN:
                     yield Visit("post", url, (("reason", "because"), ("post", "yes")))
@@ -119,8 +130,7 @@ class Walk:
             return
         values = []
         for name in re.findall(r"<(?:\w+:)?(\w+)>", route):
-            known = {m._meta.model_name: r for m, r in records.items()}
-            record = records.get(model) if model and name == "object_id" else known.get(name[:-3])
+            record = records.get(model) if model and name == "object_id" else _named(name[:-3], records)
             if record is None and name.endswith(("_id", "_pk")):
                 return
             values.append(str(record.pk) if record is not None else WORDS.get(name, "csv"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -15,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications.models import Delivery, Notification
+from paycenter.staff import keyset
 from paycenter.staff.lists import first_id
 from paycenter.staff.tenancy import TenantAdmin
 from reconciliation.models import Bill, BillRow
@@ -81,6 +83,27 @@ def test_the_other_way_round_and_with_a_filter(desk: Client, trades: list[str]) 
 @pytest.mark.parametrize("place", ["n.", "n.!!", "n.W10", "n.WzFd", "b.WyJ4Iiwi", "7", "x.WyJQIl0"])
 def test_a_place_that_is_none_is_the_first_page(desk: Client, trades: list[str], place: str) -> None:
     assert shown(desk.get(LIST, {"p": place}).content.decode()) == trades[:3]
+
+
+def forged(values: str) -> str:
+    return "n." + base64.urlsafe_b64encode(values.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [forged("[" * 5900), forged("[null]"), forged('["9999-12-31T23:59:59-23:59"]'), forged('["\\u0000"]')],
+    ids=["deep", "null", "late", "nul"],
+)
+@pytest.mark.parametrize("page", [LIST, "/admin/paycenter/event/", "/admin/trades/attempt/"])
+def test_a_place_that_somebody_made_up_does_no_harm(desk: Client, trades: list[str], page: str, place: str) -> None:
+    assert desk.get(page, {"p": place}).status_code == 200
+
+
+def test_the_place_of_another_list_does_no_harm(desk: Client, trades: list[str]) -> None:
+    """Its values are of other columns, or of other types."""
+    for columns in (("pk",), ("pk", "created_at", "subject"), ("subject", "subject")):
+        place = keyset.token([keyset.Key(name, True) for name in columns], Trade.objects.all()[0])
+        assert desk.get(LIST, {"p": f"n.{place}"}).status_code == 200
 
 
 def test_columns_without_an_index_cannot_be_ordered_by(desk: Client, trades: list[str]) -> None:

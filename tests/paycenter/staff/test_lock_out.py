@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from axes.models import AccessAttempt
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from merchants.models import Letter, User
 from notifications.models import Alert
 from paycenter.models import Event
+from paycenter.staff.codes import new_recovery_codes
 from tests.fakes.staff import PASSWORD, make_staff, signed_in
+from tests.paycenter.staff.test_second_factor import code_of
 
 pytestmark = pytest.mark.django_db
 OFFICE, ELSEWHERE = "203.0.113.5", "198.51.100.9"
@@ -23,8 +28,8 @@ def person() -> User:
     return make_staff("service", email="clerk@example.com")
 
 
-def tries(name: str, password: str, address: str = OFFICE) -> int:
-    data = {"username": name, "password": password, "next": "/admin/"}
+def tries(name: str, password: str, address: str = OFFICE, code: str = "") -> int:
+    data = {"username": name, "password": password, "otp_token": code, "next": "/admin/"}
     return Client(REMOTE_ADDR=address).post("/admin/login/", data).status_code
 
 
@@ -101,9 +106,48 @@ def test_an_operator_unlocks(person: User) -> None:
     assert Event.objects.get(type="user.unlocked").actor == "staff:operator"
 
 
+def signs_in(code: str = "") -> str:
+    """What the first page says, some hours later."""
+    AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(hours=5))
+    client = Client(REMOTE_ADDR=OFFICE, headers={"accept-language": "en"})
+    data = {"username": "service", "password": PASSWORD, "otp_token": code, "next": "/admin/"}
+    return str(client.post("/admin/login/", data, follow=True).content.decode())
+
+
 def test_who_signs_in_is_told_what_failed_meanwhile(person: User) -> None:
-    known(person)
-    failed(3)
-    client = signed_in(person)
-    assert "3 sign-ins with your name failed" in client.get("/admin/").content.decode()
-    assert "failed" not in client.get("/admin/security/").content.decode()
+    for _try in range(3):
+        tries("service", "wrong", ELSEWHERE)
+    page = signs_in()
+    assert "3 sign-ins with your name failed" in page
+    assert "your right password" not in page
+    assert "with your name failed" not in signs_in()
+
+
+@pytest.mark.parametrize("code", ["000000", ""])
+def test_a_right_password_without_the_right_code_is_told_as_what_it_is(person: User, code: str) -> None:
+    TOTPDevice.objects.create(user=person, name="app", confirmed=True)
+    tries("service", "wrong", ELSEWHERE, code)
+    tries("service", PASSWORD, ELSEWHERE, code)
+    assert list(Event.objects.filter(object_type="user").order_by("pk").values_list("type", flat=True)) == [
+        "user.sign_in_failed", "user.sign_in_code_failed",
+    ]  # fmt: skip
+    TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
+    page = signs_in(code_of(TOTPDevice.objects.get()))
+    assert "2 sign-ins with your name failed" in page
+    assert "1 of them gave your right password" in page
+
+
+def test_wrong_codes_lock_out_like_wrong_passwords(person: User, settings: Any) -> None:
+    settings.EMAIL_HOST = "mail.example"
+    device = TOTPDevice.objects.create(user=person, name="app", confirmed=True)
+    failed(9, ip_address=OFFICE)
+    recovery = new_recovery_codes(person)[0]
+    assert tries("service", PASSWORD, OFFICE, recovery[:-1] + "?") == 429
+    assert recovery[:-1] not in str(list(AccessAttempt.objects.values()))
+    letter = Letter.objects.get()
+    assert letter.address == "clerk@example.com"
+    with translation.override(settings.LANGUAGE_CODE):
+        assert gettext("The password was the right one. If it was not you, change it at once.") in letter.text
+    assert Event.objects.get(type="user.sign_in_code_failed").detail["locked"]
+    TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
+    assert tries("service", PASSWORD, OFFICE, code_of(device)) == 429

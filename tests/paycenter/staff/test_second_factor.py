@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ from django.test import Client
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from merchants.changes import app_open_request
 from merchants.models import User
 from paycenter.models import Event
 from paycenter.staff.codes import new_recovery_codes
 from paycenter.staff.models import RecoveryCodes
 from tests import factories
 from tests.fakes.staff import PASSWORD, make_staff, signed_in
+from tests.merchants.admin.walk import OURS, snapshot
 
 LOGIN = "/admin/login/"
 pytestmark = pytest.mark.django_db
@@ -47,14 +50,35 @@ def test_without_the_setting_a_password_is_enough() -> None:
     assert client.get("/admin/").status_code == 200
 
 
-@pytest.mark.parametrize("role", ["operator", "finance"])
+@pytest.mark.parametrize("role", ["operator", "finance", "owner"])
 def test_who_moves_money_is_sent_to_set_it_up_first(required: None, role: str) -> None:
-    make_staff(role)
+    """Whatever is asked for; what is posted does nothing, where it would with a second factor."""
+    merchant = factories.make_merchant()
+    change = app_open_request(
+        app=factories.make_app(merchant, is_active=False), user=make_staff("operator", username="asks"), reason="new"
+    )
+    person = make_staff(role, merchant=merchant if role == "owner" else None)
+    posts = {
+        "operator": ("/admin/merchants/merchant/add/", {"name": "Yi", "short_name": "Y"}),
+        "finance": (f"/admin/merchants/changerequest/{change.pk}/decide/reject/", {"reason": "no"}),
+        "owner": ("/admin/merchants/user/add/", {"username": "li.na", "role": "merchant", "email": "l@example.com"}),
+    }
+    url, data = posts[role]
     client = Client()
     sign_in(client, role)
     answer = client.get("/admin/trades/trade/", follow=True)
     assert answer.redirect_chain[-1][0] == "/admin/security/enrol/"
-    assert client.get("/admin/trades/trade/").status_code == 302
+    for page in ("/admin/trades/trade/", url):
+        assert client.get(page).status_code == 302
+    before = snapshot(OURS)
+    assert client.post(url, data, follow=True).redirect_chain[-1][0] == "/admin/security/enrol/"
+    assert snapshot(OURS) == before
+    admitted = signed_in(person, device=enrolled(person))
+    session = admitted.session
+    session["code_at"] = int(time.time())
+    session.save()
+    admitted.post(url, data)
+    assert snapshot(OURS) != before
 
 
 @pytest.mark.parametrize("role", ["service", "auditor"])
@@ -160,8 +184,11 @@ def test_turning_it_off_takes_a_code_and_is_not_for_who_needs_it(settings: Any) 
     user = make_staff("operator")
     device = enrolled(user)
     client = signed_in(user, device=device)
-    client.post("/admin/security/remove/", {"otp_token": "000000"})
+    for act in ("remove", "recovery"):
+        client.post(f"/admin/security/{act}/", {"otp_token": "000000"})
+        assert Event.objects.filter(type="user.code_failed", detail__path=f"/admin/security/{act}/").count() == 1
     assert TOTPDevice.objects.exists()
+    assert not RecoveryCodes.objects.exists()
     TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
     settings.REQUIRE_TOTP = True
     client.post("/admin/security/remove/", {"otp_token": code_of(device)})
