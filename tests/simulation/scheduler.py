@@ -10,11 +10,12 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from queue import Empty, SimpleQueue
 from random import Random
 from typing import Any
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-BLOCKED_AFTER = 0.03  # seconds without a sign of a running process before the database is asked whether it waits
+LOOK_AFTER = 0.002  # seconds that one statement takes before the database is asked whether it waits for a lock
 
 
 class Died(BaseException):
@@ -61,8 +62,11 @@ class Process:
         self.result: Any = None
         self.error: BaseException | None = None
         self.backend: int | None = None  # the pid of its PostgreSQL backend
+        self.statements = 0  # begun and ended: odd inside one
+        self.blockers: frozenset[int] = frozenset()  # the backends it waits for
         self.number = -1  # of its thread
-        self._turn = threading.Semaphore(0)
+        self._turn = threading.Lock()
+        self._turn.acquire()
 
 
 _here = threading.local()
@@ -79,13 +83,15 @@ class Scheduler:
     def __init__(self, clock: Clock) -> None:
         self.clock, self.random, self.eagerness = clock, Random(0), 0.0
         self.processes: list[Process] = []
-        self.waits: Callable[[Process], bool] = lambda _process: False
-        self._changed = threading.Condition()
+        # Which backends a process waits for, in the database; None where nobody ever does.
+        self.blockers: Callable[[Process], frozenset[int]] | None = None
+        self._states = threading.Lock()
+        self._changed: SimpleQueue[None] = SimpleQueue()  # something for each state handed back
         self._given: dict[int, Process] = {}
         self._idle: list[threading.Semaphore] = []
         self._free: list[int] = []
 
-    def staff(self, threads: int, prepare: Callable[[], None], clean: Callable[[], None]) -> None:
+    def staff(self, threads: int, prepare: Callable[[], None], clean: Callable[[Process], None]) -> None:
         """So many processes at a time; each thread calls `prepare` once, and `clean` after every process."""
         for number in range(threads):
             wake = threading.Semaphore(0)
@@ -142,26 +148,56 @@ class Scheduler:
         for process in self.processes:
             if process.state is State.SLEEPING and process.until <= self.clock.passed:
                 process.state = State.READY
-        # Whoever waited for a lock and got it comes to its next point by itself.
-        with self._changed:
-            while any(p.state is State.BLOCKED and not self.waits(p) for p in self.processes):
-                self._changed.wait(BLOCKED_AFTER)
+        for process in self.processes:
+            while process.state is State.BLOCKED and not self._still_waits(process):
+                self._wait()  # it got its lock, and comes to its next point by itself
+
+    def _still_waits(self, process: Process) -> bool:
+        """Without a question as long as those it waits for have not had a turn."""
+        if not process.blockers and self.blockers is not None:
+            process.blockers = self.blockers(process)
+        return bool(process.blockers)
 
     def _run(self, process: Process) -> None:
-        with self._changed:
-            process.state = State.RUNNING
-            process._turn.release()
-            while not self._changed.wait_for(lambda: process.state is not State.RUNNING, BLOCKED_AFTER):
-                if process.backend is not None and self.waits(process):
-                    process.state = State.BLOCKED
+        process.state = State.RUNNING
+        process._turn.release()
+        statement = 0
+        while process.state is State.RUNNING:
+            if self._wait() or self.blockers is None:
+                continue
+            if process.statements % 2 and process.statements == statement:
+                self._ask(process)
+            statement = process.statements
+        self._look_again(process)
         for done in [p for p in self.processes if p.state is State.DONE]:
             self.processes.remove(done)
             self._free.append(done.number)
 
+    def _wait(self) -> bool:
+        """Until some process hands back, or it is time to look; whether one did."""
+        try:
+            self._changed.get(timeout=None if self.blockers is None else LOOK_AFTER)
+        except Empty:
+            return False
+        return True
+
+    def _ask(self, process: Process) -> None:
+        found = self.blockers(process) if self.blockers is not None else frozenset()
+        with self._states:
+            if found and process.state is State.RUNNING:
+                process.state, process.blockers = State.BLOCKED, found
+
+    def _look_again(self, ran: Process) -> None:
+        """Whoever waits for this one, or for somebody outside the history, may be free now."""
+        ours = {p.backend for p in self.processes}
+        for process in self.processes:
+            if ran.backend in process.blockers or not process.blockers <= ours:
+                process.blockers = frozenset()
+
     # -- for the processes' threads
 
     def _serve(
-        self, number: int, wake: threading.Semaphore, prepare: Callable[[], None], clean: Callable[[], None]
+        self, number: int, wake: threading.Semaphore, prepare: Callable[[], None], clean: Callable[[Process], None]
     ) -> None:
         prepare()
         while True:
@@ -174,13 +210,13 @@ class Scheduler:
             except BaseException as exc:
                 process.error = exc
             _here.process = None
-            clean()
+            clean(process)
             self._hand_back(process, State.DONE)
 
     def _hand_back(self, process: Process, state: State) -> None:
-        with self._changed:
+        with self._states:
             process.state = state
-            self._changed.notify()
+        self._changed.put(None)
 
     def pause(self, *, may_switch: bool = True) -> None:
         """A point. Raises Died where this process is killed."""

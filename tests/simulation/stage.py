@@ -93,7 +93,7 @@ def opened() -> Iterator[Stage]:
     scheduler = Scheduler(clock)
     points = Points(scheduler, overtaken_inside=connection.vendor == "postgresql")
     database: InMemory | Server = InMemory(points) if connection.vendor == "sqlite" else Server(points)
-    scheduler.waits = database.waits
+    scheduler.blockers = database.blockers
     scheduler.staff(PROCESSES, database.use, database.clean)
     with ExitStack() as stack:
         for patch in _patches(clock, scheduler, trouble):
