@@ -198,8 +198,9 @@ class Server:
         self._points = points
 
     def use(self) -> None:
-        self._points.attach(connection)
-        connection.execute_wrappers.append(_note_backend)
+        wrapper = connections["default"]
+        self._points.attach(wrapper)
+        wrapper.execute_wrappers.append(_note_backend)
 
     def keep(self) -> None:
         pass
@@ -208,10 +209,11 @@ class Server:
         unknown = self._points.changed() - {*TABLES}
         if unknown:
             raise AssertionError(f"histories write to {sorted(unknown)}, which nobody empties")
-        empty = [f"DELETE FROM {table}" for table in TABLES]
+        empty = ";".join(f"DELETE FROM {table}" for table in TABLES)
         with connection.cursor() as cursor:
-            cursor.execute(";".join([
-                "SET session_replication_role = replica", *empty, "SET session_replication_role = DEFAULT"]))  # fmt: skip
+            cursor.execute(
+                f"SET session_replication_role = replica;{empty};SET session_replication_role = DEFAULT"
+            )  # fmt: skip
 
     def clean(self, process: Process) -> None:
         """The next process of this thread gets its connection, as in a worker; not that of one that was killed, lost

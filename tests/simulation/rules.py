@@ -35,7 +35,7 @@ _READ = {
     "told": ("notifications_notification", "type, trade_no, refund_no, count(*) AS times", "GROUP BY 1, 2, 3"),
     "events": ("paycenter_event", "type, trade_no, refund_no, count(*) AS times", "GROUP BY 1, 2, 3"),
 }  # fmt: skip
-_SQL = {name: f"SELECT {columns} FROM {table} {rest}" for name, (table, columns, rest) in _READ.items()}  # noqa: S608
+_SQL = {name: f"SELECT {columns} FROM {table} {rest}" for name, (table, columns, rest) in _READ.items()}
 _COLUMNS = {name: [column.split()[-1] for column in columns.split(", ")] for name, (_t, columns, _r) in _READ.items()}
 _LEFT = (
     "SELECT count(*) FROM notifications_notification WHERE state <> 'delivered'",
@@ -297,13 +297,14 @@ class Rules:
 
     def _given_back(self, attempt: dict[str, Any]) -> int:
         """By the channel, as far as it is booked here."""
-        return sum(r["amount"] for r in self.rows["refund"]
-                   if (r["attempt_id"], r["state"], r["route"]) == (attempt["id"], "succeeded", "original"))  # fmt: skip
+        booked = (attempt["id"], "succeeded", "original")
+        rows = self.rows["refund"]
+        return sum(row["amount"] for row in rows if (row["attempt_id"], row["state"], row["route"]) == booked)
 
     def _secret(self, number: str, heard: frozenset[str]) -> int:
         """What went back in the channel's console, of which nobody may have told."""
-        return sum(given.amount.minor for given in self.book.refunds.values()
-                   if given.order_no == number and given.refund_no.startswith("C") and given.refund_no not in heard)  # fmt: skip
+        given = (g for g in self.book.refunds.values() if g.order_no == number and g.refund_no.startswith("C"))
+        return sum(g.amount.minor for g in given if g.refund_no not in heard)
 
     def _app_knows(self) -> None:
         acknowledged = {number: body for number, body, well in self.stage.receiver.got if well}

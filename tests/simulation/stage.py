@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -134,6 +135,7 @@ def _patches(clock: Clock, scheduler: Scheduler, trouble: list[str]) -> list[Any
         mock.patch.object(wakeup._waker, "ask"),
         # Each piece of work is a process of its own: nothing of one process holds up another.
         mock.patch.object(refund_services, "turn_for", return_value=nullcontext()),
+        mock.patch.object(settings, "WRITE_TOGETHER", 1),
         mock.patch.object(lanes, "_enter", return_value=True),
         mock.patch.object(lanes, "log", log),
     ]
