@@ -184,6 +184,9 @@ class InMemory:
         if self._wrapper.connection.in_transaction:
             undo(self._wrapper)
 
+    def leave(self) -> None:
+        """In every thread, at its end."""
+
     def read(self, statements: Sequence[str]) -> list[list[Any]]:
         """What each of them finds; with nobody running."""
         return [self._wrapper.connection.execute(sql).fetchall() for sql in statements]
@@ -222,6 +225,9 @@ class Server:
         idle = raw is not None and raw.info.transaction_status == TransactionStatus.IDLE
         if process.dies_at or not idle or connection.in_atomic_block or connection.errors_occurred:
             connection.close()
+
+    def leave(self) -> None:
+        connection.close()
 
     def read(self, statements: Sequence[str]) -> list[list[Any]]:
         with connection.cursor() as cursor:

@@ -87,17 +87,27 @@ class Scheduler:
         self.blockers: Callable[[Process], frozenset[int]] | None = None
         self._states = threading.Lock()
         self._changed: SimpleQueue[None] = SimpleQueue()  # something for each state handed back
-        self._given: dict[int, Process] = {}
+        self._given: dict[int, Process | None] = {}
+        self._threads: list[threading.Thread] = []
         self._idle: list[threading.Semaphore] = []
         self._free: list[int] = []
 
-    def staff(self, threads: int, prepare: Callable[[], None], clean: Callable[[Process], None]) -> None:
-        """So many processes at a time; each thread calls `prepare` once, and `clean` after every process."""
+    def staff(self, threads: int, database: Any) -> None:
+        """So many processes at a time; each thread calls the database's `use` once, `clean` after every process, and
+        `leave` in the end."""
         for number in range(threads):
             wake = threading.Semaphore(0)
             self._idle.append(wake)
             self._free.append(number)
-            threading.Thread(target=self._serve, args=(number, wake, prepare, clean), daemon=True).start()
+            self._threads.append(threading.Thread(target=self._serve, args=(number, wake, database), daemon=True))
+            self._threads[-1].start()
+
+    def dismiss(self) -> None:
+        """End the threads; one whose process is stuck for ever is left alone."""
+        for number in self._free:
+            self._given[number] = None
+            self._idle[number].release()
+            self._threads[number].join()
 
     def begin(self, seed: str, eagerness: float) -> None:
         """A new history. `eagerness` is how likely the turn goes to somebody else at a point."""
@@ -196,13 +206,14 @@ class Scheduler:
 
     # -- for the processes' threads
 
-    def _serve(
-        self, number: int, wake: threading.Semaphore, prepare: Callable[[], None], clean: Callable[[Process], None]
-    ) -> None:
-        prepare()
+    def _serve(self, number: int, wake: threading.Semaphore, database: Any) -> None:
+        database.use()
         while True:
             wake.acquire()
             process = self._given[number]
+            if process is None:
+                database.leave()
+                return
             _here.process = process
             process._turn.acquire()
             try:
@@ -210,7 +221,7 @@ class Scheduler:
             except BaseException as exc:
                 process.error = exc
             _here.process = None
-            clean(process)
+            database.clean(process)
             self._hand_back(process, State.DONE)
 
     def _hand_back(self, process: Process, state: State) -> None:

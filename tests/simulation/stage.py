@@ -95,8 +95,9 @@ def opened() -> Iterator[Stage]:
     points = Points(scheduler, overtaken_inside=connection.vendor == "postgresql")
     database: InMemory | Server = InMemory(points) if connection.vendor == "sqlite" else Server(points)
     scheduler.blockers = database.blockers
-    scheduler.staff(PROCESSES, database.use, database.clean)
+    scheduler.staff(PROCESSES, database)
     with ExitStack() as stack:
+        stack.callback(scheduler.dismiss)
         for patch in _patches(clock, scheduler, trouble):
             stack.enter_context(patch)
         if isinstance(database, InMemory):
