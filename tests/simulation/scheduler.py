@@ -15,7 +15,9 @@ from random import Random
 from typing import Any
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-LOOK_AFTER = 0.002  # seconds that one statement takes before the database is asked whether it waits for a lock
+# Seconds that one statement takes before the database is asked whether it waits for a lock, and at most between two
+# such questions.
+LOOK_AFTER, LOOK_MOST = 0.002, 0.03
 
 
 class Died(BaseException):
@@ -171,22 +173,24 @@ class Scheduler:
     def _run(self, process: Process) -> None:
         process.state = State.RUNNING
         process._turn.release()
-        statement = 0
+        statement, patience = 0, LOOK_AFTER
         while process.state is State.RUNNING:
-            if self._wait() or self.blockers is None:
+            if self._wait(patience) or self.blockers is None:
                 continue
-            if process.statements % 2 and process.statements == statement:
+            if process.statements != statement:
+                statement, patience = process.statements, LOOK_AFTER
+            elif statement % 2:
                 self._ask(process)
-            statement = process.statements
+                patience = min(2 * patience, LOOK_MOST)  # a slow one, or a busy machine
         self._look_again(process)
         for done in [p for p in self.processes if p.state is State.DONE]:
             self.processes.remove(done)
             self._free.append(done.number)
 
-    def _wait(self) -> bool:
+    def _wait(self, seconds: float = LOOK_AFTER) -> bool:
         """Until some process hands back, or it is time to look; whether one did."""
         try:
-            self._changed.get(timeout=None if self.blockers is None else LOOK_AFTER)
+            self._changed.get(timeout=None if self.blockers is None else seconds)
         except Empty:
             return False
         return True
