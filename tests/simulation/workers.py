@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -16,10 +17,14 @@ def play_side_by_side(seconds: float, seed: str, workers: int) -> run.Score:
 
     The first one that finds something ends it for all. A worker that ends without a word raises EOFError.
     """
+    gc.collect()
+    gc.freeze()  # what is there already is no garbage, and looking through it costs every worker time
     if workers == 1:
         with stage.opened() as opened:
             return run.play_for(opened, seconds, seed)
     connections.close_all()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # type: ignore[attr-defined] - its threads do not survive a fork, and it knows one database
     begun = [_begin(seconds, seed, number, workers) for number in range(1, workers + 1)]
     try:
         return _together([answer for _process, answer in begun])
