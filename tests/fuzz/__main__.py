@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import pickle
 import secrets
@@ -19,8 +20,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.fuzz import guided
+from tests.fuzz.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
+_WEB = ("web-api", "web-payer", "web-staff")
+_NUMBERS = "numbers.json"  # of the site that the inputs of these were made for
 
 
 def main() -> int:
@@ -81,7 +85,7 @@ def _run(seed: str, seconds: float, wanted: tuple[str, ...], *, plain: bool) -> 
     for name, make in pure_targets(samples).items():
         if name.startswith(wanted):
             done(_steered(name, seconds, seed, folder) if steered else play(make(), seed, seconds=seconds))
-    for score in _web(seed, seconds, wanted):
+    for score in _web(seed, seconds, wanted, folder):
         done(score)
     return _summary(seed, scores)
 
@@ -111,29 +115,41 @@ def _steered(name: str, seconds: float, seed: str, folder: Path):  # type: ignor
     return Score(name, findings={"died": Finding(f"died with {ended.returncode}", b"", text)})
 
 
-def _web(seed: str, seconds: float, wanted: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    names = ("web-api", "web-payer", "web-staff")
-    if not any(name.startswith(wanted) for name in names):
+def _web(seed: str, seconds: float, wanted: tuple[str, ...], folder: Path):  # type: ignore[no-untyped-def]
+    if not any(name.startswith(wanted) for name in _WEB):
         return
     from tests.fuzz.engine import play
     from tests.fuzz.web_targets import site, web_targets
     from tests.simulation.__main__ import _test_database
 
     with _test_database(keep=False), site() as made:
-        for target in web_targets(made):
-            if target.name.startswith(wanted):
-                yield play(target, seed, seconds=seconds)
+        (folder / _NUMBERS).write_text(json.dumps(made.numbers))
+        for name, make in web_targets(made).items():
+            if name.startswith(wanted):
+                yield play(make(), seed, seconds=seconds)
 
 
 def _again(path: Path) -> int:
-    from tests.fuzz.engine import Runner, guarded
+    name = path.stem.rpartition("-")[0]
+    if name in _WEB:
+        from tests.fuzz.web_targets import moved, site, web_targets
+        from tests.simulation.__main__ import _test_database
+
+        numbers = json.loads((path.parent / _NUMBERS).read_text())
+        with _test_database(keep=False), site() as made:
+            return _try(web_targets(made)[name](), moved(path.read_bytes(), numbers, made))
     from tests.fuzz.everything import pure_targets
 
     targets = pure_targets(pickle.loads((path.parent / "samples.pickle").read_bytes()))
-    target = targets[path.stem.rpartition("-")[0]]()
+    return _try(targets[name](), path.read_bytes())
+
+
+def _try(target: Target, data: bytes) -> int:
+    from tests.fuzz.engine import Runner, guarded
+
     run = Runner(target)
     with guarded(), target.around():
-        run(path.read_bytes())
+        run(data)
     for finding in run.score.findings.values():
         print(finding.kind, finding.text, sep="\n")
     print(run.score, *run.score.outcomes)

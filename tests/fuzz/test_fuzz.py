@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import os
+import pickle
 import secrets
 import time
 from pathlib import Path
@@ -19,29 +20,51 @@ from channels.base.reading import Unreadable
 from paycenter.errors import MalformedInbound
 from tests.contract.cases import Case, channels
 from tests.fuzz import engine
+from tests.fuzz.__main__ import ROOT
 from tests.fuzz.everything import pure_targets
 from tests.fuzz.mutation import mutate
 from tests.fuzz.oracle import Broken, require_storable
 from tests.fuzz.samples import Sampled, sample_all
 from tests.fuzz.target import Target
+from tests.fuzz.web_targets import moved, site, web_targets
 from tests.fuzz.wire import pack_request, unpack_request
 
 SECONDS = float(os.environ.get("PAYCENTER_FUZZ_SECONDS", "2.5"))
 
 
 @pytest.fixture(scope="module")
-def sampled(tmp_path_factory: pytest.TempPathFactory) -> list[Sampled]:
+def seed() -> str:
+    """What decides this run: its channel, the order of its targets, and what is done to their messages."""
+    return os.environ.get("PAYCENTER_FUZZ_SEED") or str(secrets.randbelow(1_000_000))
+
+
+@pytest.fixture(scope="module")
+def sampled(seed: str, tmp_path_factory: pytest.TempPathFactory) -> list[Sampled]:
     """One channel with the first kind of contract: making the keys of all of them takes longer than this slice."""
-    chosen = secrets.choice(channels())
+    chosen = _chosen(seed)
     return sample_all(tmp_path_factory.mktemp("fuzz-sandbox"), lambda case: _is(case, chosen))
+
+
+def _chosen(seed: str) -> Case:
+    return Random(f"channel:{seed}").choice(channels())
 
 
 def _is(case: Case, chosen: Case) -> bool:
     return (case.channel, case.mode) == (chosen.channel, chosen.mode)
 
 
-def test_spoiled_messages_are_refused_in_declared_words(sampled: list[Sampled], record_property: Any) -> None:
-    seed = os.environ.get("PAYCENTER_FUZZ_SEED") or str(secrets.randbelow(1_000_000))
+def _kept(seed: str, sampled: list[Sampled], scores: list[engine.Score]) -> list[Path]:
+    """What was found, and the messages it was made of, as `make fuzz` leaves them: the keys are others next time."""
+    folder = ROOT / "var" / "fuzz" / seed
+    written = [path for score in scores for path in engine.write(score, folder)]
+    if written:
+        (folder / "samples.pickle").write_bytes(pickle.dumps(sampled))
+    return written
+
+
+def test_spoiled_messages_are_refused_in_declared_words(
+    seed: str, sampled: list[Sampled], record_property: Any
+) -> None:  # fmt: skip
     made = pure_targets(sampled)
     names = Random(seed).sample(sorted(made), len(made))
     scores: list[engine.Score] = []
@@ -51,7 +74,8 @@ def test_spoiled_messages_are_refused_in_declared_words(sampled: list[Sampled], 
     found = [f"{score.target}: {finding}" for score in scores for finding in score.findings.values()]
     tried = sum(score.tried for score in scores)
     record_property("summary", f"fuzz, seed {seed} ({sampled[0].name}): {tried} inputs to {len(scores)} parsers")
-    assert not found, f"seed {seed}: {found[0]}"
+    kept = _kept(seed, sampled, scores)
+    assert not found, f"seed {seed}: {found[0]}\nmake fuzz INPUT={kept[0]}"
     assert all(score.tried for score in scores)
 
 
@@ -139,6 +163,22 @@ def test_what_takes_too_long_or_too_much_is_found(monkeypatch: pytest.MonkeyPatc
         kinds |= {(data, kind.partition(" ")[0]) for kind in found}
     assert {(b"endless", "TooSlow"), (b"slow", "slow"), (b"large", "large")} <= kinds
     assert not [kind for data, kind in kinds if data == b"good"]
+
+
+def test_one_seed_is_one_channel() -> None:
+    """And another one is another, or some channel would never be tried."""
+    assert _chosen("7") == _chosen("7")
+    assert len({_chosen(str(number)).channel for number in range(200)}) == len({case.channel for case in channels()})
+
+
+def test_an_input_of_one_site_is_the_same_request_at_another(db: None) -> None:
+    """What is found about whole requests can be tried again, though every number of the site is new."""
+    with site() as made:
+        seeds, numbers = web_targets(made)["web-payer"]().seeds, made.numbers
+    with site() as other:
+        target = web_targets(other)["web-payer"]()
+        assert target.run(seeds[0]).startswith("refused 404"), "as it was written"
+        assert target.run(moved(seeds[0], numbers, other)).startswith("understood")
 
 
 def test_one_seed_is_one_run() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import unescape
@@ -47,6 +47,7 @@ class Site:
     app_id: str
     known: dict[str, Any]
     pages: list[str]
+    numbers: list[str]  # made anew for every site: what an input of another one has in their place
 
     def send(self, client: Client, data: bytes) -> Any:
         """As a server would hand it over: what is no HTTP is left out, the rest is taken literally."""
@@ -96,15 +97,26 @@ def site() -> Iterator[Site]:
         ]  # fmt: skip
         staff = signed_in(make_staff("operator", username="fuzz", is_superuser=True))
         try:
-            yield Site(Client(), staff, app.app_id, known, addresses)
+            numbers = [app.app_id, *known.values(), attempt.attempt_no, page.token, code.code]
+            yield Site(Client(), staff, app.app_id, known, addresses, numbers)
         finally:
             transaction.set_rollback(True)
 
 
-def web_targets(made: Site) -> Iterator[Target]:
-    yield Target("web-api", tuple(_calls(made)), lambda data: _call(made, data), believing)
-    yield Target("web-payer", tuple(_visits(made)), lambda data: _visit(made, made.client, data))
-    yield Target("web-staff", tuple(_lists(made)), lambda data: _visit(made, made.staff, data))
+def web_targets(made: Site) -> dict[str, Callable[[], Target]]:
+    """What makes each target, by its name."""
+    return {
+        "web-api": lambda: Target("web-api", tuple(_calls(made)), lambda data: _call(made, data), believing),
+        "web-payer": lambda: Target("web-payer", tuple(_visits(made)), lambda data: _visit(made, made.client, data)),
+        "web-staff": lambda: Target("web-staff", tuple(_lists(made)), lambda data: _visit(made, made.staff, data)),
+    }
+
+
+def moved(data: bytes, numbers: list[str], made: Site) -> bytes:
+    """An input of a site with these numbers, as the same request to this one."""
+    for theirs, ours in zip(numbers, made.numbers, strict=True):
+        data = data.replace(theirs.encode(), ours.encode())
+    return data
 
 
 # ---- calls ---------------------------------------------------------------------------------------

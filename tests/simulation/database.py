@@ -6,21 +6,34 @@ IMMEDIATE has it in production. On PostgreSQL every process has a connection, an
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 from django.db import OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 from tests.simulation.scheduler import Died, Process, Scheduler, current
 
 # Rows that a history makes; everything else is there before it and stays.
 TABLES = (
-    "refunds_payout", "refunds_approval", "refunds_refund", "refunds_refundceiling", "notifications_delivery",
+    "refunds_payout", "refunds_approval", "refunds_refund", "refunds_refundceiling", "refunds_earlyrefund",
+    "notifications_delivery",
     "notifications_notification", "notifications_alert", "trades_abnormalpayment", "trades_attempt", "trades_trade",
     "trades_channelhealth", "trades_channelcounter", "paycenter_exchange", "paycenter_event", "paycenter_eventhead",
 )  # fmt: skip
+
+
+# The table a statement writes to. Whatever else is no SELECT may write to any.
+_WRITES = re.compile(r'(?:INSERT INTO|INSERT OR IGNORE INTO|UPDATE|DELETE FROM) "?(\w+)')
+_WRITES_NOTHING = ("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN")
+_ANY = "any table"
+# What is written by COPY as well, which passes by the points: taken for written by every commit on PostgreSQL.
+_COPIED = ("notifications_notification", "paycenter_event")
 
 
 class Points:
@@ -29,6 +42,31 @@ class Points:
     def __init__(self, scheduler: Scheduler, *, overtaken_inside: bool) -> None:
         self.scheduler, self._inside = scheduler, overtaken_inside
         self.commits = 0
+        self._changes: Counter[str] = Counter()
+        self._written: dict[int, set[str]] = {}  # by connection: since its last commit
+        self._lock = Lock()
+
+    def changes(self, table: str) -> int:
+        """Another number than before where a commit may have changed the table."""
+        with self._lock:
+            return self._changes[table] + self._changes[_ANY]
+
+    def changed(self) -> frozenset[str]:
+        """Every table that was written to, at any time."""
+        with self._lock:
+            return frozenset(self._changes) - {_ANY, *_COPIED}
+
+    def _note(self, wrapper: BaseDatabaseWrapper, sql: str) -> None:
+        if not sql.startswith(_WRITES_NOTHING):
+            found = _WRITES.match(sql)
+            self._written.setdefault(id(wrapper), set()).add(found[1] if found else _ANY)
+
+    def _stands(self, wrapper: BaseDatabaseWrapper) -> None:
+        """What was written through this connection is committed."""
+        written = self._written.pop(id(wrapper), set())
+        with self._lock:
+            self.commits += 1
+            self._changes.update({*written, *(_COPIED if self._inside else ())})
 
     def attach(self, wrapper: BaseDatabaseWrapper) -> None:
         """Once per connection."""
@@ -44,11 +82,14 @@ class Points:
         if (process.dead or process.lost) and sql.startswith(("ROLLBACK", "RELEASE")):
             return None
         self.point(process, wrapper, may_switch=self._inside or not wrapper.in_atomic_block)
+        self._note(wrapper, sql)
+        process.statements += 1
         try:
             return execute(sql, params, many, context)
         finally:
+            process.statements += 1
             if not wrapper.in_atomic_block:
-                self.commits += 1
+                self._stands(wrapper)
             self._after(process)
 
     def _after(self, process: Process) -> None:
@@ -79,8 +120,12 @@ class Points:
             except (Died, OperationalError):
                 undo(wrapper)
                 raise
-            commit()
-            self.commits += 1
+            process.statements += 1
+            try:
+                commit()
+            finally:
+                process.statements += 1
+            self._stands(wrapper)
             self._after(process)
             self._committed(process, wrapper)
             return None
@@ -111,7 +156,8 @@ class InMemory:
     overtaken_inside = False
 
     def __init__(self, points: Points) -> None:
-        settings = {**connection.settings_dict, "NAME": ":memory:"}
+        options = {**connection.settings_dict["OPTIONS"], "cached_statements": 1000}
+        settings = {**connection.settings_dict, "NAME": ":memory:", "OPTIONS": options}
         self._wrapper = type(connections["default"])(settings, "default")
         self._wrapper.inc_thread_sharing()
         self._wrapper.ensure_connection()
@@ -119,6 +165,8 @@ class InMemory:
             migrated.backup(self._wrapper.connection)
         points.attach(self._wrapper)
         self._picture = sqlite3.connect(":memory:")
+
+    blockers = None
 
     def use(self) -> None:
         """In every thread, once."""
@@ -131,13 +179,17 @@ class InMemory:
     def restore(self) -> None:
         self._picture.backup(self._wrapper.connection)
 
-    def clean(self) -> None:
+    def clean(self, _process: Process) -> None:
         """After each process: nothing of its transaction is left."""
         if self._wrapper.connection.in_transaction:
             undo(self._wrapper)
 
-    def waits(self, _process: Process) -> bool:
-        return False
+    def leave(self) -> None:
+        """In every thread, at its end."""
+
+    def read(self, statements: Sequence[str]) -> list[list[Any]]:
+        """What each of them finds; with nobody running."""
+        return [self._wrapper.connection.execute(sql).fetchall() for sql in statements]
 
 
 class Server:
@@ -149,27 +201,47 @@ class Server:
         self._points = points
 
     def use(self) -> None:
-        self._points.attach(connection)
-        connection.execute_wrappers.append(_note_backend)
+        wrapper = connections["default"]
+        self._points.attach(wrapper)
+        wrapper.execute_wrappers.append(_note_backend)
 
     def keep(self) -> None:
         pass
 
     def restore(self) -> None:
+        unknown = self._points.changed() - {*TABLES}
+        if unknown:
+            raise AssertionError(f"histories write to {sorted(unknown)}, which nobody empties")
+        empty = ";".join(f"DELETE FROM {table}" for table in TABLES)
         with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
-            cursor.execute(";".join(f"DELETE FROM {table}" for table in TABLES))
-            cursor.execute("SET session_replication_role = DEFAULT")
+            cursor.execute(
+                f"SET session_replication_role = replica;{empty};SET session_replication_role = DEFAULT"
+            )  # fmt: skip
 
-    def clean(self) -> None:
+    def clean(self, process: Process) -> None:
+        """The next process of this thread gets its connection, as in a worker; not that of one that was killed, lost
+        it, or left something open."""
+        raw = connection.connection
+        idle = raw is not None and raw.info.transaction_status == TransactionStatus.IDLE
+        if process.dies_at or not idle or connection.in_atomic_block or connection.errors_occurred:
+            connection.close()
+
+    def leave(self) -> None:
         connection.close()
 
-    def waits(self, process: Process) -> bool:
-        if process.backend is None:
-            return False
+    def read(self, statements: Sequence[str]) -> list[list[Any]]:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", [process.backend])
-            return bool(cursor.fetchone()[0])
+            cursor.execute(";".join(statements))
+            found = [cursor.fetchall()]
+            while cursor.nextset():
+                found.append(cursor.fetchall())
+            return found
+
+    def blockers(self, process: Process) -> frozenset[int]:
+        """The backends whose locks this process waits for."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_blocking_pids(%s)", [process.backend])
+            return frozenset(cursor.fetchone()[0])
 
 
 def _note_backend(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -18,6 +18,7 @@ from channels.base import CloseOutcome
 from channels.base.results import CloseResult
 from notifications import deliveries
 from paycenter.numbers import NumberKind, new_number
+from refunds import early as refund_early
 from refunds import inbound as refund_inbound
 from refunds import sending as refund_sending
 from refunds import services as refund_services
@@ -208,6 +209,21 @@ def own_refunds_taken_for_others() -> Planted:
     return patch.object(refund_inbound, "_known_at_channel", lambda _attempt: 0)
 
 
+def early_refund_left_waiting() -> Planted:
+    """A refund of the channel's own that is told of before its payment is kept, and kept, and kept."""
+    return patch.object(refund_early, "_is_booked", lambda _attempt: False)
+
+
+def refund_elsewhere_ignored() -> Planted:
+    """A refund nobody here asked for is nobody's business, somebody thought, and acknowledged it."""
+    return patch.object(refund_inbound._RefundSide, "_began_elsewhere", lambda *_a: None)
+
+
+def sum_of_refunds_ignored() -> Planted:
+    """What the channel gave back in its own console stays unknown, although every answer tells the sum."""
+    return patch.object(refund_inbound._RefundSide, "sum_heard", lambda *_a: None)
+
+
 def automatic_for_everybody() -> Planted:
     """The first approval is enough for every amount: nothing of the money is wrong, only who decided."""
     return patch.object(refund_services, "approvals_needed", lambda *_a, **_k: 0)
@@ -221,6 +237,7 @@ EVERYWHERE: tuple[Callable[[], Planted], ...] = (
     refund_sent_again_under_a_new_number, refund_failed_by_a_network_error, refund_sent_before_its_intent,
     sum_not_reserved, closed_over_a_success, closed_by_a_network_error, superseded_attempt_forgotten,
     attempt_forgotten_after_a_crash, refund_forgotten_after_a_crash, delivered_without_an_acknowledgement,
-    words_changed_on_the_way, own_refunds_taken_for_others, automatic_for_everybody,
+    words_changed_on_the_way, own_refunds_taken_for_others, automatic_for_everybody, early_refund_left_waiting,
+    refund_elsewhere_ignored, sum_of_refunds_ignored,
 )  # fmt: skip
 __all__ = ["EVERYWHERE", "ON_POSTGRESQL"]

@@ -19,7 +19,7 @@ from refunds.approvals import refund_amount_change, refund_approve, refund_hold,
 from refunds.models import Refund
 from refunds.retrying import refund_give_up, refund_send_again
 from refunds.services import RefundRequest, refund_cancel, refund_request_by_app
-from refunds.sweeps import apply_policies_due
+from refunds.sweeps import apply_policies_due, book_early_due, expire_due
 from refunds.sweeps import query_due as query_refunds_due
 from refunds.sweeps import send_due as send_refunds_due
 from tests.simulation.plan import Plan, Step
@@ -47,6 +47,7 @@ class History:
         self.stage, self.plan, self.book = stage, plan, stage.world.book
         self.rules = Rules(stage)
         self.asked = self.consoles = self.steps = 0
+        self.heard: set[str] = set()  # refunds from the channel's console that the center was told of
         self._checked = -1
 
     def play(self) -> str | None:
@@ -57,7 +58,9 @@ class History:
                 self._do(step)
             self._drain()
             self._settle()
-            self.rules.at_the_end()
+            untold = self.rules.at_the_end(frozenset(self.heard))
+            if untold:
+                self._tell_sums(untold)
         except (Broken, Stuck) as exc:
             return f"{type(exc).__name__}: {exc}"
         finally:
@@ -142,7 +145,7 @@ class History:
         }.get(kind, {})  # fmt: skip
         self._tell(payment.order_no, self.book.notification(payment.order_no, **changed), books=kind == "true")
 
-    def _tell(self, order_no: str, body: dict[str, Any], *, books: bool) -> None:
+    def _tell(self, order_no: str, body: dict[str, Any], *, books: bool) -> bool:
         attempt = load_attempt(Attempt.objects.values_list("pk", flat=True).get(attempt_no=order_no))
         request = InboundRequest(method="POST", path="/notify", body=json.dumps(body).encode())
         reply = notify_receive(attempt=attempt, request=request)
@@ -151,12 +154,14 @@ class History:
             # One that names another amount than was asked for is kept as a claim, and the channel is asked.
             claimed = AbnormalPayment.objects.filter(attempt__attempt_no=order_no)
             self.rules.answered("notification", booked.exists() or claimed.exists())
+        return reply.status == 200
 
     def do_tell_refund(self, index: int) -> None:
         given = list(self.book.refunds.values())
         if index < len(given):
             number = given[index].refund_no
-            self._tell(given[index].order_no, self.book.refund_notice(number), books=False)
+            if self._tell(given[index].order_no, self.book.refund_notice(number), books=False):
+                self.heard.add(number)
 
     def do_come_back(self, index: int) -> None:
         payment = self._payment(index)
@@ -316,12 +321,20 @@ class History:
             if given.state == Word.PROCESSING:
                 self.book.end_refund(given.refund_no)
                 found = True
-        waiting = list(Refund.objects.filter(state__in=["pending_approval", "on_hold"]).exclude(source="external"))
-        for refund in waiting:
+        for key in self.rules.waiting():
             found = True
-            self._start("the desk", lambda refund=refund: self._desk(refund))  # type: ignore[misc]
+            self._start("the desk", lambda key=key: self._desk(Refund.objects.get(pk=key)))  # type: ignore[misc]
             self._drain()
         return found
+
+    def _tell_sums(self, numbers: list[str]) -> None:
+        """The channel has given back what nobody told of: with the sum of it told, nothing may be missing."""
+        for number in numbers:
+            body = self.book.notification(number, hint=True)
+            self._start("a hint", lambda number=number, body=body: self._tell(number, body, books=False))  # type: ignore[misc]
+            self._drain()
+        self._settle()
+        self.rules.at_the_end(frozenset(self.book.refunds))
 
     def _desk(self, refund: Refund) -> None:
         rounds = refund.round
@@ -349,6 +362,8 @@ _SWEEPS: dict[str, Callable[[History], object]] = {
     "send_refunds": lambda _h: send_refunds_due(),
     "query_refunds": lambda _h: query_refunds_due(),
     "policies": lambda _h: apply_policies_due(),
+    "book_early": lambda _h: book_early_due(),
+    "expire": lambda _h: expire_due(),
     "deliver": lambda h: h.deliver(),
     "sequence": lambda _h: sequence_events(),
     "probe": lambda _h: shedding.probe_due(),

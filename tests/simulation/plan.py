@@ -35,7 +35,7 @@ _CHOICES: tuple[tuple[str, int, Callable[[Random], tuple[Any, ...]]], ...] = (
 )  # fmt: skip
 SWEEPS = (
     "query", "query", "close", "superseded", "send_refunds", "send_refunds", "query_refunds", "query_refunds",
-    "policies", "deliver", "deliver", "sequence", "probe",
+    "policies", "deliver", "deliver", "sequence", "probe", "book_early", "expire",
 )  # fmt: skip
 MORTAL = frozenset({
     "gopay", "notify", "come_back", "close", "ask", "ask_for_stray", "decide", "change_amount", "cancel", "again",
@@ -129,7 +129,29 @@ def _telling(random: Random) -> list[Step]:
             Step("sweep", ("deliver",))]  # fmt: skip
 
 
-_CHAPTERS = (_refund, _refund, _refund, _second_payment, _closing, _telling)
+def _elsewhere(random: Random) -> list[Step]:
+    """Money goes back in the channel's own console, and word of it may come before that of the payment."""
+    index = random.randrange(2)
+    told = [Step("tell_refund", (random.randrange(2),)), Step("notify", (index, random.choice(("true", "hint"))))]
+    if random.random() < 0.3:
+        told.reverse()
+    back = Step("console", (index, random.choice(AMOUNTS)))
+    return [Step("payer_pays", (index, 0)), back, told[0], Step("sweep", ("book_early",)), told[1],
+            Step("sweep", (random.choice(("book_early", "query_refunds", "query")),))]  # fmt: skip
+
+
+def _growing_old(random: Random) -> list[Step]:
+    """Approved by too few, or not sent for days; then decided afresh, or not."""
+    steps = [Step("ask", (random.choice((700, 1000)), False)), Step("wait"), Step("decide", ("approve", 0, 0)),
+             Step("time", (random.choice((250_000, 260_000)),)), Step("sweep", ("expire",))]  # fmt: skip
+    steps += [Step("decide", ("approve", 0, clerk)) for clerk in random.sample(range(3), random.randint(1, 2))]
+    return [*steps, Step("sweep", ("send_refunds",))]
+
+
+_CHAPTERS = (
+    _refund, _refund, _refund, _refund, _second_payment, _second_payment, _closing, _closing, _telling, _telling,
+    _elsewhere, _growing_old,
+)  # fmt: skip
 
 
 def _mortal(step: Step, random: Random) -> Step:

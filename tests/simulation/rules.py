@@ -6,16 +6,11 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
-
 from channels.base import PaymentState
 from channels.base import RefundState as Word
-from notifications.models import Notification
 from paycenter.models import Event
 from paycenter.sequencer import chain_hash
-from refunds.models import Refund
 from tests.simulation.scheduler import current
-from trades.models import AbnormalPayment, Attempt, Trade
 
 if TYPE_CHECKING:
     from tests.simulation.stage import Stage
@@ -25,19 +20,29 @@ RESERVING = ("pending_approval", "on_hold", "approved", "processing")
 LIVE = ("created", "submitted", "unknown")
 TOLD = {"paid": "trade.paid", "closed": "trade.closed", "failed": "trade.failed"}
 REFUND_ENDS = ("succeeded", "failed", "rejected", "cancelled")
+OPEN = ("waiting", "paying", "confirming")
+# What is read: table, columns, and what stands behind the table.
 _READ = {
-    "trade": "SELECT id, trade_no, state, paid_amount, refunded_amount, refunding_amount, external_refunded,"
-             " settled_attempt_id, amount FROM trades_trade",
-    "attempt": "SELECT id, attempt_no, state, paid_amount, trade_id, submitted_at, amount FROM trades_attempt",
-    "abnormal": "SELECT id, attempt_id, state, amount, refunded_amount, refunding_amount, external_refunded, trade_id"
-                " FROM trades_abnormalpayment",
-    "refund": "SELECT id, refund_no, state, amount, source, counted_as_external, abnormal_id, trade_id, attempt_id,"
-              " channel_request_no, route, sends FROM refunds_refund",
-    "approved": "SELECT refund_id, amount, count(DISTINCT approver_id) AS people FROM refunds_approval"
-                " WHERE decision = 'approve' GROUP BY 1, 2",
-    "told": "SELECT type, trade_no, refund_no, count(*) FROM notifications_notification GROUP BY 1, 2, 3",
-    "events": "SELECT type, trade_no, refund_no, count(*) FROM paycenter_event GROUP BY 1, 2, 3",
+    "trade": ("trades_trade", "id, trade_no, state, paid_amount, refunded_amount, refunding_amount, external_refunded,"
+                              " settled_attempt_id, amount", ""),
+    "attempt": ("trades_attempt", "id, attempt_no, state, paid_amount, trade_id, expire_at, amount", ""),
+    "abnormal": ("trades_abnormalpayment", "id, attempt_id, state, amount, refunded_amount, refunding_amount,"
+                                           " external_refunded, trade_id", ""),
+    "refund": ("refunds_refund", "id, refund_no, state, amount, source, counted_as_external, abnormal_id, trade_id,"
+                                 " attempt_id, channel_request_no, route, sends", "ORDER BY id"),
+    "approved": ("refunds_approval", "refund_id, amount, round, count(DISTINCT approver_id) AS people",
+                 "WHERE decision = 'approve' GROUP BY 1, 2, 3"),
+    "told": ("notifications_notification", "type, trade_no, refund_no, count(*) AS times", "GROUP BY 1, 2, 3"),
+    "events": ("paycenter_event", "type, trade_no, refund_no, count(*) AS times", "GROUP BY 1, 2, 3"),
 }  # fmt: skip
+_SQL = {name: f"SELECT {columns} FROM {table} {rest}" for name, (table, columns, rest) in _READ.items()}
+_COLUMNS = {name: [column.split()[-1] for column in columns.split(", ")] for name, (_t, columns, _r) in _READ.items()}
+_LEFT = (
+    "SELECT count(*) FROM notifications_notification WHERE state <> 'delivered'",
+    "SELECT count(*) FROM paycenter_event WHERE seq IS NULL",
+    "SELECT count(*) FROM refunds_earlyrefund",
+)
+_MESSAGES = "SELECT webhook_id, type, body FROM notifications_notification"
 
 
 # The sweeps by name, and the column that says when they have something to do.
@@ -45,6 +50,7 @@ _DUE = (
     ("query", "next_query_at", "trades_attempt"), ("superseded", "next_close_at", "trades_attempt"),
     ("close", "next_close_at", "trades_trade"), ("send_refunds", "next_send_at", "refunds_refund"),
     ("query_refunds", "next_query_at", "refunds_refund"), ("policies", "next_policy_at", "trades_abnormalpayment"),
+    ("book_early", "next_try_at", "refunds_earlyrefund"), ("expire", "next_expiry_at", "refunds_refund"),
     ("deliver", "next_delivery_at", "notifications_notification"), ("probe", "next_probe_at", "trades_channelhealth"),
 )  # fmt: skip
 _DUE_AT = " UNION ALL ".join(
@@ -54,8 +60,9 @@ _DUE_AT = " UNION ALL ".join(
 
 
 def _moment(value: datetime | str) -> datetime:
-    """SQLite answers times as text."""
-    return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """SQLite answers times without a zone, and some of them as text."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Broken(Exception):
@@ -67,6 +74,9 @@ class Rules:
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self.book = stage, stage.world.book
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self._read: dict[str, int] = {}  # each table's changes when it was read
+        self._said: list[Any] = []  # the channel's book when the rules were last checked
         self._ended: dict[str, str] = {}
 
     def answered(self, what: str, is_there: bool) -> None:
@@ -75,28 +85,42 @@ class Rules:
             self.stage.trouble.append(f"a {what} was acknowledged that is not committed")
 
     def now(self) -> None:
-        """With nobody running: what is committed is consistent, together with what the channel did."""
-        rows = {name: self._read(sql) for name, sql in _READ.items()}
-        self._placed(rows)
-        self._sums(rows)
-        self._told(rows)
-        self._channel(rows)
-        self._decided(rows)
+        """With nobody running: what is committed is consistent, together with what the channel did.
+
+        What nothing was committed to since the last time is not read again; where the channel's book is as it was too,
+        the answer is.
+        """
+        changed = self.refresh()
+        said = [(p.order_no, p.state, p.amount) for p in self.book.payments.values()]
+        said += [(g.refund_no, g.state, g.amount) for g in self.book.refunds.values()]  # type: ignore[misc]
+        if not changed and said == self._said:
+            return
+        self._said = said
+        for rule in (self._placed, self._sums, self._told, self._channel, self._decided):
+            rule(self.rows)
+
+    def refresh(self) -> bool:
+        """Read what changed; whether anything did."""
+        changes = {table: self.stage.points.changes(table) for table, _columns, _rest in _READ.values()}
+        names = [name for name, (table, _c, _r) in _READ.items() if self._read.get(table) != changes[table]]
+        if names:
+            found = self.stage.database.read([_SQL[name] for name in names])
+            for name, rows in zip(names, found, strict=True):
+                self.rows[name] = [dict(zip(_COLUMNS[name], row, strict=True)) for row in rows]
+        self._read = changes
+        return bool(names)
 
     def _decided(self, rows: dict[str, list[dict[str, Any]]]) -> None:
         """Nothing is sent that fewer people approved, over this very amount, than the policy asks for."""
-        people = {(row["refund_id"], row["amount"]): row["people"] for row in rows["approved"]}
+        people: Counter[tuple[int, int]] = Counter()
+        for row in rows["approved"]:  # those of different rounds do not add up
+            about = (row["refund_id"], row["amount"])
+            people[about] = max(people[about], row["people"])
         for refund in rows["refund"]:
             needed = sum(refund["amount"] > limit for limit in (AUTOMATIC_UP_TO, ONE_APPROVAL_UP_TO))
-            given = people.get((refund["id"], refund["amount"]), 0)
+            given = people[refund["id"], refund["amount"]]
             if refund["sends"] and refund["source"] == "api" and given < needed:
                 raise Broken(f"refund of {refund['amount']} was sent with {given} approvals instead of {needed}")
-
-    def _read(self, sql: str) -> list[dict[str, Any]]:
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _placed(self, rows: dict[str, list[dict[str, Any]]]) -> None:
         """A success pays its trade, or is one abnormal payment."""
@@ -147,7 +171,7 @@ class Rules:
 
     def _told(self, rows: dict[str, list[dict[str, Any]]]) -> None:
         """The message and the event stand in the same transaction as what they tell."""
-        told, events = ({(r["type"], r["refund_no"] or r["trade_no"]): list(r.values())[-1] for r in rows[name]}
+        told, events = ({(r["type"], r["refund_no"] or r["trade_no"]): r["times"] for r in rows[name]}
                         for name in ("told", "events"))  # fmt: skip
         for trade in rows["trade"]:
             type_ = TOLD.get(trade["state"])
@@ -202,65 +226,97 @@ class Rules:
         """What counts as over here can bring no money at the channel any more, and has brought none."""
         if payment.state == PaymentState.PAID:
             raise Broken(f"attempt {attempt['id']} is {attempt['state']}, and the channel has its money")
-        expiry = Attempt.objects.values_list("expire_at", flat=True).get(pk=attempt["id"])
-        if payment.state == PaymentState.UNPAID and expiry > self.stage.clock.now():
+        if payment.state == PaymentState.UNPAID and _moment(attempt["expire_at"]) > self.stage.clock.now():
             raise Broken(f"attempt {attempt['id']} is {attempt['state']}, and can still be paid at the channel")
 
     # -- the end
 
     def due(self) -> dict[str, int]:
         """What is left to do."""
+        self.refresh()
+        messages, events, early = (rows[0][0] for rows in self.stage.database.read(_LEFT))
+        ours = [refund for refund in self.rows["refund"] if refund["source"] != "external"]
         counts = {
-            "open trades": Trade.objects.filter(state__in=["waiting", "paying", "confirming"]),
-            "live attempts": Attempt.objects.filter(state__in=LIVE),
-            "unverified money": AbnormalPayment.objects.filter(state="unverified"),
-            "refunds": Refund.objects.filter(state__in=RESERVING).exclude(source="external"),
-            "messages": Notification.objects.exclude(state="delivered"),
-            "events": Event.objects.filter(seq__isnull=True),
+            "open trades": _in(self.rows["trade"], OPEN),
+            "live attempts": _in(self.rows["attempt"], LIVE),
+            "unverified money": _in(self.rows["abnormal"], ("unverified",)),
+            "refunds": _in(ours, RESERVING),
+            "messages": messages,
+            "events": events,
+            "refunds told of early": early,
         }
-        return {name: rows.count() for name, rows in counts.items() if rows.exists()}
+        return {name: count for name, count in counts.items() if count}
 
     def due_at(self) -> dict[str, datetime]:
         """When each sweep next has something to do."""
-        with connection.cursor() as cursor:
-            cursor.execute(_DUE_AT)
-            return {name: _moment(at) for name, at in cursor.fetchall() if at is not None}
+        (found,) = self.stage.database.read([_DUE_AT])
+        return {name: _moment(at) for name, at in found if at is not None}
 
-    def at_the_end(self) -> None:
-        """Everything is settled: both books agree to the cent, and the app knows."""
+    def waiting(self) -> list[int]:
+        """Our refunds that people have to decide on, by their keys."""
+        self.refresh()
+        ours = (refund for refund in self.rows["refund"] if refund["source"] != "external")
+        return [refund["id"] for refund in ours if refund["state"] in ("pending_approval", "on_hold")]
+
+    def at_the_end(self, heard: frozenset[str]) -> list[str]:
+        """Everything is settled: both books agree to the cent, and the app knows.
+
+        `heard` are the refunds from the channel's console that the center acknowledged to have been told of. Answers
+        the payments of which more went back than was ever told.
+        """
         self.now()
-        if self.due():
-            raise Broken(f"left over: {self.due()}")
-        self._books_agree()
+        left = self.due()
+        if left:
+            raise Broken(f"left over: {left}")
+        untold = self._books_agree(heard)
         self._app_knows()
         previous = ""
         for seq, event in enumerate(Event.objects.order_by("seq"), start=1):
             if event.seq != seq or event.hash != chain_hash(previous, event):
                 raise Broken(f"the chain of events breaks at {seq}")
             previous = event.hash
+        return untold
 
-    def _books_agree(self) -> None:
+    def _books_agree(self, heard: frozenset[str]) -> list[str]:
+        attempts = {attempt["attempt_no"]: attempt for attempt in self.rows["attempt"]}
+        untold = []
         for number, payment in self.book.payments.items():
-            attempt = Attempt.objects.get(attempt_no=number)
-            if (payment.state == PaymentState.PAID) != (attempt.state == "succeeded"):
-                raise Broken(f"the channel has {payment.state}, here the attempt is {attempt.state}")
-            ours = sum(Refund.objects.filter(attempt=attempt, state="succeeded", route="original").values_list(
-                "amount", flat=True))  # fmt: skip
-            consoles = sum(g.amount.minor for g in self.book.refunds.values()
-                           if g.order_no == number and g.refund_no.startswith("C"))  # fmt: skip
-            if not 0 <= self.book.refunded(number) - ours <= consoles:
-                raise Broken(f"the channel gave back {self.book.refunded(number)}, here it is {ours}")
+            attempt = attempts[number]
+            if (payment.state == PaymentState.PAID) != (attempt["state"] == "succeeded"):
+                raise Broken(f"the channel has {payment.state}, here the attempt is {attempt['state']}")
+            more = self.book.refunded(number) - self._given_back(attempt)
+            if not 0 <= more <= self._secret(number, heard):
+                raise Broken(f"the channel gave back {self.book.refunded(number)}, here it is {more} less")
+            untold += [number] if more else []
+        known = {refund["channel_request_no"]: refund for refund in self.rows["refund"]}
         for given in self.book.refunds.values():
-            mine = Refund.objects.filter(channel_request_no=given.refund_no).first()
-            if mine is not None and (mine.state == "succeeded") != (given.state == Word.SUCCEEDED):
-                raise Broken(f"refund {given.refund_no} is {mine.state} here and {given.state} at the channel")
+            mine = known.get(given.refund_no)
+            if mine is not None and (mine["state"] == "succeeded") != (given.state == Word.SUCCEEDED):
+                raise Broken(f"refund {given.refund_no} is {mine['state']} here and {given.state} at the channel")
+        return untold
+
+    def _given_back(self, attempt: dict[str, Any]) -> int:
+        """By the channel, as far as it is booked here."""
+        booked = (attempt["id"], "succeeded", "original")
+        rows = self.rows["refund"]
+        return sum(row["amount"] for row in rows if (row["attempt_id"], row["state"], row["route"]) == booked)
+
+    def _secret(self, number: str, heard: frozenset[str]) -> int:
+        """What went back in the channel's console, of which nobody may have told."""
+        given = (g for g in self.book.refunds.values() if g.order_no == number and g.refund_no.startswith("C"))
+        return sum(g.amount.minor for g in given if g.refund_no not in heard)
 
     def _app_knows(self) -> None:
         acknowledged = {number: body for number, body, well in self.stage.receiver.got if well}
-        for row in Notification.objects.all():
-            if acknowledged.get(row.webhook_id) != row.body:
-                raise Broken(f"{row.type} counts as delivered, the app does not have it")
-        bodies = {row.webhook_id: row.body for row in Notification.objects.all()}
+        (messages,) = self.stage.database.read([_MESSAGES])
+        for number, type_, body in messages:
+            if acknowledged.get(number) != body:
+                raise Broken(f"{type_} counts as delivered, the app does not have it")
+        bodies = {number: body for number, _type, body in messages}
         for number, body, _well in self.stage.receiver.got:
             if bodies.get(number) != body:
                 raise Broken(f"the app was told {body[:80]}, which nobody wrote")
+
+
+def _in(rows: list[dict[str, Any]], states: tuple[str, ...]) -> int:
+    return sum(row["state"] in states for row in rows)

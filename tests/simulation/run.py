@@ -30,12 +30,14 @@ def play(stage: Stage, plan: Plan) -> str | None:
     return History(stage, plan).play()
 
 
-def play_for(stage: Stage, seconds: float, seed: str, *, shrink: bool = True) -> Score:
-    """Histories `seed-1`, `seed-2` … until the time is over or one breaks a rule."""
+def play_for(
+    stage: Stage, seconds: float, seed: str, *, first: int = 1, every: int = 1, shrink: bool = True
+) -> Score:  # fmt: skip
+    """Histories `seed-1`, `seed-2` … until the time is over or one breaks a rule; from `first`, each `every`-th."""
     score, began = Score(), time.monotonic()
     while score.failure is None and time.monotonic() - began < seconds:
+        history = History(stage, make(f"{seed}-{first + score.histories * every}"))
         score.histories += 1
-        history = History(stage, make(f"{seed}-{score.histories}"))
         broken = history.play()
         score.steps += history.steps
         score.seconds = time.monotonic() - began

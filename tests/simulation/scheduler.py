@@ -10,11 +10,14 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from queue import Empty, SimpleQueue
 from random import Random
 from typing import Any
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-BLOCKED_AFTER = 0.03  # seconds without a sign of a running process before the database is asked whether it waits
+# Seconds that one statement takes before the database is asked whether it waits for a lock, and at most between two
+# such questions.
+LOOK_AFTER, LOOK_MOST = 0.002, 0.03
 
 
 class Died(BaseException):
@@ -61,8 +64,11 @@ class Process:
         self.result: Any = None
         self.error: BaseException | None = None
         self.backend: int | None = None  # the pid of its PostgreSQL backend
+        self.statements = 0  # begun and ended: odd inside one
+        self.blockers: frozenset[int] = frozenset()  # the backends it waits for
         self.number = -1  # of its thread
-        self._turn = threading.Semaphore(0)
+        self._turn = threading.Lock()
+        self._turn.acquire()
 
 
 _here = threading.local()
@@ -79,19 +85,31 @@ class Scheduler:
     def __init__(self, clock: Clock) -> None:
         self.clock, self.random, self.eagerness = clock, Random(0), 0.0
         self.processes: list[Process] = []
-        self.waits: Callable[[Process], bool] = lambda _process: False
-        self._changed = threading.Condition()
-        self._given: dict[int, Process] = {}
+        # Which backends a process waits for, in the database; None where nobody ever does.
+        self.blockers: Callable[[Process], frozenset[int]] | None = None
+        self._states = threading.Lock()
+        self._changed: SimpleQueue[None] = SimpleQueue()  # something for each state handed back
+        self._given: dict[int, Process | None] = {}
+        self._threads: list[threading.Thread] = []
         self._idle: list[threading.Semaphore] = []
         self._free: list[int] = []
 
-    def staff(self, threads: int, prepare: Callable[[], None], clean: Callable[[], None]) -> None:
-        """So many processes at a time; each thread calls `prepare` once, and `clean` after every process."""
+    def staff(self, threads: int, database: Any) -> None:
+        """So many processes at a time; each thread calls the database's `use` once, `clean` after every process, and
+        `leave` in the end."""
         for number in range(threads):
             wake = threading.Semaphore(0)
             self._idle.append(wake)
             self._free.append(number)
-            threading.Thread(target=self._serve, args=(number, wake, prepare, clean), daemon=True).start()
+            self._threads.append(threading.Thread(target=self._serve, args=(number, wake, database), daemon=True))
+            self._threads[-1].start()
+
+    def dismiss(self) -> None:
+        """End the threads; one whose process is stuck for ever is left alone."""
+        for number in self._free:
+            self._given[number] = None
+            self._idle[number].release()
+            self._threads[number].join()
 
     def begin(self, seed: str, eagerness: float) -> None:
         """A new history. `eagerness` is how likely the turn goes to somebody else at a point."""
@@ -142,31 +160,64 @@ class Scheduler:
         for process in self.processes:
             if process.state is State.SLEEPING and process.until <= self.clock.passed:
                 process.state = State.READY
-        # Whoever waited for a lock and got it comes to its next point by itself.
-        with self._changed:
-            while any(p.state is State.BLOCKED and not self.waits(p) for p in self.processes):
-                self._changed.wait(BLOCKED_AFTER)
+        for process in self.processes:
+            while process.state is State.BLOCKED and not self._still_waits(process):
+                self._wait()  # it got its lock, and comes to its next point by itself
+
+    def _still_waits(self, process: Process) -> bool:
+        """Without a question as long as those it waits for have not had a turn."""
+        if not process.blockers and self.blockers is not None:
+            process.blockers = self.blockers(process)
+        return bool(process.blockers)
 
     def _run(self, process: Process) -> None:
-        with self._changed:
-            process.state = State.RUNNING
-            process._turn.release()
-            while not self._changed.wait_for(lambda: process.state is not State.RUNNING, BLOCKED_AFTER):
-                if process.backend is not None and self.waits(process):
-                    process.state = State.BLOCKED
+        process.state = State.RUNNING
+        process._turn.release()
+        statement, patience = 0, LOOK_AFTER
+        while process.state is State.RUNNING:
+            if self._wait(patience) or self.blockers is None:
+                continue
+            if process.statements != statement:
+                statement, patience = process.statements, LOOK_AFTER
+            elif statement % 2:
+                self._ask(process)
+                patience = min(2 * patience, LOOK_MOST)  # a slow one, or a busy machine
+        self._look_again(process)
         for done in [p for p in self.processes if p.state is State.DONE]:
             self.processes.remove(done)
             self._free.append(done.number)
 
+    def _wait(self, seconds: float = LOOK_AFTER) -> bool:
+        """Until some process hands back, or it is time to look; whether one did."""
+        try:
+            self._changed.get(timeout=None if self.blockers is None else seconds)
+        except Empty:
+            return False
+        return True
+
+    def _ask(self, process: Process) -> None:
+        found = self.blockers(process) if self.blockers is not None else frozenset()
+        with self._states:
+            if found and process.state is State.RUNNING:
+                process.state, process.blockers = State.BLOCKED, found
+
+    def _look_again(self, ran: Process) -> None:
+        """Whoever waits for this one, or for somebody outside the history, may be free now."""
+        ours = {p.backend for p in self.processes}
+        for process in self.processes:
+            if ran.backend in process.blockers or not process.blockers <= ours:
+                process.blockers = frozenset()
+
     # -- for the processes' threads
 
-    def _serve(
-        self, number: int, wake: threading.Semaphore, prepare: Callable[[], None], clean: Callable[[], None]
-    ) -> None:
-        prepare()
+    def _serve(self, number: int, wake: threading.Semaphore, database: Any) -> None:
+        database.use()
         while True:
             wake.acquire()
             process = self._given[number]
+            if process is None:
+                database.leave()
+                return
             _here.process = process
             process._turn.acquire()
             try:
@@ -174,13 +225,13 @@ class Scheduler:
             except BaseException as exc:
                 process.error = exc
             _here.process = None
-            clean()
+            database.clean(process)
             self._hand_back(process, State.DONE)
 
     def _hand_back(self, process: Process, state: State) -> None:
-        with self._changed:
+        with self._states:
             process.state = state
-            self._changed.notify()
+        self._changed.put(None)
 
     def pause(self, *, may_switch: bool = True) -> None:
         """A point. Raises Died where this process is killed."""

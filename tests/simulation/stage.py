@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -93,9 +94,10 @@ def opened() -> Iterator[Stage]:
     scheduler = Scheduler(clock)
     points = Points(scheduler, overtaken_inside=connection.vendor == "postgresql")
     database: InMemory | Server = InMemory(points) if connection.vendor == "sqlite" else Server(points)
-    scheduler.waits = database.waits
-    scheduler.staff(PROCESSES, database.use, database.clean)
+    scheduler.blockers = database.blockers
+    scheduler.staff(PROCESSES, database)
     with ExitStack() as stack:
+        stack.callback(scheduler.dismiss)
         for patch in _patches(clock, scheduler, trouble):
             stack.enter_context(patch)
         if isinstance(database, InMemory):
@@ -134,6 +136,7 @@ def _patches(clock: Clock, scheduler: Scheduler, trouble: list[str]) -> list[Any
         mock.patch.object(wakeup._waker, "ask"),
         # Each piece of work is a process of its own: nothing of one process holds up another.
         mock.patch.object(refund_services, "turn_for", return_value=nullcontext()),
+        mock.patch.object(settings, "WRITE_TOGETHER", 1),
         mock.patch.object(lanes, "_enter", return_value=True),
         mock.patch.object(lanes, "log", log),
     ]

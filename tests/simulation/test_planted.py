@@ -20,6 +20,7 @@ OTHER = (Step("time", (16,)), Step("gopay", ("fake_page", 1000)))
 ASK, SEND = Step("ask", (300, False)), Step("sweep", ("send_refunds",))
 DELIVER = Step("sweep", ("deliver",))
 LOST = Step("fault", ("refund", "lost"))
+CONSOLE, TOLD = Step("console", (0, 300)), (Step("tell_refund", (0,)),)
 POINTS = 90  # no piece of work here has more
 
 
@@ -61,6 +62,9 @@ PLANS: dict[Callable[[], Planted], Callable[[], Iterator[Plan]]] = {
     defects.words_changed_on_the_way: lambda: _once(*PAID, DELIVER),
     defects.own_refunds_taken_for_others: lambda: _once(
         *PAID, ASK, SEND, Step("notify", (0, "hint")), Step("sweep", ("query",))),
+    defects.early_refund_left_waiting: lambda: _once(*ORDER, *PAYS, CONSOLE, *TOLD, *NOTIFY),
+    defects.refund_elsewhere_ignored: lambda: _once(*PAID, CONSOLE, *TOLD),
+    defects.sum_of_refunds_ignored: lambda: _once(*PAID, CONSOLE),
     defects.automatic_for_everybody: lambda: _once(*PAID, Step("ask", (1000, False)), SEND),
     defects.sum_checked_without_a_lock: lambda: _at_once(*PAID, *(Step("ask", (700, False)),) * 2),
 }  # fmt: skip

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
 
-from tests.simulation import run, stage
+from tests.simulation import run, stage, workers
 from tests.simulation.plan import Plan, Step, make, smaller
 
 SECONDS = float(os.environ.get("PAYCENTER_SIMULATION_SECONDS", "20"))
@@ -27,6 +29,25 @@ def test_random_histories_break_no_rule(played: stage.Stage, record_property: An
     score = run.play_for(played, SECONDS, seed)
     record_property("summary", f"simulation, seed {seed}: {score}")
     assert score.failure is None, f"seed {seed}: {run.report(score)}"
+
+
+def test_workers_add_up_and_a_failure_ends_it() -> None:
+    def told(*scores: run.Score) -> list[Connection]:
+        answers = []
+        for score in scores:
+            answer, end = Pipe(duplex=False)
+            end.send(score)
+            answers.append(answer)
+        return answers
+
+    one, two = run.Score(3, 40, 10.0), run.Score(4, 50, 11.0)
+    assert workers._together(told(one, two)) == run.Score(7, 90, 11.0)
+    plan = Plan("s-2", "s-2", 0.0, ())
+    failed = run.Score(2, 9, 1.0, plan, "Broken: money", plan)
+    silent, _end = Pipe(duplex=False)
+    total = workers._together([*told(failed), silent])
+    assert (total.failure, total.broken) == (plan, "Broken: money")
+    assert "--history s-2" in run.report(total)
 
 
 def test_one_seed_is_one_plan() -> None:
