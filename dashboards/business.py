@@ -52,7 +52,7 @@ def business(look: Look, tenant: Tenant, name: str) -> Dashboard:
     panels.append(_refunds_table(look, refunds))
     return Dashboard(
         name or _("Figures"), [*paid_figures(look, sums), *_rates(look, sums)], panels,
-        _now_figures(look, sums, answers), sums.currencies, currency, notice(sums),
+        _now_figures(look, sums, answers), sums.currencies, currency, notice(look, sums),
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def finance(look: Look) -> Dashboard:
     ]  # fmt: skip
     return Dashboard(
         _("Finance"), [*paid_figures(look, sums), *refunded_figures(look, sums)], panels,
-        _now_figures(look, answers, approvals, now), sums.currencies, currency, notice(sums),
+        _now_figures(look, answers, approvals, now), sums.currencies, currency, notice(look, sums),
     )  # fmt: skip
 
 

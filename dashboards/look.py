@@ -16,6 +16,7 @@ from dashboards.parts import Cell, Chart, Figure, Series, amount, change, number
 from dashboards.periods import Period
 from dashboards.reading import Sums, Totals
 from paycenter.staff.display import money
+from paycenter.staff.tenancy import tenant_of
 from paycenter.staff.words import party
 
 _SHOWN_CURRENCIES = 3
@@ -122,14 +123,17 @@ def only(sums: Sums, currency: str) -> dict[str, Any]:
     return {"currency": currency} if currency and len(sums.currencies) > 1 else {}
 
 
-def notice(sums: Sums) -> str:
-    """What to do where there is nothing to show at all."""
+def notice(look: Look, sums: Sums) -> str:
+    """What to do where there is nothing to show at all; the command only for whom the center's operators serve."""
     if sums.now or sums.before:
         return ""
-    return _(
-        "Nothing happened on these days. Figures appear seconds after the first order; those of payments from before"
-        " this page was introduced are counted once by the command dashboards_rebuild."
+    text = _("Nothing happened on these days. Figures appear seconds after the first order.")
+    if tenant_of(look.user) is not None:
+        return text
+    more = _(
+        "Those of payments from before this page was introduced are counted once by the command dashboards_rebuild."
     )
+    return f"{text} {more}"
 
 
 def payments(count: int) -> str:

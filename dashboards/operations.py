@@ -44,7 +44,7 @@ def operations(look: Look) -> Dashboard:
     ]  # fmt: skip
     return Dashboard(
         _("Operations"), [*paid_figures(look, sums), *_rates(look, sums)], panels,
-        _now_figures(look, answers, backlog), sums.currencies, currency, notice(sums),
+        _now_figures(look, answers, backlog), sums.currencies, currency, notice(look, sums),
     )  # fmt: skip
 
 
