@@ -23,6 +23,7 @@ from onboarding import facts
 from onboarding.errors import StaleStep, StepProblems
 from onboarding.models import Application, ApplicationDocument
 from onboarding.steps import KINDS, Fact, Step
+from paycenter import trail
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of
 from paycenter.transitions import lock, record_event, save_changed
@@ -206,6 +207,7 @@ def _end_document(application: Application, kind: str, mark: str) -> bool:
 def document_seen(*, document: ApplicationDocument, user: User) -> None:
     """Write down that somebody looked at a document."""
     detail = {"document": document.kind, "changed": [document.kind], "sha256": document.sha256, "id": document.pk}
+    trail.remember(document.application)  # looking changes nothing
     record_event(document.application, "application.document_seen", actor=actor_of(user), detail=detail)
 
 

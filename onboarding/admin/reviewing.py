@@ -18,6 +18,7 @@ from onboarding.comparing import compare
 from onboarding.models import Application, ApplicationVersion, Outcome
 from onboarding.steps import SECTIONS
 from onboarding.versions import REVIEW, application_approve, application_return
+from paycenter import trail
 from paycenter.errors import TransitionRefused
 from paycenter.staff import stepup
 from paycenter.staff.stepup import sensitive
@@ -52,6 +53,7 @@ class ReviewingAdmin(ApplicationListing):
         self.require(request, REVIEW)
         version = self._version(application, str(number))
         detail = {"version": version.number}
+        trail.remember(application)  # looking changes nothing
         record_event(application, "application.numbers_shown", actor=actor_of(request.user), detail=detail)
         return self._review(request, application, version, whole=True)
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from paycenter import trail
 from paycenter.errors import TransitionRefused
 from paycenter.staff.display import state_chip
 from paycenter.staff.exports import export_cancel, export_path, reader_of
@@ -108,6 +109,7 @@ class ListExportAdmin(ReadOnlyAdmin):
         place = export_path(export)
         if export.state != ExportState.DONE or over or not place.is_file():
             raise Http404
+        trail.remember(export)  # taking a copy changes nothing
         record_event(export, "listexport.downloaded", actor=actor_of(request.user))
         day = timezone.localtime(export.created_at).strftime("%Y%m%d-%H%M")
         name = f"{page.opts.model_name}-{day}.{export.ending_of(export.kind)}"

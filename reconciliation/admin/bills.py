@@ -19,6 +19,7 @@ from unfold.decorators import display
 
 from channels.base.bills import BillKind
 from merchants.models import PaymentAccount
+from paycenter import trail
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.staff.display import state_chip
@@ -217,5 +218,6 @@ class BillAdmin(ReadOnlyAdmin):
         found = files.bill_path(bill.file_path) if bill.file_path else None
         if found is None or not found.is_file():
             raise Http404
+        trail.remember(bill)  # taking a copy changes nothing
         record_event(bill, "bill.downloaded", actor=actor_of(request.user))
         return FileResponse(found.open("rb"), as_attachment=True, filename=bill.file_name or found.name)

@@ -285,6 +285,8 @@ def test_a_document_is_shown_to_who_gave_a_code_lately(ready: Company) -> None:
     held = held_in(asked)
     shown = client.post(url, {"held_form": held, "step_up_code": code_of(device)})
     assert shown.content == PNG
-    assert Event.objects.get(type="application.document_seen").actor == "staff:operator"
+    seen = Event.objects.get(type="application.document_seen")
+    assert seen.actor == "staff:operator"
+    assert not seen.detail["trail"].get("after"), "looking changes nothing"
     assert client.get(url).content == PNG
     assert f'<img src="{ready.base}file/' in client.get(f"{ready.base}review/").content.decode()

@@ -91,7 +91,8 @@ def test_the_original_file_is_given_back_and_noted(finance: Client, world: World
     bill = take_in(world, [row_of(paid())])
     answer = finance.get(f"{BILLS}{bill.pk}/file/")
     assert b"".join(answer.streaming_content) == files.bill_path(bill.file_path).read_bytes()  # type: ignore[attr-defined]
-    assert Event.objects.get(type="bill.downloaded").actor == "staff:ann"
+    taken = Event.objects.get(type="bill.downloaded")
+    assert (taken.actor, taken.detail["trail"].get("after")) == ("staff:ann", {})
 
 
 def test_asking_the_channel_again_is_a_post(finance: Client, world: World, paid: Any) -> None:
