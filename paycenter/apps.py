@@ -3,7 +3,7 @@ from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 from django.utils.translation import gettext_lazy as _
 
-from paycenter import fault_reports, tracing
+from paycenter import fault_reports, historical, tracing
 
 
 class PaycenterConfig(AppConfig):
@@ -15,6 +15,7 @@ class PaycenterConfig(AppConfig):
         # Binds shared tasks to our Celery application in every process.
         from paycenter import celery  # noqa: F401
 
+        historical.install()
         tracing.configure()
         fault_reports.configure(settings.SENTRY_DSN, settings.MODE)
 
