@@ -31,6 +31,7 @@ def day(sandbox: Running, wechat: WeChatMerchant, alipay: AlipayMerchant, mercha
     wechat.call("POST", "/v3/refund/domestic/refunds", {
         "out_trade_no": "W00002", "out_refund_no": "RW", "amount": {"refund": 4000, "total": 10000, "currency": "CNY"},
     })  # fmt: skip
+    assert sandbox.control("POST", "/refunds/RW", {"outcome": "success"}).status == 200  # not by itself, a moment later
     alipay.call("alipay.trade.refund", {"out_trade_no": "A00002", "refund_amount": "40.00", "out_request_no": "RA"})
     return today()
 
