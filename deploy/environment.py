@@ -134,7 +134,8 @@ def _install(requirements: Path) -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check"]
     checked = ["--require-hashes", "-r", str(requirements)]
     if _try([*pip, "install", "-q", "--require-hashes", "-r", str(INSTALLER)]):
-        uv = [str(VENV / "bin" / "uv"), "pip", "install", "-q", "--python", python]
+        # Compiled once, as pip does it: a demo starts a dozen processes that would all compile the same.
+        uv = [str(VENV / "bin" / "uv"), "pip", "install", "-q", "--compile-bytecode", "--python", python]
         if _try([*uv, *checked], extra=_uv_settings(pip)):
             return
     _run(

@@ -47,7 +47,7 @@ Result = tuple[str, bool, float]
 
 def _environment(**extra: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in OURS}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **extra}
+    return {**kept, **extra}
 
 
 def _step(

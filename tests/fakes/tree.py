@@ -36,7 +36,6 @@ class Tree:
             kept.pop(name, None)
         environment = {
             **kept, "PAYCENTER_VAR": f"{self.root}-var", "PAYCENTER_MIGRATED": str(prepared.KEPT),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         return subprocess.run(
             [sys.executable, *arguments], cwd=self.root, env=environment, capture_output=True, text=True,
