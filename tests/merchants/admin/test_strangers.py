@@ -68,14 +68,13 @@ def ground(tenants: Tenants) -> Ground:
 
 
 @pytest.mark.timeout(3600)  # some two thousand requests, three times
-def test_strangers_get_nothing_and_change_nothing(ground: Ground, capsys: Any) -> None:
+def test_strangers_get_nothing_and_change_nothing(ground: Ground, record_property: Any) -> None:
     walk, visits = ground.walk(ground.own)
     before, found = snapshot(OURS), []
     for user in ground.strangers:
         walk.counts.clear()
         found += [f"{user.role}: {leak}" for leak in walk.leaks(signed_in(user), visits, ground.marks)]
-        with capsys.disabled():
-            print(f"\nas {user.role} of B: {walk.counts.total()} requests, {dict(walk.counts)}")
+        record_property("summary", f"as {user.role} of B: {walk.counts.total()} requests, {dict(walk.counts)}")
         assert not found, "\n".join(found[:40])
     after = snapshot(OURS)
     assert not [key for key, row in before.items() if after.get(key) != row and key not in ground.own_rows]
