@@ -77,6 +77,14 @@ def test_a_build_machine_must_not_pass_without_the_real_servers(steps, no_server
     assert steps == []
 
 
+def test_what_runs_once_is_there() -> None:
+    """A name that fits nothing would leave out nothing, and nobody would see it."""
+    for name in (*checks.WITHOUT_DATABASE, *checks.RUN_ONCE):
+        file, _mark, test = name.partition("::")
+        assert (ROOT / file).exists(), name
+        assert not test or f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), name
+
+
 def test_given_servers_are_used(steps, monkeypatch):
     monkeypatch.setenv("TEST_DATABASE_URL", "postgres://given")
     monkeypatch.setenv("TEST_REDIS_URL", "redis://given/0")
