@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # What runs between "it is due" and "its outcome is committed"; every line of these may be the last one.
 WALKED = str(ROOT / "refunds") + os.sep
 _LIVED = 7
+_PARTS = 6  # of a walk, so that several processes share it: each takes every sixth line
 
 
 def _walker(stop_at: int, count: list[int]) -> Callable[..., Any]:
@@ -111,26 +112,27 @@ class Walk:
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_every_line_of_sending(committed_world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_killed_at_every_line_of_sending(committed_world: World, tmp_path: Path, part: int) -> None:
     walk = Walk(committed_world, tmp_path / "book")
-    line, alive = 0, False
+    line, alive = part + 1 - _PARTS, False
     while not alive:
-        line += 1
+        line += _PARTS
         refund = walk.ask()
         alive = not in_child(lambda pk=refund.pk: refund_send(refund_id=pk), line)
         walk.channel_remembers()
         walk.check(refund)
-    print(f"\nkilled at each of {line - 1} lines of sending")
     assert line > 60, "the walk has to have gone through the path"
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_every_line_of_asking_again(committed_world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_killed_at_every_line_of_asking_again(committed_world: World, tmp_path: Path, part: int) -> None:
     """A refund whose first sending was lost: asked about, and sent again, by a process that dies on the way."""
     walk = Walk(committed_world, tmp_path / "book")
-    line, alive = 0, False
+    line, alive = part + 1 - _PARTS, False
     while not alive:
-        line += 1
+        line += _PARTS
         refund = walk.ask()
         committed_world.book.fault("refund", NotSent("lost before it arrived"))
         refund_send(refund_id=refund.pk)
@@ -139,5 +141,4 @@ def test_killed_at_every_line_of_asking_again(committed_world: World, tmp_path: 
         alive = not in_child(lambda pk=refund.pk: refund_query(refund_id=pk), line)
         walk.channel_remembers()
         walk.check(refund)
-    print(f"\nkilled at each of {line - 1} lines of asking and sending again")
     assert line > 60
