@@ -12,7 +12,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from django.db import connection, connections
 from django.utils import timezone
 
 from channels.base import RefundOrder
@@ -25,13 +24,13 @@ from refunds.sending import refund_query, refund_send
 from refunds.services import RefundRequest, refund_request_by_app
 from tests.conftest import World
 from tests.factories import fresh
+from tests.fakes.forking import LIVED, status_of
 from tests.refunds.paying import paid_trade, sweep
 from trades.models import Trade
 
 ROOT = Path(__file__).resolve().parents[2]
 # What runs between "it is due" and "its outcome is committed"; every line of these may be the last one.
 WALKED = str(ROOT / "refunds") + os.sep
-_LIVED = 7
 _PARTS = 6  # of a walk, so that several processes share it: each takes every sixth line
 
 
@@ -53,21 +52,16 @@ def _walker(stop_at: int, count: list[int]) -> Callable[..., Any]:
 
 def in_child(work: Callable[[], Any], stop_at: int) -> bool:
     """Run `work` in a forked process with database connections of its own; True if it was killed on the way."""
-    connections.close_all()
-    if connection.vendor == "postgresql":
-        connection.close_pool()  # its threads would not survive the fork
-    pid = os.fork()
-    if pid == 0:
-        try:
-            sys.settrace(_walker(stop_at, [0]))
-            work()
-        finally:
-            os._exit(_LIVED)
-    _pid, status = os.waitpid(pid, 0)
+
+    def walked() -> None:
+        sys.settrace(_walker(stop_at, [0]))
+        work()
+
+    status = status_of(walked)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
         return True
-    assert os.WEXITSTATUS(status) == _LIVED
+    assert os.WEXITSTATUS(status) == LIVED
     return False
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection, connections
 from django.utils import timezone
 
 from channels.base import OrderRef
 from notifications.models import Notification
 from tests.conftest import World
 from tests.fakes.fakepay import Payment
+from tests.fakes.forking import status_of
 from trades import confirm, sending, services
 from trades.models import Attempt, Trade
 from trades.services import trade_pay
@@ -29,16 +29,7 @@ def die() -> None:
 
 def in_child_that_dies(work: Callable[[], Any]) -> None:
     """Run `work` in a forked process with its own database connections; it must die by SIGKILL."""
-    connections.close_all()
-    if connection.vendor == "postgresql":
-        connection.close_pool()  # its threads would not survive the fork
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(7)  # it lived: the parent's assertion says so
-    _pid, status = os.waitpid(pid, 0)
+    status = status_of(work)
     assert os.WIFSIGNALED(status), f"the child was not killed but ended with {status}"
     assert os.WTERMSIG(status) == signal.SIGKILL
 
