@@ -41,7 +41,8 @@ def _widget(field: Any, **attrs: Any) -> TypeAhead:
 class ChoosingFilter(admin.SimpleListFilter):
     """Rows of one record that somebody finds by typing, named in the address by its number or its key.
 
-    `field` is any foreign key to what is chosen, `number` the chosen model's column with its number.
+    `field` is any foreign key to what is chosen, `number` the chosen model's column with its number. With `center_only`
+    tenants, who have one or few, look for none.
     """
 
     template = "admin/pc/choose_filter.html"
@@ -49,6 +50,7 @@ class ChoosingFilter(admin.SimpleListFilter):
     field: ClassVar[Any]
     number: ClassVar[str]
     column: str
+    center_only = False
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: type[Model], model_admin: Any) -> None:
         self.request = request
@@ -67,7 +69,8 @@ class ChoosingFilter(admin.SimpleListFilter):
     def may_search(self) -> bool:
         """Whether the reader may look for one; others may still follow a link."""
         page = registered(self.field.remote_field.model)
-        return page is not None and page.has_view_permission(self.request)
+        kept_from = self.center_only and tenant_of(self.request.user) is not None
+        return page is not None and not kept_from and page.has_view_permission(self.request)
 
     @property
     def offered(self) -> Any:
@@ -139,10 +142,7 @@ class MerchantFilter(ChoosingFilter):
 
     title, parameter_name, number, column = _("merchant"), "merchant", "merchant_no", "merchant_id"
     field = AppMerchant._meta.get_field("merchant")
-
-    @property
-    def may_search(self) -> bool:
-        return tenant_of(self.request.user) is None and super().may_search
+    center_only = True
 
     @property
     def offered(self) -> Any:
@@ -157,10 +157,7 @@ class AppFilter(ChoosingFilter):
 
     title, parameter_name, number, column = _("app"), "app", "app_id", "app_id"
     field = AppMerchant._meta.get_field("app")
-
-    @property
-    def may_search(self) -> bool:
-        return tenant_of(self.request.user) is None and super().may_search
+    center_only = True
 
     @property
     def offered(self) -> Any:
