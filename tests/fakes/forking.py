@@ -21,20 +21,25 @@ def status_of(work: Callable[[], Any]) -> int:
     A fork of a process with threads may inherit a lock that one of them holds (SQLite's, when a connection is opened)
     and wait for it forever, before it has done anything: then another one is made.
     """
-    connections.close_all()
-    if connection.vendor == "postgresql":
-        connection.close_pool()  # its threads would not survive the fork
     for _try in range(_TRIES):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                work()
-            finally:
-                os._exit(LIVED)
-        status = _status_within(pid, _PATIENCE)
+        status = _status_within(forked(work), _PATIENCE)
         if status is not None:
             return status
     pytest.fail(f"{_TRIES} forked processes did not end within {_PATIENCE:.0f} s each")
+
+
+def forked(work: Callable[[], Any]) -> int:
+    """A process that does this work with database connections of its own; its id."""
+    connections.close_all()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # its threads would not survive the fork
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+        finally:
+            os._exit(LIVED)
+    return pid
 
 
 def _status_within(pid: int, seconds: float) -> int | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 from django.core.management import call_command
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError
 
 from cashier.intake import writer as writers
 from cashier.intake.figures import waiting_since
@@ -26,6 +26,7 @@ from notifications.models import Alert, BacklogLimit
 from paycenter.metrics import render
 from paycenter.models import Event
 from tests.conftest import World
+from tests.fakes.forking import forked, status_of
 from trades.models import Trade
 
 
@@ -33,26 +34,13 @@ def take(world: World, **order: Any) -> CashierOrder:
     return cashier_order_take(app=world.app, order=world.order(**order), display=[])
 
 
-def child(work: Any) -> int:
-    """Run `work` in a forked process with its own connections; its process id."""
-    connections.close_all()
-    if connection.vendor == "postgresql":
-        connection.close_pool()  # its threads would not survive the fork
-    pid = os.fork()
-    if pid == 0:
-        try:
-            work()
-        finally:
-            os._exit(7)
-    return pid
-
-
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def end_of(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+def end_of(work: Any) -> int:
+    """How a process ended that did this."""
+    return os.waitstatus_to_exitcode(status_of(work))
 
 
 def test_a_bad_row_spoils_nobody_elses(stream: OrderStream, world: World) -> None:
@@ -109,7 +97,7 @@ def test_a_writer_killed_between_commit_and_acknowledgement(
     pages = [take(committed_world) for _ in range(30)]
     with monkeypatch.context() as patched:
         patched.setattr(OrderStream, "done", lambda *_: die())
-        assert end_of(child(Writer(stream, batch=10).drain)) == -signal.SIGKILL
+        assert end_of(Writer(stream, batch=10).drain) == -signal.SIGKILL
     assert Trade.objects.count() == 10
     assert stream.facts().length == 30
     late = Writer(stream, left_behind=3600)
@@ -126,7 +114,7 @@ def test_a_writer_killed_inside_its_transaction(
     pages = [take(committed_world) for _ in range(5)]
     with monkeypatch.context() as patched:
         patched.setattr("cashier.intake.storing.trade_created", lambda *_, **__: die())
-        assert end_of(child(Writer(stream).drain)) == -signal.SIGKILL
+        assert end_of(Writer(stream).drain) == -signal.SIGKILL
     assert not Trade.objects.exists()
     assert Writer(stream, left_behind=0).drain() == 5
     assert CashierOrder.objects.count() == len(pages)
@@ -143,7 +131,7 @@ def test_a_web_process_killed_after_its_answers(stream: OrderStream, committed_w
                 if file.tell() > 2_000:
                     die()
 
-    assert end_of(child(serve)) == -signal.SIGKILL
+    assert end_of(serve) == -signal.SIGKILL
     given = [line.split() for line in answers.read_text().splitlines()]
     Writer(stream).drain()
     found = {page.token: page.trade.trade_no for page in CashierOrder.objects.select_related("trade")}
@@ -166,10 +154,10 @@ def test_the_program_ends_when_asked_and_finishes_what_it_has(stream: OrderStrea
         write_orders.run(Telling(stream))
         os._exit(0)
 
-    pid = child(program)
+    pid = forked(program)
     assert os.read(read, 1) == b"!"
     os.kill(pid, signal.SIGTERM)
-    assert end_of(pid) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert CashierOrder.objects.count() == len(pages)
 
 
