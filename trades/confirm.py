@@ -26,7 +26,7 @@ from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AbnormalState, AttemptState, TradeState
-from trades.telling import abnormal_opened, trade_advance
+from trades.telling import abnormal_opened, trade_advance, trade_count_up
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +215,9 @@ def _open_abnormal(
         setattr(abnormal, name, value)
     abnormal.trade, abnormal.attempt = trade, attempt
     advance(abnormal, "open", actor=actor, fields=tuple(values), event="abnormal.opened")
+    if trade.settled_attempt_id is None and trade.current_attempt_id == attempt.pk:
+        # The trade's query shows this attempt, whose channel number has just become known.
+        trade_count_up(trade)
     abnormal_opened(abnormal, actor=actor)
     alert(
         kind="abnormal_payment", key=f"abnormal:{attempt.attempt_no}", severity="critical",

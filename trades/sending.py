@@ -32,7 +32,7 @@ from trades.models import Attempt, Trade
 from trades.querying import query_delay
 from trades.selectors import live_attempts
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
-from trades.telling import trade_advance, trade_changed
+from trades.telling import trade_advance, trade_changed, trade_count_up
 
 # How long after its last sign of life another process may take over an attempt that is being sent.
 IN_FLIGHT_SECONDS = 15
@@ -98,7 +98,7 @@ def _submit(trade: Trade, locked: Attempt, answered: _Answered) -> None:
     locked.next_query_at = now + query_delay(locked.channel, 0)
     advance(locked, "submit", actor=actor, fields=(*fields, "next_query_at"), event="attempt.submitted")
     if "channel_trade_no" in fields and trade.current_attempt_id == locked.pk:
-        _count_up(trade)
+        trade_count_up(trade)
         trade_changed(trade, "trade.paying", actor=actor)
 
 
@@ -119,11 +119,6 @@ def _submit_together(answers: Sequence[_Answered]) -> list[tuple[Trade, Attempt]
 
 
 _answers: Combiner[_Answered, tuple[Trade, Attempt]] = Combiner(_submit_alone, _submit_together)
-
-
-def _count_up(trade: Trade) -> None:
-    trade.version += 1
-    compiled.update(trade, ("version",))
 
 
 def _refused(attempt: Attempt, refusal: Refused, actor: str) -> Attempt:

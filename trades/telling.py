@@ -11,6 +11,7 @@ from merchants.models import App
 from notifications.models import NotificationState
 from notifications.selectors import notify_state_of, notify_states_of
 from notifications.services import notification_create, notification_of, notifications_store
+from paycenter import compiled
 from paycenter.models import Event
 from paycenter.transitions import advance, advance_together, record_event
 from trades.models import AbnormalPayment, Trade
@@ -84,6 +85,12 @@ def trade_created(trade: Trade, *, actor: str) -> None:
 def trade_changed(trade: Trade, type_: str, *, actor: str, reason: str = "") -> Event:
     """Write a public event for a change that is no transition (an amount, a channel's number)."""
     return record_event(trade, type_, actor=actor, reason=reason, public=True, data=trade_data(trade))
+
+
+def trade_count_up(trade: Trade) -> None:
+    """Raise the version of a locked trade for a change that is no transition."""
+    trade.version += 1
+    compiled.update(trade, ("version",))
 
 
 def abnormal_opened(abnormal: AbnormalPayment, *, actor: str) -> None:

@@ -247,6 +247,7 @@ class Refunding:
         s = Stray(self.strays.next_id(), tried, kind, at, o.amount)
         actor = f"channel:{tried.channel}"
         self._tell_stray(o, s, at, "abnormal.opened", actor, "unverified")
+        o.version += kind == "late"  # its query shows the attempt whose channel number became known
         o.notify_state = "pending" if at >= self.telling.log_from else o.notify_state
         data = (
             f'{record(o)[:-1]},"duplicate":{{"amount":{o.amount},"attempt_no":"{tried.no}","channel_trade_no":'

@@ -16,6 +16,7 @@ from deploy.history.words import Words
 from trades.models import Attempt, Trade
 
 LIFE = 30 * MINUTE
+LATE_SHARE = 0.004  # of the orders that expired after somebody went to pay
 _ORDER_PREFIX = {"fee": "WY", "parking": "TC", "utility": "SD", "overseas": "HW"}
 _CLOSED, _REFUSED = "closed at the channel", "balance not enough"
 _ADDRESSES = [f"10.{n % 13}.{n % 251}.{n % 239}" for n in range(997)]
@@ -215,7 +216,7 @@ class Story:
         self.telling.of_trade(o, at, "trade.closed", "system:expiry", before)
         if o.logged:
             self.telling.app(o, at, "trade.closed", record(o))
-        if o.tries and self.random.random() < 0.004 and at + 20 * MINUTE < self.now:
+        if o.tries and self.random.random() < LATE_SHARE and at + 20 * MINUTE < self.now:
             a = o.tries[-1]
             self.money(o, a, at + 5 * MINUTE, f"channel:{a.channel}")
             self.after_money(o, a, "late")

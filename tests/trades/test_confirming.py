@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.db import IntegrityError, transaction
 
@@ -15,6 +17,7 @@ from trades.closing import trade_close
 from trades.confirm import Booked, MoneyArrived, payment_confirm, unverified_record
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.querying import attempt_query
+from trades.selectors import trade_data, trade_get
 from trades.services import trade_pay
 from trades.sweeps import close_superseded, query_due
 
@@ -47,10 +50,6 @@ def test_the_right_money_pays_the_trade_and_is_told_once(world: World) -> None:
 
 
 def test_the_app_is_told_what_its_query_would_answer_then(world: World) -> None:
-    import json
-
-    from trades.selectors import trade_data, trade_get
-
     confirm(pay(world))
     sent = json.loads(Notification.objects.get().body)["data"]
     assert sent == trade_data(trade_get(app=world.app, trade_no=sent["trade_no"]))
@@ -99,14 +98,19 @@ def test_a_superseded_attempt_at_another_amount_is_abnormal(world: World) -> Non
 def test_money_after_the_trade_was_closed_is_late(world: World) -> None:
     attempt = pay(world)
     trade_close(trade=attempt.trade, actor="test")
-    assert Trade.objects.get().state == "closed"
+    closed = Trade.objects.get()
+    assert closed.state == "closed"
 
     assert confirm(attempt) is Booked.ABNORMAL
 
     assert factories.fresh(attempt).state == "succeeded"
     abnormal = AbnormalPayment.objects.get()
     assert (abnormal.kind, abnormal.state) == ("late", "open")
-    assert Trade.objects.get().state == "closed"
+    trade = trade_get(app=world.app, trade_no=closed.trade_no)
+    assert (trade.state, trade.version) == ("closed", closed.version + 1), "the channel's number became known"
+    sent = json.loads(Notification.objects.get(type="trade.duplicate_paid").body)["data"]
+    assert sent.pop("duplicate")["channel_trade_no"] == sent["channel_trade_no"]
+    assert {**sent, "notify_state": None} == {**trade_data(trade), "notify_state": None}
 
 
 @pytest.mark.parametrize(
