@@ -10,10 +10,10 @@ from paycenter import compiled
 from paycenter.transitions import lock
 from trades.models import Attempt, Trade
 
-# Not decrypted on every payment; read when somebody asks for them.
-_RARELY_NEEDED = ("app__webhook_secret", "app__webhook_secret_previous")
+# Not decrypted on every payment or refund; read when somebody asks for them.
+RARELY_NEEDED = ("app__webhook_secret", "app__webhook_secret_previous")
 _TRADE = compiled.Select(
-    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").defer(*_RARELY_NEEDED)
+    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").defer(*RARELY_NEEDED)
     .filter(pk=pk),
     pk=int,
 )  # fmt: skip
@@ -27,7 +27,7 @@ _BY_NUMBER = compiled.Select(
 
 def _attempts() -> QuerySet[Attempt]:
     """Attempts with everything a channel call needs. The parameters are read when a provider is made of them."""
-    unread = ("account__config", *(f"trade__{name}" for name in _RARELY_NEEDED))
+    unread = ("account__config", *(f"trade__{name}" for name in RARELY_NEEDED))
     return Attempt.objects.select_related(*_LOADED).defer(*unread)
 
 

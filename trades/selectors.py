@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,6 +11,7 @@ from django.db.models import QuerySet
 from merchants.api.errors import NotFound
 from merchants.models import App
 from notifications.selectors import notify_state_of
+from paycenter import compiled
 from paycenter.times import iso
 from trades import taken_port
 from trades.models import AbnormalPayment, Attempt, Trade
@@ -27,14 +29,21 @@ def trade_get(
     given = {name: value for name, value in names.items() if value is not None}
     if trade_no is None and app_order_no is None:
         raise NotFound
-    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").filter(app=app, **given)
-    trade = trades.first()
+    trades = _by(*given)
+    trade = trades.first(app=app.pk, **given)
     if trade is None and _bring(app, trade_no, app_order_no, merchant_no):
-        trade = trades.all().first()
+        trade = trades.first(app=app.pk, **given)
     if trade is None:
         raise NotFound
     trade.app = app
     return trade
+
+
+@lru_cache(maxsize=8)
+def _by(*names: str) -> compiled.Select[Trade]:
+    """An app's trade by these lookups."""
+    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").order_by("pk")
+    return compiled.Select(lambda **values: trades.filter(**values)[:1], app=int, **dict.fromkeys(names, str))
 
 
 def _bring(app: App, trade_no: str | None, app_order_no: str | None, merchant_no: str | None) -> bool:
