@@ -107,7 +107,6 @@ def opened() -> Iterator[Stage]:
             database.use()
             stack.callback(connections.__setitem__, "default", kept)
         world, clerks = _world(stack)
-        database.keep()
         yield Stage(world, clerks, scheduler, points, database, clock, Receiver(), trouble)
 
 
