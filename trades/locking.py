@@ -17,6 +17,11 @@ _TRADE = compiled.Select(
     .filter(pk=pk),
     pk=int,
 )  # fmt: skip
+_TRADE_AND_CURRENT = compiled.Select(
+    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant", "current_attempt")
+    .defer(*RARELY_NEEDED).filter(pk=pk),
+    pk=int,
+)  # fmt: skip
 _ITS_TRADE = compiled.Select(lambda pk: Attempt.objects.only("trade").filter(pk=pk), pk=int)
 _LOADED = ("trade", "trade__app", "trade__merchant", "account")
 _ATTEMPT = compiled.Select(lambda pk: _attempts().filter(pk=pk), pk=int)
@@ -34,6 +39,11 @@ def _attempts() -> QuerySet[Attempt]:
 def lock_trade(trade_id: int) -> Trade:
     """Lock a trade, with its app and merchant. Must run inside `atomic`; raises Trade.DoesNotExist."""
     return _TRADE.get(pk=trade_id)
+
+
+def lock_trade_and_current(trade_id: int) -> Trade:
+    """As `lock_trade`, with the current attempt, not locked."""
+    return _TRADE_AND_CURRENT.get(pk=trade_id)
 
 
 def lock_attempt(attempt_id: int, trade_id: int | None = None) -> tuple[Trade, Attempt]:

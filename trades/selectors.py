@@ -17,6 +17,11 @@ from trades import taken_port
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import LIVE_ATTEMPT_STATES
 
+_LIVE = compiled.Select(
+    lambda trade: Attempt.objects.only("pk").filter(trade_id=trade, state__in=LIVE_ATTEMPT_STATES).order_by("pk"),
+    trade=int,
+)  # fmt: skip
+
 
 def trade_get(
     *, app: App, trade_no: str | None = None, app_order_no: str | None = None, merchant_no: str | None = None
@@ -52,6 +57,11 @@ def _bring(app: App, trade_no: str | None, app_order_no: str | None, merchant_no
     if trade_no is not None:
         return taken.bring_trade(trade_no)
     return merchant_no is not None and taken.bring_order(app.pk, merchant_no, app_order_no or "")
+
+
+def live_attempt_ids(trade_id: int) -> list[int]:
+    """The keys of a trade's live attempts, oldest first."""
+    return [attempt.pk for attempt in _LIVE.rows(trade=trade_id)]
 
 
 def live_attempts(trade: Trade) -> QuerySet[Attempt]:
