@@ -182,15 +182,16 @@ class InMemory:
         connections["default"] = self._wrapper
 
     def restore(self) -> None:
-        """Emptied, and counted from one again. Put back as a whole, every statement would have to be parsed again."""
+        """Emptied, and counted from one again. Put back as a whole, or with a PRAGMA, every statement would have to be
+        parsed again."""
         self._points.refuse_others()
         raw = self._wrapper.connection
         self._emptying = True
-        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute("BEGIN")
         for table in TABLES:
             raw.execute(f"DELETE FROM {table}")
         raw.execute(f"DELETE FROM sqlite_sequence WHERE name IN {TABLES}")
-        raw.execute("PRAGMA foreign_keys = ON")
+        raw.execute("COMMIT")
         self._emptying = False
 
     def _let_events_go(self) -> None:
