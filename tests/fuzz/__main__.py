@@ -23,7 +23,7 @@ from tests.fuzz import guided
 from tests.fuzz.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
-_WEB = ("web-api", "web-payer", "web-staff")
+_WEB = ("web-api", "web-signed", "web-payer", "web-staff", "web-forms")
 _NUMBERS = "numbers.json"  # of the site that the inputs of these were made for
 
 
