@@ -31,7 +31,7 @@ class BodyLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "%00" in request.META.get("QUERY_STRING", ""):
             raise SuspiciousOperation("NUL in an address")
-        if "\\000" in request.META.get("HTTP_COOKIE", ""):  # a quoted cookie's own spelling; a session's key is looked for
+        if "\\000" in request.META.get("HTTP_COOKIE", ""):  # as quoted cookies spell it; a session's key is looked for
             raise SuspiciousOperation("NUL in a cookie")
         return refused(request, _most(request)) or self.get_response(request)
 

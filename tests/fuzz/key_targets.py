@@ -1,4 +1,4 @@
-"""Keys and certificates as they are typed and uploaded: PEM and DER, old and new wrappings, and what is none of them."""
+"""Keys and certificates as they are typed and uploaded: PEM and DER, old and new wrappings, what is none of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLAIN = serialization.NoEncryption()
 
 def key_targets() -> Iterator[Target]:
     seeds = _seeds()
-    yield Target("public-key", seeds["public"] + seeds["certificate"][:1], _public_key)
+    yield Target("public-key", seeds["public"] + seeds["private"][2:3] + seeds["certificate"][:1], _public_key)
     yield Target("private-key", seeds["private"] + seeds["public"][:1] + seeds["pfx"], _private_key)
     yield Target("certificate", seeds["certificate"] + seeds["pfx"], _certificate)
 

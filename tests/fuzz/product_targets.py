@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,6 +15,7 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from cashier.amounts import entered_amount
 from cashier.layout import layout_of, layout_problems
+from cashier.views.showing import return_link
 from merchants.api.body import parse_object
 from merchants.api.endpoint import Endpoint
 from merchants.api.errors import BadParameter
@@ -39,6 +41,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.wire import pack_answer, unpack_answer
 from trades.api.cursor import decode_cursor, encode_cursor
 from trades.finding import amount_and_time
+from trades.views import _with_numbers
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + b"\x1f\x15\xc4\x89"
 STATEMENT = (
@@ -234,6 +237,9 @@ def _cursor(data: bytes) -> str:
 def _address(data: bytes) -> str:
     text, errors = data.decode("utf-8", "replace"), dict[str, list[str]]()
     Address().clean(text, "notify_url", errors)
+    if not errors:  # then payers are sent there, with two numbers more
+        trade = SimpleNamespace(return_url=text, trade_no="T1", app_order_no="A1")
+        require_storable(return_link(trade) + _with_numbers(SimpleNamespace(return_to=text, trade=trade)))  # type: ignore[arg-type]
     try:
         EgressPolicy().check_url(text)
     except EgressRefused:

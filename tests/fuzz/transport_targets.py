@@ -1,4 +1,4 @@
-"""What stands around a message: an HTTP answer as it comes off the wire, forwarded addresses, sealed and signed texts."""
+"""What stands around a message: an answer as it comes off the wire, forwarded addresses, sealed and signed texts."""
 
 from __future__ import annotations
 
