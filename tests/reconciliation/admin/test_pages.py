@@ -16,7 +16,7 @@ from merchants.models import User
 from paycenter.models import Event
 from reconciliation import files, sweeps
 from reconciliation.models import BankProfile, Bill, Case, ReconciliationDay, SettlementBatch
-from reconciliation.settlement.models import SettlementTerms
+from reconciliation.settlement.models import SettlementCalendar, SettlementTerms
 from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes import bills
@@ -262,8 +262,23 @@ def test_a_difference_is_accepted_by_who_may(finance: Client, batch: SettlementB
 
 def test_a_calendar_holds_days_only(finance: Client) -> None:
     url = "/admin/reconciliation/settlementcalendar/add/"
-    assert finance.post(url, {"name": "C", "holidays": '["spring"]', "workdays": "[]"}).status_code == 200
-    assert finance.post(url, {"name": "C", "holidays": '["2027-02-17"]', "workdays": "[]"}).status_code == 302
+    assert finance.post(url, {"name": "C", "holidays": "spring", "workdays": ""}).status_code == 200
+    assert finance.post(url, {"name": "C", "holidays": "2027-02-18\r\n2027-02-17\r\n", "workdays": ""}).status_code == 302
+    made = SettlementCalendar.objects.get()
+    assert (made.holidays, made.workdays) == (["2027-02-17", "2027-02-18"], [])
+
+
+def test_a_bank_format_names_accounts_that_exist(finance: Client, world: World) -> None:
+    url, number = "/admin/reconciliation/bankprofile/add/", world.account.payment_no
+    form = {"name": "B", "encoding": "gbk", "delimiter": ",", "date_column": "d", "date_format": "%Y-%m-%d",
+            "amount_column": "a", "reference_column": "r", "purpose_column": "p", "currency": "CNY"}  # fmt: skip
+    for wrong in ("Tenpay", "Tenpay = Z9999999999", f"= {number}"):
+        assert finance.post(url, {**form, "senders": wrong}).status_code == 200, wrong
+    assert finance.post(url, {**form, "senders": f"Tenpay = {number}"}).status_code == 302
+    made = BankProfile.objects.get()
+    assert made.senders == {"Tenpay": number}
+    page = signed_in(make_staff("operator")).get(f"/admin/reconciliation/bankprofile/{made.pk}/change/").content.decode()
+    assert f"Tenpay = {number}" in page
 
 
 def test_a_bill_is_asked_for_by_hand(finance: Client, world: World, published: bills.Published) -> None:
