@@ -72,6 +72,10 @@ def tricks(door: Door) -> Iterator[Trick]:
     yield from _chunks(door)
     yield from _names(door)
     yield from _heads(door)
+
+
+def spellings(door: Door) -> Iterator[Trick]:
+    """For the public entrance."""
     for path in PATHS:
         yield Trick(f"path {path}", b"GET %b HTTP/1.1\r\n%b%b\r\n" % (path.encode("latin-1"), door.named, _CLOSE))
 
