@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.db.models import Q
@@ -151,16 +152,18 @@ def _counts_chart(look: Look, sums: Sums) -> Chart:
 
 def _methods_table(look: Look, sums: Sums, currency: str) -> Table:
     found, whole = _by_method(sums, currency), sums.total(currency)["paid_amount"]
+    before = sums.by_before(lambda row: row["method"], currency)
     rows = []
     for method, row in found:
         query = {"method": method, **only(sums, currency)}
         paid, refunded = look.paid(**query), look.refunded(**query)
         rows.append([
             Cell(method_label(method)), number(row["paid_count"], paid), amount(row["paid_amount"], currency, paid),
+            Cell(change(row["paid_amount"], before.get(method, Counter())["paid_amount"]) or "–", numeric=True),
             share(row["paid_amount"], whole), number(row["refund_count"], refunded),
             amount(row["refund_amount"], currency, refunded),
         ])  # fmt: skip
-    heads = [_("Pay method"), _("Payments"), _("Paid"), _("Share"), _("Refunds"), _("Refunded")]
+    heads = [_("Pay method"), _("Payments"), _("Paid"), _("Change"), _("Share"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
     return Table("by-method", _("By pay method, %(currency)s") % {"currency": currency}, heads, rows, empty,
                  wide=True)  # fmt: skip

@@ -97,6 +97,7 @@ class AlertRouteForm(forms.ModelForm):  # type: ignore[type-arg]
 class AlertRouteAdmin(TenantAdmin):
     form = AlertRouteForm
     can_add = can_change = True
+    empty_text = _("Nobody is told of alerts yet. Add a group robot or a mailbox, then send a test message.")
     list_display = ["name", "kind", "language_label", "is_active", "answer_label"]
     change_form_outer_after_template = "admin/pc/alert_receiver_after.html"
 

@@ -110,6 +110,9 @@ class AlertRuleAdmin(_SavedWithEvent):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ["kind_name"] if obj is not None else []
 
+    def name_of(self, obj: AlertRule) -> str:
+        return kind_label(obj.kind)
+
     @display(description=_("kind"))
     def kind_name(self, obj: AlertRule) -> str:
         return kind_label(obj.kind)
@@ -136,6 +139,7 @@ class BacklogLimitForm(forms.ModelForm):  # type: ignore[type-arg]
         model = BacklogLimit
         fields = ["name", "seconds", "is_active"]
         widgets = {"seconds": UnfoldAdminTextInputWidget}
+        help_texts = {"seconds": _("An alert is raised once the oldest work of this kind waits longer than this.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -162,6 +166,9 @@ class BacklogLimitAdmin(_SavedWithEvent):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ["work_name"] if obj is not None else []
+
+    def name_of(self, obj: BacklogLimit) -> str:
+        return work_label(obj.name)
 
     @display(description=_("work"))
     def work_name(self, obj: BacklogLimit) -> str:

@@ -24,6 +24,7 @@ from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
 from paycenter.staff.exports import Column
+from paycenter.staff.filter_words import filter_words
 from paycenter.staff.keyset import KeysetChangeList
 from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
 from paycenter.staff.lists import BoundedPaginator
@@ -71,6 +72,19 @@ def actor_of(user: Any) -> str:
     return f"staff:{user.get_username()}"
 
 
+class Named:
+    """A record under another name: all else of it is the record's."""
+
+    def __init__(self, record: Any, name: str) -> None:
+        self._record, self._name = record, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._record, name)
+
+    def __str__(self) -> str:
+        return self._name
+
+
 class TenantScope:
     """Which column of a model says whose row it is; shared by pages and inlines.
 
@@ -109,6 +123,15 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     empty_text: Any = _("Records appear here by themselves.")
     # What an export of the list holds; lists without columns cannot be exported.
     export_columns: ClassVar[Sequence[Column]] = ()
+
+    def get_export_columns(self, request: HttpRequest) -> Sequence[Column]:
+        """What an export holds for this reader."""
+        return self.export_columns
+
+    def export_source(self, request: HttpRequest) -> tuple[QuerySet[Any], list[list[str]]]:
+        """What an export is made of: the rows as the list shows them to this reader, and their filter in words."""
+        changelist = self.get_changelist_instance(request)
+        return changelist.queryset, filter_words(changelist)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """As Django's, and never by a password's hash: what a filter finds tells it bit by bit."""
@@ -264,11 +287,23 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         """Name of one of this model's views below `admin:`."""
         return f"{self.opts.app_label}_{self.opts.model_name}_{suffix}"
 
+    def name_of(self, obj: Any) -> str:
+        """How the way to a record ends. Pages whose records are called by codes say them in words."""
+        return str(obj)
+
+    def _named(self, obj: Any) -> Any:
+        name = self.name_of(obj) if obj is not None else ""
+        return obj if obj is None or name == str(obj) else Named(obj, name)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["original"] = self._named(context.get("original"))
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def page_context(self, request: HttpRequest, obj: Model | None = None, **extra: Any) -> dict[str, Any]:
         """What a page of our own needs besides its content."""
         return {
             **self.admin_site.each_context(request), "opts": self.opts, "app_label": self.opts.app_label,
-            "original": obj, "object": obj, "media": self.media, "is_popup": False, **extra,
+            "original": self._named(obj), "object": obj, "media": self.media, "is_popup": False, **extra,
         }  # fmt: skip
 
 

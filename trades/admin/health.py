@@ -23,7 +23,10 @@ from trades.shedding import SHED, switch_set
 class SwitchForm(forms.Form):
     """By hand, with a reason that is kept."""
 
-    switch = forms.ChoiceField(label=_("switch"), choices=ChannelSwitch.choices)
+    switch = forms.ChoiceField(
+        label=_("switch"), choices=ChannelSwitch.choices,
+        help_text=_("By itself, an account is shed while its channel does not answer, and used again once it does."),
+    )  # fmt: skip
     reason = forms.CharField(label=_("Reason"), min_length=2, max_length=300)
 
 
@@ -40,6 +43,7 @@ class ShedFilter(admin.SimpleListFilter):
 
 @admin.register(ChannelHealth)
 class ChannelHealthAdmin(ReadOnlyAdmin):
+    empty_text = _("An account appears here once its channel was asked for the first time.")
     list_display = ["account", "health_label", "switch", "failures", "opened_at", "next_probe_at", "error_label"]
     list_filter = ["switch", ShedFilter]
     ordering = ["-opened_at", "id"]
@@ -70,12 +74,6 @@ class ChannelHealthAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
         context = self.page_context(
             request, health, title=str(health.account), forms=[form], submit=gettext("Save"), cancel="../../",
-            intro=_intro(health),
+            intro=reason_word(health.last_error),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/form.html", context)
-
-
-def _intro(health: ChannelHealth) -> str:
-    """Which account it is, and what its channel said last."""
-    error = reason_word(health.last_error)
-    return f"{health.account} · {error}" if error else str(health.account)
