@@ -61,12 +61,15 @@ def _ended(folder: Path) -> datetime:
 def heads_until(heads: Path, moment: datetime) -> int:
     """Put the noted audit heads aside under another name and keep those until `moment`; how many were left out.
 
-    The restored chain is shorter than what was noted since. Raises OSError, ValueError.
+    The restored chain is shorter than what was noted since. Raises OSError, Trouble.
     """
     if not heads.exists():
         return 0
-    lines = heads.read_text(encoding="ascii").splitlines(keepends=True)
-    kept = [line for line in lines if datetime.fromisoformat(json.loads(line)["time"]) <= moment]
+    lines = heads.read_text(encoding="ascii", errors="replace").splitlines(keepends=True)
+    try:
+        kept = [line for line in lines if datetime.fromisoformat(json.loads(line)["time"]) <= moment]
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Trouble(f"{heads} has a line that cannot be read: put aside by hand what was noted later") from exc
     put_aside(heads)
     heads.write_text("".join(kept), encoding="ascii")
     return len(lines) - len(kept)

@@ -52,7 +52,8 @@ class Recovery:
             with _asked(url) as cursor:
                 until("the recovery ends", lambda: _ends(cursor))
                 took = time.monotonic() - began
-                said = self._compare(committed, cursor)
+                said, wrong = judge(committed, _rows(cursor), self._copied_at, self._moment.timestamp())
+            self.wrong += wrong
             try:
                 self._command({"DATABASE_URL": url, "REPLICA_DATABASE_URL": ""}, "verify")
             except Trouble as exc:
@@ -86,22 +87,28 @@ class Recovery:
             said = (done.stdout + done.stderr)[-3000:]
             raise Trouble(f"deploy.backup {arguments[0]} ended with {done.returncode}:\n{said}")
 
-    def _compare(self, committed: commits.Moments, cursor: Any) -> str:
-        """By what the first server knows of each row's commit, and by the rows themselves."""
-        moment = self._moment.timestamp()
-        due = {row for row, at in committed.items() if at < moment - CLOSE}
-        late = {row for row, at in committed.items() if at > moment + CLOSE}
-        there = set()
-        for table in commits.WATCHED:
-            cursor.execute(f"SELECT id FROM {table}")  # noqa: S608 -- our own list
-            there |= {(table, number) for (number,) in cursor.fetchall()}
-        since = sum(self._copied_at < committed[row] for row in due)
-        checks = {f"{len(due - there)} rows committed before the moment are missing": due - there,
-                  f"{len(late & there)} rows committed after the moment are there": late & there,
-                  "nothing was committed between the copy and the moment": not since,
-                  "nothing was committed after the moment": not late}  # fmt: skip
-        self.wrong += [f"recovery: {words}" for words, bad in checks.items() if bad]
-        return f"{len(due)} rows of before the moment ({since} since the copy), none of {len(late)} after it"
+
+def judge(
+    committed: commits.Moments, there: set[tuple[str, int]], copied: float, moment: float
+) -> tuple[str, list[str]]:
+    """What was compared, and what is wrong: `committed` is what the first server knows, `there` what the second has."""
+    due = {row for row, at in committed.items() if at < moment - CLOSE}
+    late = {row for row, at in committed.items() if at > moment + CLOSE}
+    since = sum(copied < committed[row] for row in due)
+    checks = {f"{len(due - there)} rows committed before the moment are missing": due - there,
+              f"{len(late & there)} rows committed after the moment are there": late & there,
+              "nothing was committed between the copy and the moment": not since,
+              "nothing was committed after the moment": not late}  # fmt: skip
+    said = f"{len(due)} rows of before the moment ({since} since the copy), {len(late)} later ones looked for"
+    return said, [f"recovery: {words}" for words, bad in checks.items() if bad]
+
+
+def _rows(cursor: Any) -> set[tuple[str, int]]:
+    there = set()
+    for table in commits.WATCHED:
+        cursor.execute(f"SELECT id FROM {table}")  # noqa: S608 -- our own list
+        there |= {(table, number) for (number,) in cursor.fetchall()}
+    return there
 
 
 def _ends(cursor: Any) -> bool:
