@@ -22,7 +22,8 @@ from deploy.demo.client import Client
 from deploy.hosts.load import Load
 from deploy.hosts.recovery import Recovery
 from deploy.hosts.site import opened, until
-from deploy.hosts.strangers import Door, dripping, spellings, tricks
+from deploy.hosts.strangers import Door, Trick, dripping, spellings, tricks
+from deploy.hosts.strangers_h2 import TrickH2, tricks_h2
 from deploy.soak import books as reading
 from deploy.soak import commits
 from deploy.soak.apps import Receiver
@@ -132,8 +133,9 @@ class Run:
         front = self.site.front
         public, internal = (Door(port, front.certificate) for port in (front.public_port, front.internal_port))
         with dripping(public, DRIPPING), dripping(internal, DRIPPING):
-            answers = [(door, trick, door.say(trick.data)[0]) for door in (public, internal) for trick in tricks(door)]
-            answers += [(public, trick, public.say(trick.data)[0]) for trick in spellings(public)]
+            doors: list[tuple[Door, Trick | TrickH2]] = [(public, trick) for trick in spellings(public)]
+            doors += [(door, trick) for door in (public, internal) for trick in (*tricks(door), *tricks_h2(door))]
+            answers = [(door, trick, trick.status(door)) for door, trick in doors]
         self.wrong += [f"port {door.port}, {trick.name}: {status}" for door, trick, status in answers
                        if status not in trick.statuses]  # fmt: skip
         return f"{len(answers)} tricks beside {2 * DRIPPING} clients that drip"
