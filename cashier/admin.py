@@ -222,7 +222,7 @@ class PrintedCodeForm(forms.ModelForm):  # type: ignore[type-arg]
     """The amount as it is on a price tag, in the currency beside it."""
 
     fixed_amount = AmountField(
-        label=_("fixed amount"), currency=_USUAL_CURRENCY, minimum=1, required=False,
+        label=_("Fixed amount"), currency=_USUAL_CURRENCY, minimum=1, required=False,
         widget=UnfoldAdminTextInputWidget({"inputmode": "decimal", "autocomplete": "off"}),
         help_text=_("Such as 128.50. Empty: the payer enters the amount."),
     )  # fmt: skip

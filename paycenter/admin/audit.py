@@ -12,6 +12,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from paycenter.admin.records import trade_numbers
 from paycenter.middleware import parse_network
@@ -70,6 +72,19 @@ def search_of(request: HttpRequest) -> Search:
 @admin.register(AuditVerification)
 class AuditAdmin(ReadOnlyAdmin):
     """One page instead of a list of verifications; everybody else's pages show the events of their own records."""
+
+    fields = ["started_at", "finished_at", "who", "ok", "problem", "first_seq", "last_seq", "last_hash", "events",
+              "heads", "unsequenced"]  # fmt: skip
+
+    def name_of(self, obj: AuditVerification) -> str:
+        return f"{timezone.localtime(obj.started_at):%Y-%m-%d %H:%M:%S}"
+
+    @display(description=_("started by"))
+    def who(self, obj: AuditVerification) -> str:
+        return party(obj.by)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["who"]
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.export_view)

@@ -16,7 +16,9 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
@@ -24,6 +26,7 @@ from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
 from paycenter.staff.exports import Column
+from paycenter.staff.history import history_rows
 from paycenter.staff.keyset import KeysetChangeList
 from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
 from paycenter.staff.lists import BoundedPaginator
@@ -226,11 +229,13 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
             raise PermissionDenied
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
-        if self.can_change:
-            return super().history_view(request, object_id, extra_context)
+        """The record's events; pages of our own show them themselves."""
         obj = self.fetch(request, object_id)
-        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+        if not self.can_change:
+            return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+        history = history_rows(obj, center=tenant_of(request.user) is None)
+        context = self.page_context(request, obj, title=gettext("History"), name=self.name_of(obj), history=history)
+        return TemplateResponse(request, "admin/pc/history_page.html", context)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Remembered as it is now, for the event that tells what became of it."""

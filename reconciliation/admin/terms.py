@@ -244,9 +244,9 @@ class SettlementTermsAdmin(_ByTwoPeople):
 
 
 class CalendarForm(ModelForm):  # type: ignore[type-arg]
-    holidays = DaysField(label=_("holidays"), help_text=_("One day a line, such as 2027-02-17."))
+    holidays = DaysField(label=_("Holidays"), help_text=_("One day a line, such as 2027-02-17."))
     workdays = DaysField(
-        label=_("weekends that are worked"), help_text=_("Saturdays and Sundays on which banks settle all the same.")
+        label=_("Weekends that are worked"), help_text=_("Saturdays and Sundays on which banks settle all the same.")
     )
 
     class Meta:
@@ -293,7 +293,7 @@ class SettlementCalendarAdmin(_Lined):
 
 class ProfileForm(ModelForm):  # type: ignore[type-arg]
     senders = SendersField(
-        label=_("senders"),
+        label=_("Senders"),
         help_text=_("Whose money a line is, by a word in its purpose. One a line: Tenpay = Z0000000001."),
     )
 
