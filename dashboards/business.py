@@ -180,7 +180,7 @@ def _settlement_table(look: Look, batches: list[SettlementBatch]) -> Table:
     heads = [_("Day"), _("Payment account"), _("State"), _("Expected"), _("Fee"), _("To arrive")]
     return Table("settlement", _("Settlement due"), heads, rows,
                  _("Nothing is due. Settlements appear once a day's bill has been compared."),
-                 look.link("reconciliation.settlementbatch", work="due"))  # fmt: skip
+                 look.link("reconciliation.settlementbatch", work="due"), wide=True)  # fmt: skip
 
 
 def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
