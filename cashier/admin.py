@@ -84,6 +84,9 @@ class CashierMethodAdmin(TenantAdmin):
     sortable_by = ()
     list_select_related = ["app", "merchant"]
 
+    def name_of(self, obj: CashierMethod) -> str:
+        return method_label(obj.method)
+
     @display(description=_("position"))
     def place(self, obj: CashierMethod) -> int:
         """Counted from one, as where it is chosen."""
@@ -244,6 +247,7 @@ class PrintedCodeAdmin(TenantAdmin):
     """QR codes on paper: one code for WeChat and Alipay."""
 
     form = PrintedCodeForm
+    read_as = {"fixed_amount": "amount_label"}
     empty_text = _("A printed code hangs at a counter: whoever scans it pays there. Make the first one.")
     tenant_keys = {"app": "app_id", "merchant": "merchant_id"}
     can_add = can_change = True

@@ -123,6 +123,8 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     can_change = False
     # What an empty list says to do next.
     empty_text: Any = _("Records appear here by themselves.")
+    # Field → the column that says its value to people who may only look: what is secret, or not stored as it is said.
+    read_as: ClassVar[Mapping[str, str]] = {}
     # What an export of the list holds; lists without columns cannot be exported.
     export_columns: ClassVar[Sequence[Column]] = ()
 
@@ -281,6 +283,16 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     def view_name(self, suffix: str) -> str:
         """Name of one of this model's views below `admin:`."""
         return f"{self.opts.app_label}_{self.opts.model_name}_{suffix}"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.as_read(request, obj, super().get_fieldsets(request, obj))
+
+    def as_read(self, request: HttpRequest, obj: Any, sets: Any) -> Any:
+        """The groups of fields, with `read_as` for people who may not change the record."""
+        if obj is None or not self.read_as or self.has_change_permission(request, obj):
+            return sets
+        return [(title, {**rest, "fields": [self.read_as.get(name, name) for name in rest["fields"]]})
+                for title, rest in sets]  # fmt: skip
 
     def name_of(self, obj: Any) -> str:
         """How the way to a record ends. Pages whose records are called by codes say them in words."""
