@@ -105,7 +105,7 @@ def postgres_server(**settings: str) -> Iterator[tuple[Server, str]]:
         port = free_port()
         data = folder / "data"
         _as(user, [str(programs / "initdb"), "-D", str(data), "-U", "paycenter", "-A", "trust", "-E", "UTF8",
-                   "--locale=C.UTF-8", "--no-sync"])  # fmt: skip
+                   "--locale=C.UTF-8", "--lc-collate=C", "--no-sync"])  # fmt: skip
         with _serving(_postgres(programs, user, folder, port, settings)) as server:
             yield server, _url(port)
 

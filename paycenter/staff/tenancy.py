@@ -26,6 +26,7 @@ from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
 from paycenter.staff.exports import Column
+from paycenter.staff.filter_words import filter_words
 from paycenter.staff.history import history_rows
 from paycenter.staff.keyset import KeysetChangeList
 from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
@@ -127,6 +128,15 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     read_as: ClassVar[Mapping[str, str]] = {}
     # What an export of the list holds; lists without columns cannot be exported.
     export_columns: ClassVar[Sequence[Column]] = ()
+
+    def get_export_columns(self, request: HttpRequest) -> Sequence[Column]:
+        """What an export holds for this reader."""
+        return self.export_columns
+
+    def export_source(self, request: HttpRequest) -> tuple[QuerySet[Any], list[list[str]]]:
+        """What an export is made of: the rows as the list shows them to this reader, and their filter in words."""
+        changelist = self.get_changelist_instance(request)
+        return changelist.queryset, filter_words(changelist)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """As Django's, and never by a password's hash: what a filter finds tells it bit by bit."""

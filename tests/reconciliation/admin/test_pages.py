@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from datetime import timedelta
@@ -21,6 +20,7 @@ from reconciliation.settlement.models import SettlementCalendar, SettlementTerms
 from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes import bills
+from tests.fakes.exporting import exported, exported_rows
 from tests.fakes.staff import make_staff, signed_in
 from tests.reconciliation.conftest import DAY, reconcile, row_of, take_in
 
@@ -192,22 +192,17 @@ def test_merchant_staff_see_their_own_cases_without_names_of_ours(world: World, 
 
 
 # ---- exports ---------------------------------------------------------------------------------------------------
-def content(answer: Any) -> bytes:
-    assert answer.status_code == 200
-    return b"".join(answer.streaming_content)
-
-
-def test_cases_as_csv_follow_the_lists_filters(finance: Client, case: Case) -> None:
-    rows = list(csv.DictReader(io.StringIO(content(finance.get(f"{CASES}export/csv/")).decode("utf-8-sig"))))
-    assert [(row["difference"], row["amount"], row["ours"], row["channel"]) for row in rows] == [
-        ("amount", "10.00", "50.00", "40.00")
-    ]
-    assert content(finance.get(f"{CASES}export/csv/", {"state": "closed"})).count(b"\r\n") == 1
+def test_cases_as_csv_follow_the_lists_filters(finance: Client, case: Case, in_english: None) -> None:
+    (row,) = exported_rows(finance, CASES)
+    assert (row["difference"], row["amount"], row["here"], row["in the bill"]) == (
+        "another amount", "10.00", "50.00", "40.00"
+    )
+    assert exported_rows(finance, CASES, state="closed") == []
 
 
 def test_cases_as_xlsx_open_as_a_workbook(finance: Client, case: Case) -> None:
     Case.objects.update(reason="=HYPERLINK(1)")
-    book = zipfile.ZipFile(io.BytesIO(content(finance.get(f"{CASES}export/xlsx/"))))
+    book = zipfile.ZipFile(io.BytesIO(exported(finance, CASES, "xlsx")))
     assert book.testzip() is None
     sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -219,14 +214,18 @@ def test_cases_as_xlsx_open_as_a_workbook(finance: Client, case: Case) -> None:
     assert not rows[1].findall(f".//{space}f")
 
 
-def test_a_csv_cell_is_never_a_formula(finance: Client, case: Case) -> None:
-    Case.objects.update(reason="=HYPERLINK(1)")
-    assert b"'=HYPERLINK(1)" in content(finance.get(f"{CASES}export/csv/"))
+def test_tenants_exports_do_not_name_the_centers_staff(world: World, case: Case, in_english: None) -> None:
+    finance = signed_in(make_staff("finance", username="wang.li"))
+    act(finance, case, "take")
+    assert exported_rows(finance, CASES)[0]["owner"] == "wang.li"
+    owner = signed_in(make_staff("merchant", merchant=world.merchant))
+    assert b"wang.li" not in exported(owner, CASES)
 
 
 def test_who_sees_no_cases_exports_none(world: World, case: Case, finance: Client) -> None:
-    assert signed_in(make_staff("app", app=world.app)).get(f"{CASES}export/csv/").status_code == 404
-    assert finance.get(f"{CASES}export/pdf/").status_code == 404
+    app = signed_in(make_staff("app", app=world.app))
+    assert app.post(f"{CASES}exports/start/", {"kind": "csv"}).status_code == 404
+    assert finance.post(f"{CASES}exports/start/", {"kind": "pdf"}).status_code == 404
 
 
 # ---- settlement ------------------------------------------------------------------------------------------------
