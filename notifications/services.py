@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from merchants.models import App
-from notifications.models import Notification
+from notifications.models import Notification, NotificationState
 from paycenter import compiled
+from paycenter.times import iso, iso_sql
 from paycenter.transitions import lock, record_event
 from paycenter.wakeup import wake
 
@@ -38,32 +39,39 @@ def notification_create(
     """
     if not url:
         return None
-    notification = notification_of(
-        app=app, type=type, data=data, url=url, now=now, trade_no=trade_no, refund_no=refund_no
-    )
-    compiled.insert(notification)
-    transaction.on_commit(_wake_deliveries, robust=True)
-    return notification
-
-
-def notification_of(
-    *, app: App, type: str, data: Mapping[str, Any], url: str, now: datetime, trade_no: str = "", refund_no: str = ""
-) -> Notification:
-    """The message that `notification_create` stores, not stored yet."""
     webhook_id = f"msg_{secrets.token_hex(16)}"
-    message = {"id": webhook_id, "type": type, "created_at": _iso(now), "data": data}
-    return Notification(
+    message = {"id": webhook_id, "type": type, "created_at": iso(now), "data": data}
+    notification = Notification(
         webhook_id=webhook_id, app=app, type=type, url=url, host=host_of(url),
         body=json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False),
         trade_no=trade_no, refund_no=refund_no, next_delivery_at=now, created_at=now,
     )  # fmt: skip
+    compiled.insert(notification)
+    wake_deliveries()
+    return notification
 
 
-def notifications_store(messages: Sequence[Notification]) -> None:
-    """Put many messages into the outbox in one statement, inside the caller's transaction."""
-    if messages:
-        compiled.insert_many(messages)
-        transaction.on_commit(_wake_deliveries, robust=True)
+# A new `webhook_id` in SQL (PostgreSQL), as hard to guess as those made here: to be made once for each row.
+WEBHOOK_ID_SQL = "'msg_' || replace(gen_random_uuid()::text, '-', '')"
+
+
+def messages_sql(source: str, *, type: str, webhook_id: str, now: str, data: str, **columns: str) -> str:
+    """An INSERT of a message for each row of `source`, as `notification_create` stores it (PostgreSQL).
+
+    `type` is the word itself; everything else is SQL: the moment, and of each row `data` (the JSON's text), `app_id`,
+    `url`, `host` and numbers. To be run `in_the_centers_zone`; call `wake_deliveries` after it.
+    """
+    head = f"""'{{"id":"' || {webhook_id} || '","type":"{type}","created_at":"' || {iso_sql(now)}"""
+    return compiled.insert_sql(Notification, source, {
+        "webhook_id": webhook_id, "type": f"'{type}'", "body": f"""{head} || '","data":' || {data} || '}}'""",
+        "refund_no": "''", "state": f"'{NotificationState.PENDING}'", "tries": "0", "resend_by": "''",
+        "next_delivery_at": now, "created_at": now, **columns,
+    })  # fmt: skip
+
+
+def wake_deliveries() -> None:
+    """What stands in the outbox is sent right after the caller's transaction."""
+    transaction.on_commit(_wake_deliveries, robust=True)
 
 
 def notification_resend(*, notification: Notification, actor: str) -> Notification:
@@ -76,7 +84,7 @@ def notification_resend(*, notification: Notification, actor: str) -> Notificati
         row.next_delivery_at, row.resend_by = timezone.now(), actor[:100]
         row.save(update_fields=["next_delivery_at", "resend_by"])
         record_event(row, "notification.resent", actor=actor, detail={"webhook_id": row.webhook_id, "type": row.type})
-        transaction.on_commit(_wake_deliveries, robust=True)
+        wake_deliveries()
     return row
 
 
@@ -88,10 +96,6 @@ def host_of(url: str) -> str:
     except ValueError:
         return ""
     return f"{parts.hostname or ''}:{port}"[:260]
-
-
-def _iso(moment: datetime) -> str:
-    return timezone.localtime(moment).isoformat(timespec="milliseconds")
 
 
 def _wake_deliveries() -> None:

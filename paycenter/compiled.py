@@ -209,20 +209,10 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
         record.pk, record._state.adding, record._state.db = key, False, db.alias
 
 
-def insert_many(records: Sequence[models.Model]) -> None:
-    """Insert any number of new rows of one model; they get no key. Where PostgreSQL is used, by COPY."""
-    if not records:
-        return
-    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
-    if db.vendor != "postgresql" or _is_listened_to(model):
-        model._default_manager.bulk_create(records)
-        return
-    fields = _inserted_fields(model, ())
-    columns = ", ".join(_quoted(field) for field in fields)
-    statement = f"COPY {connection.ops.quote_name(model._meta.db_table)} ({columns}) FROM STDIN"
-    with db.cursor() as cursor, db.wrap_database_errors, cursor.copy(statement) as copy:
-        for record in records:
-            copy.write_row([_value(field, record, True, db) for field in fields])
+def insert_sql(model: type[models.Model], source: str, columns: Mapping[str, str]) -> str:
+    """The text of an INSERT of a row for each row of `source`, part of a statement written by hand."""
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {source}"  # noqa: S608
 
 
 def update(record: models.Model, names: Iterable[str]) -> None:
@@ -250,7 +240,7 @@ def _is_listened_to(model: type[models.Model]) -> bool:
     return pre_save.has_listeners(model) or post_save.has_listeners(model)
 
 
-def row(sql: str, values: Sequence[object]) -> Sequence[Any]:
+def row(sql: str, values: Sequence[object] | Mapping[str, object]) -> Sequence[Any]:
     """The only row that a statement answers, which is written by hand and always the same."""
     with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
         cursor.execute(sql, values)

@@ -5,14 +5,13 @@ django-fsm checks neither permissions nor locks, and saves nothing; `advance` is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from django.db import connection, models, transaction
-from django.db.models import F
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed, can_proceed
 
@@ -87,38 +86,23 @@ def _proceed(record: Any, transition: str) -> str:
     return before
 
 
-def advance_together(
-    records: Sequence[Any],
-    transition: str,
-    *,
-    actor: str,
-    values: Mapping[str, Any],
-    reason_of: Callable[[Any], str],
-    data_of: Callable[[Any], dict[str, Any]],
-    event: str,
-    **event_fields: Any,
-) -> list[Event]:
-    """As `advance`, for rows of one model that all get the same `values` besides their state: saved in one statement,
-    their events in another. The events, in the order of the rows. Raises TransitionRefused, and changes none then.
+def way_of(model: type[models.Model], transition: str) -> tuple[tuple[str, ...], str]:
+    """The states that a transition starts from and the one it leads to, for a statement that moves many rows at once.
+
+    Raises TypeError where anything besides the state decides.
     """
-    if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("it needs an open transaction and locked rows")
-    if not records:
-        return []
-    events = []
-    for record in records:
-        before = _proceed(record, transition)
-        for name, value in values.items():
-            setattr(record, name, value)
-        record.version += 1
-        events.append(_event(
-            record, event, actor=actor, reason=reason_of(record), from_state=before, to_state=str(record.state),
-            data=data_of(record), **event_fields,
-        ))  # fmt: skip
-    rows = type(records[0])._default_manager.filter(pk__in=[record.pk for record in records])
-    rows.update(**values, state=records[0].state, version=F("version") + 1)
-    compiled.insert_many(events)
-    return events
+    field: Any = model._meta.get_field("state")
+    ways = [way for way in field.get_all_transitions(model) if way.name == transition]
+    sources, targets = tuple(sorted({str(way.source) for way in ways})), {str(way.target) for way in ways}
+    if len(targets) != 1 or any(way.conditions for way in ways) or not set(sources) <= set(dict(field.choices)):
+        raise TypeError(f"{transition} of {model.__name__} is not a matter of states alone")
+    return sources, targets.pop()
+
+
+def events_sql(source: str, **columns: str) -> str:
+    """An INSERT of an event for each row of `source`, as `record_event` writes it; `columns` are SQL (PostgreSQL)."""
+    empty = dict.fromkeys(("attempt_no", "refund_no", "hash"), "''")
+    return compiled.insert_sql(Event, source, {**empty, "detail": "'{}'", **columns})
 
 
 def save_changed(record: models.Model, fields: Iterable[str]) -> None:

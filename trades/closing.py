@@ -26,6 +26,7 @@ from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 
 # After this many seconds past its own expiry a payment the channel never saw cannot begin any more.
 UNSEEN_GRACE = 1
+ASKED_FOR, UNPAID = gettext_noop("closing was asked for"), gettext_noop("unpaid at its expiry")
 _BACKOFF = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 
 
@@ -60,7 +61,7 @@ def trade_finish(*, trade_id: int, actor: str) -> bool:
         trade = lock_trade_and_current(trade_id)
         if not trade.is_open:
             return True
-        if trade_without_attempts(trade, actor=actor, reason=closing_reason(trade)):
+        if trade_without_attempts(trade, actor=actor, reason=_reason(trade)):
             return True
         if trade.close_requested_at is not None or trade.expire_at <= timezone.now():
             trade.close_tries += 1
@@ -148,8 +149,6 @@ def _backoff(tries: int) -> timedelta:
     return timedelta(seconds=_BACKOFF[min(tries, len(_BACKOFF) - 1)])
 
 
-def closing_reason(trade: Trade) -> str:
+def _reason(trade: Trade) -> str:
     """Why a trade is closed, in words."""
-    if trade.close_requested_at is not None:
-        return gettext_noop("closing was asked for")
-    return gettext_noop("unpaid at its expiry")
+    return ASKED_FOR if trade.close_requested_at is not None else UNPAID

@@ -1,27 +1,52 @@
-"""Closing many expired trades at once: those that no attempt can bring money to any more."""
+"""Closing many expired trades at once: those that no attempt can bring money to any more.
+
+Two statements for up to a thousand trades, which write what closing them one by one writes. On PostgreSQL only; on
+SQLite, and where a row spoils it for the others, they are closed one by one.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from django.db import models, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db import connection, transaction
 from django.utils import timezone
 
-from merchants.models import App, Merchant
-from trades.closing import closing_reason
-from trades.models import Attempt, Trade
+from notifications.models import NotificationState
+from notifications.selectors import told_sql
+from notifications.services import WEBHOOK_ID_SQL, host_of, messages_sql, wake_deliveries
+from paycenter import compiled
+from paycenter.money import scale_of
+from paycenter.times import in_the_centers_zone
+from paycenter.transitions import events_sql, way_of
+from trades.closing import ASKED_FOR, UNPAID
+from trades.data_sql import TABLES, trade_data_sql
+from trades.models import Trade
 from trades.states import LIVE_ATTEMPT_STATES, OPEN_TRADE_STATES
-from trades.telling import trades_close_together
 
 TOGETHER = 1000  # rows locked in one transaction
 _ROUNDS = 20  # the rest is left to the next tick
 
 
+def _words(states: Sequence[str]) -> str:
+    return ", ".join(f"'{state!s}'" for state in states)
+
+
+_TYPE = "trade.closed"
+_NOW = "%(now)s::timestamptz"
+_ADDRESS = "coalesce(nullif(t.notify_url, ''), app.notify_url)"
+_LIVE = f"SELECT FROM trades_attempt WHERE trade_id = t.id AND state IN ({_words(LIVE_ATTEMPT_STATES)})"
+
+
+class Changed(Exception):
+    """What a trade is told with changed while it was being closed; none is closed then."""
+
+
 def trades_close_idle() -> int:
     """Close due trades without a live attempt; how many."""
     done = 0
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if connection.vendor == "postgresql" else 0):
         found, closed = _close_some()
         done += closed
         if found < TOGETHER:
@@ -31,37 +56,84 @@ def trades_close_idle() -> int:
 
 @transaction.atomic
 def _close_some() -> tuple[int, int]:
-    """How many were found, and how many of them closed."""
-    now = timezone.now()
-    trades = list(_due(now)[:TOGETHER])
-    # Asked again under the locks: an attempt may have begun between finding a trade and locking it.
-    alive = set(_live_attempts().filter(trade__in=trades).values_list("trade_id", flat=True)) if trades else set()
-    idle = [trade for trade in trades if trade.pk not in alive]
-    _load(idle)
-    if idle:
-        trades_close_together(idle, actor="system:expiry", reason_of=closing_reason)
-    return len(trades), len(idle)
+    """How many were found, and how many of them closed. Raises Changed."""
+    ids, urls, currencies = compiled.row(_lock_sql(), {"now": timezone.now()})
+    return (len(ids), _close(ids, urls, currencies)) if ids else (0, 0)
 
 
-def _due(now: datetime) -> models.QuerySet[Trade]:
-    over = Q(expire_at__lte=now) | Q(close_requested_at__isnull=False)
-    live = Exists(_live_attempts().filter(trade=OuterRef("pk")))
-    return (
-        Trade.objects.select_for_update(skip_locked=True, of=("self",)).defer("payer")
-        .filter(over, ~live, next_close_at__lte=now, state__in=OPEN_TRADE_STATES).order_by("next_close_at")
+def _close(ids: Sequence[int], urls: list[str], currencies: list[str]) -> int:
+    values: dict[str, Any] = {
+        "ids": ids, "urls": urls, "hosts": [host_of(url) for url in urls], "currencies": currencies,
+        "scales": [scale_of(currency) for currency in currencies], "now": timezone.now(), "asked_for": ASKED_FOR,
+        "unpaid": UNPAID,
+    }  # fmt: skip
+    with in_the_centers_zone():
+        closed, told, messages = compiled.row(_close_sql(), values)
+    if told != closed:
+        raise Changed(f"{closed} trades closed, {told} of them told of")
+    if messages:
+        wake_deliveries()
+    return int(closed)
+
+
+@cache
+def _lock_sql() -> str:
+    """Locks due trades; their ids, and which addresses and currencies they have."""
+    return f"""
+    WITH due AS (
+        SELECT t.id, t.currency, {_ADDRESS} AS url
+        FROM trades_trade t JOIN merchants_app app ON app.id = t.app_id
+        WHERE t.next_close_at <= {_NOW} AND t.state IN ({_words(OPEN_TRADE_STATES)})
+        AND (t.expire_at <= {_NOW} OR t.close_requested_at IS NOT NULL) AND NOT EXISTS ({_LIVE})
+        ORDER BY t.next_close_at LIMIT {TOGETHER} FOR UPDATE OF t SKIP LOCKED
+    )
+    SELECT array_agg(id), array_agg(DISTINCT url), array_agg(DISTINCT currency) FROM due
+    """  # noqa: S608
+
+
+@cache
+def _close_sql() -> str:
+    """Closes locked trades and tells of each; how many were closed, how many told of, how many of these to apps.
+
+    Asked again under the locks: an attempt may have begun between finding a trade and locking it.
+    """
+    sources, target = way_of(Trade, "close")
+    return f"""
+    WITH closed AS (
+        UPDATE trades_trade AS t
+        SET state = '{target}', closed_at = {_NOW}, next_close_at = NULL, version = t.version + 1
+        FROM trades_trade was
+        WHERE was.id = ANY(%(ids)s::bigint[]) AND t.id = was.id AND was.state IN ({_words(sources)})
+        AND NOT EXISTS ({_LIVE})
+        RETURNING t.*, was.state AS from_state
+    ), told AS MATERIALIZED (
+        SELECT t.id, t.app_id AS app_key, app.app_id, m.merchant_no, t.trade_no, t.from_state, t.state,
+            t.close_requested_at, place.url, place.host, {WEBHOOK_ID_SQL} AS webhook_id, row_to_json(data)::text AS data
+        FROM closed t {TABLES}
+        JOIN unnest(%(urls)s::text[], %(hosts)s::text[]) AS place(url, host) ON place.url = {_ADDRESS}
+        CROSS JOIN LATERAL ({_data()}) AS data
+    ), events AS ({_events()}), messages AS ({_messages()})
+    SELECT (SELECT count(*) FROM closed), count(*), count(*) FILTER (WHERE url <> '') FROM told
+    """  # noqa: S608
+
+
+def _data() -> str:
+    """As the query answers from the commit on: with the message that is written beside it."""
+    told = f"WHEN {_ADDRESS} <> '' THEN '{NotificationState.PENDING}'"
+    return trade_data_sql(notify_state=f"CASE {told} ELSE {told_sql('t.trade_no')['notify_state']} END")
+
+
+def _events() -> str:
+    return events_sql(
+        "told", type=f"'{_TYPE}'", created_at=_NOW, object_type="'trade'", object_id="id", app_id="app_id",
+        merchant_no="merchant_no", trade_no="trade_no", from_state="from_state", to_state="state",
+        actor="'system:expiry'", data="data::jsonb", public="true",
+        reason="CASE WHEN close_requested_at IS NULL THEN %(unpaid)s ELSE %(asked_for)s END",
     )  # fmt: skip
 
 
-def _live_attempts() -> models.QuerySet[Attempt]:
-    return Attempt.objects.filter(state__in=LIVE_ATTEMPT_STATES)
-
-
-def _load(trades: list[Trade]) -> None:
-    """Each app and merchant once, and the attempts of those that have any."""
-    apps = App.objects.defer("webhook_secret", "webhook_secret_previous").in_bulk({trade.app_id for trade in trades})
-    merchants = Merchant.objects.in_bulk({trade.merchant_id for trade in trades})
-    attempts = Attempt.objects.in_bulk({trade.current_attempt_id for trade in trades} - {None})
-    for trade in trades:
-        trade.app, trade.merchant = apps[trade.app_id], merchants[trade.merchant_id]
-        if trade.current_attempt_id is not None:
-            trade.current_attempt = attempts[trade.current_attempt_id]
+def _messages() -> str:
+    return messages_sql(
+        "told WHERE url <> ''", type=_TYPE, webhook_id="webhook_id", now=_NOW, data="data", app_id="app_key", url="url",
+        host="host", trade_no="trade_no",
+    )  # fmt: skip

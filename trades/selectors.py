@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -71,17 +70,12 @@ def live_attempts(trade: Trade) -> QuerySet[Attempt]:
 
 def trade_data(trade: Trade) -> dict[str, Any]:
     """The trade as the contract answers it. Amounts in minor units, times ISO 8601 with offset."""
-    return trade_data_with(trade, notify_state_of(trade.trade_no))
+    return {**_order_part(trade), **_attempt_part(trade), **notify_state_of(trade.trade_no)}
 
 
 def new_trade_data(trade: Trade) -> dict[str, Any]:
     """As `trade_data`, of a trade opened in the present transaction: nothing was told about it yet."""
-    return trade_data_with(trade, notify_state_of(""))
-
-
-def trade_data_with(trade: Trade, told: Mapping[str, Any]) -> dict[str, Any]:
-    """As `trade_data`, where it is known what was told about it (`notifications.selectors`)."""
-    return {**_order_part(trade), **_attempt_part(trade), **told}
+    return {**_order_part(trade), **_attempt_part(trade), **notify_state_of("")}
 
 
 def _order_part(trade: Trade) -> dict[str, Any]:

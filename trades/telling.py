@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.utils import timezone
 
 from merchants.models import App
 from notifications.models import NotificationState
-from notifications.selectors import notify_state_of, notify_states_of
-from notifications.services import notification_create, notification_of, notifications_store
+from notifications.services import notification_create
 from paycenter import compiled
 from paycenter.models import Event
-from paycenter.transitions import advance, advance_together, record_event
+from paycenter.transitions import advance, record_event
 from trades.models import AbnormalPayment, Trade
-from trades.selectors import duplicate_data, new_trade_data, trade_data, trade_data_with
+from trades.selectors import duplicate_data, new_trade_data, trade_data
 
 # Transition → the type apps know it by. Transitions that are not here are not told, only recorded.
 _TOLD = {"pay": "trade.paid", "accept_late_money": "trade.paid", "close": "trade.closed", "fail": "trade.failed"}
@@ -44,35 +42,13 @@ def trade_advance(
         tell_app(trade, _TOLD[transition], event.data)
 
 
-def trades_close_together(trades: Sequence[Trade], *, actor: str, reason_of: Callable[[Trade], str]) -> None:
-    """As `trade_advance(trade, "close")` for each of these locked trades, in a handful of statements.
-
-    Raises TransitionRefused, and closes none then.
-    """
-    now, told = timezone.now(), notify_states_of(trade.trade_no for trade in trades)
-    nothing = notify_state_of("")
-    events = advance_together(
-        trades, "close", actor=actor, reason_of=reason_of, values={"closed_at": now, "next_close_at": None},
-        data_of=lambda trade: _when_told(trade, trade_data_with(trade, told.get(trade.trade_no, nothing))),
-        event=_EVENT["close"], public=True,
-    )  # fmt: skip
-    notifications_store([
-        notification_of(app=trade.app, type=_TOLD["close"], data=event.data or {}, url=_address(trade),
-                        trade_no=trade.trade_no, now=now)
-        for trade, event in zip(trades, events, strict=True) if _address(trade)
-    ])  # fmt: skip
-
-
 def _address(trade: Trade) -> str:
     return trade.notify_url or trade.app.notify_url
 
 
 def _data_when_told(trade: Trade) -> dict[str, Any]:
     """As the query answers from the commit on: with the message that is written beside it."""
-    return _when_told(trade, trade_data(trade))
-
-
-def _when_told(trade: Trade, data: dict[str, Any]) -> dict[str, Any]:
+    data = trade_data(trade)
     return {**data, "notify_state": str(NotificationState.PENDING)} if _address(trade) else data
 
 
