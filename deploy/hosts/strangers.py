@@ -17,8 +17,8 @@ from pathlib import Path
 PATIENCE = 10.0  # seconds for an answer
 # In whatever is hidden in another request: a host that is asked for it was deceived.
 HIDDEN = "/hidden-in-another"
-_ANY = frozenset({0, 200, 302, 400, 403, 404, 405, 413, 414, 415, 431, 501, 505})
-_REFUSED = frozenset({0, 400, 403, 404, 405, 413, 414, 431, 501, 505})
+ANY = frozenset({0, 200, 302, 400, 403, 404, 405, 413, 414, 415, 431, 501, 505})
+REFUSED = frozenset({0, 400, 403, 404, 405, 413, 414, 431, 501, 505})
 _STATUS = re.compile(rb"^HTTP/1\.[01] (\d{3})", re.MULTILINE)
 _REFUSAL = re.compile(rb"HTTP/1\.1 [45]\d\d ")
 _CLOSE = b"Connection: close\r\n"
@@ -31,7 +31,10 @@ class Trick:
 
     name: str
     data: bytes
-    statuses: Collection[int] = _REFUSED
+    statuses: Collection[int] = REFUSED
+
+    def status(self, door: Door) -> int:
+        return door.say(self.data)[0]
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class Door:
     host: str = "127.0.0.1"
 
     @contextmanager
-    def opened(self) -> Iterator[ssl.SSLSocket]:
+    def opened(self, protocol: str = "http/1.1") -> Iterator[ssl.SSLSocket]:
         trust = ssl.create_default_context(cafile=str(self.certificate))
+        trust.set_alpn_protocols([protocol])
         with (
             socket.create_connection((self.host, self.port), timeout=PATIENCE) as plain,
             trust.wrap_socket(plain, server_hostname=self.host) as link,
@@ -72,6 +76,10 @@ def tricks(door: Door) -> Iterator[Trick]:
     yield from _chunks(door)
     yield from _names(door)
     yield from _heads(door)
+
+
+def spellings(door: Door) -> Iterator[Trick]:
+    """For the public entrance."""
     for path in PATHS:
         yield Trick(f"path {path}", b"GET %b HTTP/1.1\r\n%b%b\r\n" % (path.encode("latin-1"), door.named, _CLOSE))
 
@@ -98,10 +106,10 @@ def _two_in_one(door: Door) -> Iterator[Trick]:
     yield Trick("chunks of HTTP/1.0", b"POST /c/x HTTP/1.0\r\n%bTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n%b"
                 % (door.named, _SECOND))  # fmt: skip
     inside = b"Content-Length: %d\r\n%b\r\n%b" % (len(_SECOND), _CLOSE, _SECOND)
-    yield Trick("a body that is a request", b"POST /c/x HTTP/1.1\r\n" + door.named + inside, _ANY)
-    yield Trick("a body where none belongs", b"GET /c/x HTTP/1.1\r\n" + door.named + inside, _ANY)
+    yield Trick("a body that is a request", b"POST /c/x HTTP/1.1\r\n" + door.named + inside, ANY)
+    yield Trick("a body where none belongs", b"GET /c/x HTTP/1.1\r\n" + door.named + inside, ANY)
     underscored = b"Transfer_Encoding: chunked\r\n" + inside
-    yield Trick("a coding with an underscore", b"POST /c/x HTTP/1.1\r\n" + door.named + underscored, _ANY)
+    yield Trick("a coding with an underscore", b"POST /c/x HTTP/1.1\r\n" + door.named + underscored, ANY)
 
 
 def _chunks(door: Door) -> Iterator[Trick]:
@@ -115,7 +123,7 @@ def _chunks(door: Door) -> Iterator[Trick]:
     }.items():
         yield Trick(name, head + body)
     trailed = b"5;a=b\r\nabcde\r\n0\r\nX-Forwarded-For: 10.9.9.9\r\n\r\n"
-    yield Trick("a trailer of forwarded headers", head + trailed, _ANY)
+    yield Trick("a trailer of forwarded headers", head + trailed, ANY)
     for name, length in {"a gigabyte": 1 << 30, "a length beyond any number": 10**30}.items():
         yield Trick(name, b"POST /c/x HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n" % (door.named, _CLOSE, length))
 
@@ -130,9 +138,9 @@ def _names(door: Door) -> Iterator[Trick]:
         verb = b"CONNECT" if name == "a tunnel" else b"GET"
         yield Trick(name, b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (verb, target, host, _CLOSE))
     yield Trick("two names", b"GET /c/x HTTP/1.1\r\n%bHost: evil.example\r\n%b\r\n" % (door.named, _CLOSE))
-    yield Trick("a port that is none", b"GET /c/x HTTP/1.1\r\nHost: %b:evil\r\n%b\r\n" % (bare, _CLOSE), _ANY)
+    yield Trick("a port that is none", b"GET /c/x HTTP/1.1\r\nHost: %b:evil\r\n%b\r\n" % (bare, _CLOSE), ANY)
     yield Trick("our absolute address, another's name",
-                b"GET https://%b/c/x HTTP/1.1\r\nHost: evil.example\r\n%b\r\n" % (own, _CLOSE), _ANY)  # fmt: skip
+                b"GET https://%b/c/x HTTP/1.1\r\nHost: evil.example\r\n%b\r\n" % (own, _CLOSE), ANY)  # fmt: skip
 
 
 def _heads(door: Door) -> Iterator[Trick]:
@@ -149,9 +157,9 @@ def _heads(door: Door) -> Iterator[Trick]:
     }.items():
         yield Trick(name, b"%b\r\n%b%b\r\n" % (first, door.named, _CLOSE))
     forged = b"\r\n".join(b"%b: 10.9.9.9" % name.encode() for name in FORGED)
-    yield Trick("everybody else's headers", b"GET /c/x HTTP/1.1\r\n%b%b%b\r\n\r\n" % (door.named, _CLOSE, forged), _ANY)
+    yield Trick("everybody else's headers", b"GET /c/x HTTP/1.1\r\n%b%b%b\r\n\r\n" % (door.named, _CLOSE, forged), ANY)
     upgrade = b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"
-    yield Trick("another protocol", b"GET /c/x HTTP/1.1\r\n%b%b\r\n\r\n" % (door.named, upgrade), _ANY)
+    yield Trick("another protocol", b"GET /c/x HTTP/1.1\r\n%b%b\r\n\r\n" % (door.named, upgrade), ANY)
 
 
 # By which a client could say who it is, where it comes from, or that it means another address.

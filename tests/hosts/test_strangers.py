@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 from deploy.checks.services import free_port
 from deploy.demo.layout import ROOT
 from deploy.hosts.front import Front, find_nginx
-from deploy.hosts.strangers import FORGED, HIDDEN, PATHS, Door, drip, dripping, tricks
+from deploy.hosts.strangers import FORGED, HIDDEN, Door, drip, dripping, spellings, tricks
+from deploy.hosts.strangers_h2 import tricks_h2
 
 pytestmark = pytest.mark.skipif(find_nginx() is None, reason="nginx is not installed")
 START_LIMIT = 30.0  # seconds
@@ -58,17 +59,17 @@ def answer(door: Door, data: bytes) -> dict[str, Any]:
     return dict(json.loads(text.rpartition(b"\r\n\r\n")[2]))
 
 
-def test_no_trick_gets_further_than_it_may(door: Door) -> None:
+@pytest.mark.parametrize("kind", [tricks, tricks_h2])
+def test_no_trick_gets_further_than_it_may(door: Door, kind: Callable[[Door], Iterator[Any]]) -> None:
     """None is answered as what it is not, and no host ever saw what was hidden in another request."""
-    unlike = [(trick.name, status) for trick in tricks(door) if not trick.name.startswith("path")
-              for status in [door.say(trick.data)[0]] if status not in trick.statuses]  # fmt: skip
-    assert unlike == []
+    answers = [(trick, trick.status(door)) for trick in kind(door)]
+    assert [(trick.name, status) for trick, status in answers if status not in trick.statuses] == []
     assert HIDDEN not in answer(door, asked(door, "/seen"))["seen"]
 
 
 def test_no_spelling_of_a_path_leads_to_health(door: Door) -> None:
-    for path in PATHS:
-        door.say(b"GET %b HTTP/1.1\r\n%bConnection: close\r\n\r\n" % (path.encode("latin-1"), door.named))
+    for trick in spellings(door):
+        trick.status(door)
     seen = answer(door, asked(door, "/seen"))["seen"]
     assert "/healthz" not in seen
     assert any("healthz" in path for path in seen), "some are other paths, which nobody serves"
