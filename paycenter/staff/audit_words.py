@@ -92,4 +92,6 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
+    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
+        return ", ".join(map(_text, value))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

@@ -158,3 +158,14 @@ def test_who_may_only_look_reads_no_credential_of_a_receiver(db: None) -> None:
     page = signed_in(make_staff("auditor")).get(f"/admin/notifications/alertroute/{route.pk}/change/").content.decode()
     assert "duty" in page
     assert [value for value in ("key-1", "SEC-2", "ann@x.example") if value in page] == []
+
+
+def test_the_history_of_a_record_says_what_it_was_before(operator: Client, in_english: None) -> None:
+    row = RetrySchedule.objects.create(name="query", delays=[5, 15])
+    page = f"/admin/paycenter/retryschedule/{row.pk}/"
+    assert "Nothing was changed" in operator.get(f"{page}history/").content.decode()
+    operator.post(f"{page}change/", {"name": "query", "delays": "5, 30"})
+    told = operator.get(f"{page}history/").content.decode()
+    assert "Retry schedule saved" in told
+    assert "5, 15 → 5, 30" in told
+    assert signed_in(make_staff("service")).get(f"{page}history/").status_code == 403
