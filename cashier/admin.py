@@ -84,6 +84,9 @@ class CashierMethodAdmin(TenantAdmin):
     sortable_by = ()
     list_select_related = ["app", "merchant"]
 
+    def name_of(self, obj: CashierMethod) -> str:
+        return method_label(obj.method)
+
     @display(description=_("position"))
     def place(self, obj: CashierMethod) -> int:
         """Counted from one, as where it is chosen."""
@@ -222,7 +225,7 @@ class PrintedCodeForm(forms.ModelForm):  # type: ignore[type-arg]
     """The amount as it is on a price tag, in the currency beside it."""
 
     fixed_amount = AmountField(
-        label=_("fixed amount"), currency=_USUAL_CURRENCY, minimum=1, required=False,
+        label=_("Fixed amount"), currency=_USUAL_CURRENCY, minimum=1, required=False,
         widget=UnfoldAdminTextInputWidget({"inputmode": "decimal", "autocomplete": "off"}),
         help_text=_("Such as 128.50. Empty: the payer enters the amount."),
     )  # fmt: skip
@@ -244,6 +247,7 @@ class PrintedCodeAdmin(TenantAdmin):
     """QR codes on paper: one code for WeChat and Alipay."""
 
     form = PrintedCodeForm
+    read_as = {"fixed_amount": "amount_label"}
     empty_text = _("A printed code hangs at a counter: whoever scans it pays there. Make the first one.")
     tenant_keys = {"app": "app_id", "merchant": "merchant_id"}
     can_add = can_change = True

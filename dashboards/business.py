@@ -19,6 +19,7 @@ from dashboards.look import (
     paid_figures,
     payments,
     points,
+    refund_cell,
     refunded_figures,
 )
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number, share
@@ -163,7 +164,7 @@ def _methods_table(look: Look, sums: Sums, currency: str) -> Table:
             share(row["paid_amount"], whole), number(row["refund_count"], refunded),
             amount(row["refund_amount"], currency, refunded),
         ])  # fmt: skip
-    heads = [_("Pay method"), _("Payments"), _("Paid"), _("Change"), _("Share"), _("Refunds"), _("Refunded")]
+    heads = [_("Pay method"), _("Payments"), _("Paid"), _("Against before"), _("Share"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
     return Table("by-method", _("By pay method, %(currency)s") % {"currency": currency}, heads, rows, empty,
                  wide=True)  # fmt: skip
@@ -179,7 +180,7 @@ def _settlement_table(look: Look, batches: list[SettlementBatch]) -> Table:
     heads = [_("Day"), _("Payment account"), _("State"), _("Expected"), _("Fee"), _("To arrive")]
     return Table("settlement", _("Settlement due"), heads, rows,
                  _("Nothing is due. Settlements appear once a day's bill has been compared."),
-                 look.link("reconciliation.settlementbatch", work="due"))  # fmt: skip
+                 look.link("reconciliation.settlementbatch", work="due"), wide=True)  # fmt: skip
 
 
 def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
@@ -200,7 +201,7 @@ def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
 def _refunds_table(look: Look, refunds: list[Refund]) -> Table:
     local = timezone.localtime
     rows = [
-        [Cell(r.refund_no, link=look.page("refunds.refund", r.pk)), Cell(f"{local(r.requested_at):%m-%d %H:%M}"),
+        [refund_cell(look, r.pk, r.refund_no), Cell(f"{local(r.requested_at):%m-%d %H:%M}"),
          Cell(str(r.get_state_display())), amount(r.amount, r.currency)]
         for r in refunds
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from dashboards.backlog import spell
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts, labels, notice, paid_figures, refunded_figures
+from dashboards.look import Look, amounts, labels, notice, paid_figures, refund_cell, refunded_figures
 from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, differences, differences_figure
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number
 from dashboards.reading import Sums, Totals, center_sums
@@ -140,9 +140,9 @@ def _fees_chart(look: Look, sums: Sums, currency: str) -> Chart:
 
 def _approvals_table(look: Look, approvals: list[Refund], now: datetime) -> Table:
     rows = [
-        [Cell(r.refund_no, link=look.page("refunds.refund", r.pk)), Cell(r.merchant.short_name or r.merchant.name),
-         Cell(r.reason), Cell(spell(now - r.requested_at), r.requested_at.isoformat(), numeric=True),
-         amount(r.amount, r.currency)]
+        [refund_cell(look, r.pk, r.refund_no),
+         Cell(r.merchant.short_name or r.merchant.name), Cell(r.reason),
+         Cell(spell(now - r.requested_at), r.requested_at.isoformat(), numeric=True), amount(r.amount, r.currency)]
         for r in approvals
     ]  # fmt: skip
     heads = [_("Refund"), _("Merchant"), _("Reason"), _("Waits"), _("Amount")]
@@ -227,6 +227,7 @@ def _totals_table(look: Look, sums: Sums) -> Table:
             amount(total["fee"], currency), amount(net, currency),
             Cell(change(net, _net(sums.total_before(currency))) or "–", numeric=True),
         ])  # fmt: skip
-    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net"), _("Change")]
+    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net"),
+             _("Against before")]  # fmt: skip
     empty = _("No money moved on these days. Choose more days above.")
     return Table("totals", _("By currency"), heads, rows, empty, wide=True)

@@ -110,6 +110,11 @@ def refunded_figures(look: Look, sums: Sums) -> list[Figure]:
     return found
 
 
+def refund_cell(look: Look, pk: int, number: str) -> Cell:
+    """A refund by the end of its number, as the list of refunds names it; whole in a file."""
+    return Cell(f"R…{number[-6:]}", number, look.page("refunds.refund", pk))
+
+
 def points(now: Totals, before: Totals, part: str, whole: str) -> str:
     """By how many percentage points a rate moved against the days before; "" where either had nothing."""
     if not (now[whole] and before[whole]):

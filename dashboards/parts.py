@@ -154,7 +154,7 @@ class Dashboard:
         rows = [
             [Cell(one.title), Cell(one.value), Cell(one.note), Cell(one.change)] for one in (*self.now, *self.figures)
         ]
-        return Table("figures", self.title, [_("Figure"), _("Value"), _("Note"), _("Change")], rows, "")
+        return Table("figures", self.title, [_("Figure"), _("Value"), _("Note"), _("Against before")], rows, "")
 
 
 def amount(minor: int, currency: str, link: str = "", tone: str = "") -> Cell:

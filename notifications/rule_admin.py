@@ -91,6 +91,7 @@ def _within(value: int, least: int, most: int) -> int:
 class AlertRuleAdmin(_SavedWithEvent):
     form = AlertRuleForm
     name_field = "kind"
+    read_as = {"severity": "severity_label", "receivers": "receiver_names"}
     list_display = ["kind_name", "is_active", "severity_label", "receiver_names", "repeat_minutes", "per_hour", "quiet"]
     ordering = ["id"]
 
@@ -98,11 +99,11 @@ class AlertRuleAdmin(_SavedWithEvent):
         return super().get_queryset(request).prefetch_related("receivers")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [
+        return self.as_read(request, obj, [
             (None, {"fields": [self._first(obj), "is_active", "severity", "receivers"]}),
             (_("How often"), {"fields": ["repeat_minutes", "per_hour"]}),
             (_("Quiet hours"), {"fields": ["quiet_from", "quiet_until", "quiet_zone", "critical_passes"]}),
-        ]
+        ])  # fmt: skip
 
     def _first(self, obj: Any) -> str:
         return "kind" if obj is None else "kind_name"

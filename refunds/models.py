@@ -171,6 +171,14 @@ class RefundCeiling(models.Model):
         ]
 
 
+# What waits for somebody: the work list.
+WAITING = (
+    Q(state__in=[RefundState.PENDING_APPROVAL, RefundState.ON_HOLD, RefundState.FAILED])
+    | Q(needs_attention=True)
+    | Q(route__in=[RefundRoute.MANUAL, RefundRoute.BALANCE], state__in=[RefundState.APPROVED, RefundState.PROCESSING])
+)
+
+
 class Refund(RefundStates, models.Model):
     """Money on its way back. Committed and reserved before anything is sent.
 
@@ -264,6 +272,7 @@ class Refund(RefundStates, models.Model):
                 fields=["state", "requested_at"], condition=Q(state__in=["pending_approval", "on_hold", "failed"]),
                 name="refund_work",
             ),
+            models.Index(fields=["requested_at", "-id"], condition=WAITING, name="refund_waiting"),
             models.Index(fields=["merchant", "-id"], name="refund_merchant"),
             models.Index(fields=["state", "-id"], name="refund_state"),
             models.Index(fields=["kind", "-id"], condition=~Q(kind="business"), name="refund_kind"),

@@ -14,6 +14,7 @@ from django.urls import URLPattern, reverse
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from paycenter.admin.records import trade_numbers
 from paycenter.middleware import parse_network
@@ -75,6 +76,8 @@ def search_of(request: HttpRequest) -> Search:
 class AuditAdmin(ReadOnlyAdmin):
     """One page instead of a list of verifications; everybody else's pages show the events of their own records."""
 
+    fields = ["started_at", "finished_at", "who", "ok", "problem", "first_seq", "last_seq", "last_hash", "events",
+              "heads", "unsequenced"]  # fmt: skip
     export_columns = columns(
         (_("sequence"), lambda e: e.seq),
         (_("time"), lambda e: timezone.localtime(e.created_at).isoformat(timespec="milliseconds")),
@@ -87,6 +90,16 @@ class AuditAdmin(ReadOnlyAdmin):
         (_("Before and after"), lambda e: _changes(e)), (_("detail"), lambda e: rest_of(e)),
         (_("hash"), lambda e: e.hash),
     )  # fmt: skip
+
+    def name_of(self, obj: AuditVerification) -> str:
+        return f"{timezone.localtime(obj.started_at):%Y-%m-%d %H:%M:%S}"
+
+    @display(description=_("started by"))
+    def who(self, obj: AuditVerification) -> str:
+        return party(obj.by)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["who"]
 
     def get_urls(self) -> list[URLPattern]:
         return [export_url(self), *super().get_urls()]

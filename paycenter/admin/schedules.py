@@ -82,6 +82,7 @@ class RetryScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(RetrySchedule)
 class RetryScheduleAdmin(TenantAdmin):
     form = RetryScheduleForm
+    read_as = {"delays": "delays_label"}
     can_add = can_change = True
     list_display = ["of_what", "name", "delays_label", "repeat_last", "updated_at"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -244,9 +243,9 @@ class SettlementTermsAdmin(_ByTwoPeople):
 
 
 class CalendarForm(ModelForm):  # type: ignore[type-arg]
-    holidays = DaysField(label=_("holidays"), help_text=_("One day a line, such as 2027-02-17."))
+    holidays = DaysField(label=_("Holidays"), help_text=_("One day a line, such as 2027-02-17."))
     workdays = DaysField(
-        label=_("weekends that are worked"), help_text=_("Saturdays and Sundays on which banks settle all the same.")
+        label=_("Weekends that are worked"), help_text=_("Saturdays and Sundays on which banks settle all the same.")
     )
 
     class Meta:
@@ -255,16 +254,7 @@ class CalendarForm(ModelForm):  # type: ignore[type-arg]
 
 
 class _Lined(_Settings):
-    """Lists are typed one thing a line, and read so by who may not change them. `lined` maps fields to columns."""
-
-    lined: ClassVar[Mapping[str, str]]
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        reads = not self.has_change_permission(request, obj) and obj is not None
-        return [self.lined.get(name, name) if reads else name for name in self.form.Meta.fields]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return list(self.lined.values())
+    """Lists are typed one thing a line, and read so by who may not change them."""
 
     def _as_lines(self, obj: Any, name: str) -> str:
         text = self.form.base_fields[name].prepare_value(getattr(obj, name))
@@ -274,7 +264,7 @@ class _Lined(_Settings):
 @admin.register(SettlementCalendar)
 class SettlementCalendarAdmin(_Lined):
     form = CalendarForm
-    lined = {"holidays": "holidays_lines", "workdays": "workdays_lines"}
+    read_as = {"holidays": "holidays_lines", "workdays": "workdays_lines"}
     list_display = ["name", "holidays_label"]
     empty_text = _("List the days on which banks do not settle, and settlement terms can count in working days.")
 
@@ -293,7 +283,7 @@ class SettlementCalendarAdmin(_Lined):
 
 class ProfileForm(ModelForm):  # type: ignore[type-arg]
     senders = SendersField(
-        label=_("senders"),
+        label=_("Senders"),
         help_text=_("Whose money a line is, by a word in its purpose. One a line: Tenpay = Z0000000001."),
     )
 
@@ -311,7 +301,7 @@ class ProfileForm(ModelForm):  # type: ignore[type-arg]
 @admin.register(BankProfile)
 class BankProfileAdmin(_Lined):
     form = ProfileForm
-    lined = {"senders": "senders_lines"}
+    read_as = {"senders": "senders_lines"}
     empty_text = _("Say once per bank which column of its statement is what; then statements can be imported.")
     list_display = ["name", "currency", "date_column", "amount_column", "reference_column"]
 

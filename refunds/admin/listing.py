@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, Exists, IntegerField, OrderBy, OuterRef, Q, Value, When
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -21,17 +21,17 @@ from merchants.admin.days import MerchantDays
 from merchants.forms import method_label
 from paycenter.staff.display import chip, money, state_chip
 from paycenter.staff.exports import columns, major, moment
-from paycenter.staff.keyset import KeysetChangeList
+from paycenter.staff.keyset import KeysetChangeList, keys_of
 from paycenter.staff.lists import BoundedPaginator, CurrencyFilter, SerialDayFilter, parse_day
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import ReadOnlyAdmin, tenant_of
 from refunds.admin.acts import ACTS, BULK, reader
+from refunds.admin.mine import OLDEST, ids_between, mine, mine_first
 from refunds.approvals import APPROVE_PERMISSION
 from refunds.finding import refund_ids
-from refunds.models import Approval, Decision, Payout, Refund, RefundRoute
-from refunds.retrying import SEND_PERMISSION
+from refunds.models import WAITING, Refund, RefundRoute
 from refunds.states import RESERVING_STATES, RefundState
-from refunds.worklist import WAITING, facts_of
+from refunds.worklist import facts_of
 
 _RELATED = ("app", "merchant", "trade", "trade__settled_attempt", "abnormal__attempt", "requested_by")
 _HEAVY = (
@@ -122,13 +122,23 @@ class RefundChangeList(KeysetChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows: list[Any] = list(self.result_list)
+        rows = self._rows(request)
         facts = facts_of(rows, reader(request))
         for row in rows:
             row.facts = facts[row.pk]
         self.result_list = rows
         self.may_decide = request.user.has_perm(APPROVE_PERMISSION) and tenant_of(request.user) is None
         self.bulk_acts = [ACTS[slug] for slug in BULK]
+
+    def _rows(self, request: HttpRequest) -> list[Any]:
+        """The page's refunds; of the work list by their keys, so that only these are joined with what they need."""
+        own = mine(request.user) if opens_on_work(request) and keys_of(self.queryset) is None else None
+        if own is None:
+            return list(self.result_list)
+        place: Any = self.result_list.query  # type: ignore[attr-defined]
+        ids = ids_between(self.queryset, own, place.low_mark, place.high_mark or self.result_count)
+        found = self.queryset.order_by().in_bulk(ids)
+        return [found[pk] for pk in ids if pk in found]
 
 
 class RefundListing(ReadOnlyAdmin):
@@ -175,7 +185,7 @@ class RefundListing(ReadOnlyAdmin):
     def get_ordering(self, request: HttpRequest) -> Any:
         if by_end(request):
             return ["-finished_at", "-id"]
-        return [*_mine_first(request.user), "requested_at"] if opens_on_work(request) else ["-id"]
+        return [*mine_first(request.user), *OLDEST] if opens_on_work(request) else ["-id"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related(*_RELATED).defer(*_HEAVY)
@@ -279,18 +289,3 @@ def _short(number: str, css: str = "") -> str:
 
 def _under(text: Any) -> Any:
     return format_html('<div class="pc-sub">{}</div>', text) if text else ""
-
-
-def _mine_first(user: Any) -> list[OrderBy]:
-    """What this person can do something about comes first; the services have the last word."""
-    signed = Approval.objects.filter(
-        refund=OuterRef("pk"), round=OuterRef("round"), amount=OuterRef("amount"), approver=user.pk,
-        decision=Decision.APPROVE,
-    )  # fmt: skip
-    decides = Q(state=RefundState.PENDING_APPROVAL) & ~Q(requested_by=user.pk) & ~Q(changed_by=user.pk)
-    chances = [When(decides & ~Exists(signed), then=Value(1))] if user.has_perm(APPROVE_PERMISSION) else []
-    if user.has_perm(SEND_PERMISSION):
-        own = Payout.objects.filter(refund=OuterRef("pk"), accepted=None, entered_by=user.pk)
-        by_hand = Q(route__in=(RefundRoute.MANUAL, RefundRoute.BALANCE), state=RefundState.PROCESSING)
-        chances.append(When(by_hand & ~Exists(own), then=Value(1)))
-    return [Case(*chances, default=Value(0), output_field=IntegerField()).desc()] if chances else []

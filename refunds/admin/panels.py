@@ -16,10 +16,9 @@ from paycenter.staff.tenancy import registered, tenant_of
 from refunds.admin.facts import refund_rows
 from refunds.approvals import APPROVE_PERMISSION
 from refunds.finding import trade_nos_of_refund
-from refunds.models import Refund, RefundRoute
+from refunds.models import WAITING, Refund, RefundRoute
 from refunds.retrying import SEND_PERMISSION
 from refunds.states import RefundState
-from refunds.worklist import WAITING
 from trades.models import AbnormalPayment, Trade
 
 SHOWN = 50

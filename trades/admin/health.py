@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -62,6 +64,13 @@ class ChannelHealthAdmin(ReadOnlyAdmin):
     def error_label(self, obj: ChannelHealth) -> str:
         return reason_word(obj.last_error) or "–"
 
+    def _facts(self, health: ChannelHealth) -> list[tuple[Any, Any]]:
+        return [
+            (_("state"), self.health_label(health)), (_("switch"), health.get_switch_display()),
+            (_("unknown outcomes in a row"), str(health.failures)), (_("shed since"), _moment(health.opened_at)),
+            (_("next probe"), _moment(health.next_probe_at)), (_("last error"), self.error_label(health)),
+        ]  # fmt: skip
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The switch. What it was changed to takes effect in every process within seconds."""
         health = self.fetch(request, object_id)
@@ -72,8 +81,13 @@ class ChannelHealthAdmin(ReadOnlyAdmin):
             switch_set(account=health.account, actor=actor_of(request.user), **form.cleaned_data)
             messages.success(request, gettext("Saved."))
             return HttpResponseRedirect(reverse(f"admin:{self.view_name('changelist')}"))
+        may = request.user.has_perm("trades.change_channelhealth")
         context = self.page_context(
-            request, health, title=str(health.account), forms=[form], submit=gettext("Save"), cancel="../../",
-            intro=reason_word(health.last_error),
+            request, health, title=str(health.account), forms=[form] if may else [], cancel="../../",
+            submit=gettext("Save") if may else "", facts=self._facts(health),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/form.html", context)
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S}" if at else "–"

@@ -263,7 +263,8 @@ def test_a_difference_is_accepted_by_who_may(finance: Client, batch: SettlementB
 def test_a_calendar_holds_days_only(finance: Client) -> None:
     url = "/admin/reconciliation/settlementcalendar/add/"
     assert finance.post(url, {"name": "C", "holidays": "spring", "workdays": ""}).status_code == 200
-    assert finance.post(url, {"name": "C", "holidays": "2027-02-18\r\n2027-02-17\r\n", "workdays": ""}).status_code == 302
+    days = "2027-02-18\r\n2027-02-17\r\n"
+    assert finance.post(url, {"name": "C", "holidays": days, "workdays": ""}).status_code == 302
     made = SettlementCalendar.objects.get()
     assert (made.holidays, made.workdays) == (["2027-02-17", "2027-02-18"], [])
 
@@ -277,8 +278,8 @@ def test_a_bank_format_names_accounts_that_exist(finance: Client, world: World) 
     assert finance.post(url, {**form, "senders": f"Tenpay = {number}"}).status_code == 302
     made = BankProfile.objects.get()
     assert made.senders == {"Tenpay": number}
-    page = signed_in(make_staff("operator")).get(f"/admin/reconciliation/bankprofile/{made.pk}/change/").content.decode()
-    assert f"Tenpay = {number}" in page
+    read = signed_in(make_staff("operator")).get(f"/admin/reconciliation/bankprofile/{made.pk}/change/")
+    assert f"Tenpay = {number}" in read.content.decode()
 
 
 def test_a_bill_is_asked_for_by_hand(finance: Client, world: World, published: bills.Published) -> None:

@@ -14,7 +14,8 @@ from django.utils import timezone
 from channels.base import PaymentState, RefundResult, RefundState
 from paycenter.errors import UnknownOutcome
 from paycenter.money import Money
-from refunds.models import Refund, RefundPolicy
+from refunds.admin.mine import ids_between, mine
+from refunds.models import WAITING, Refund, RefundPolicy
 from refunds.services import refund_request_by_staff
 from tests.conftest import World
 from tests.factories import fresh
@@ -58,15 +59,21 @@ def test_what_i_can_decide_stands_first_and_the_oldest_before(
     world: World, policy: RefundPolicy, ask: Ask, desk: Desks
 ) -> None:
     finance, trade = desk(), paid_trade(world, 90_000)
-    own = refund_request_by_staff(trade=trade, abnormal=None, amount=2000, reason="x", user=finance.user)
+    own_refund = refund_request_by_staff(trade=trade, abnormal=None, amount=2000, reason="x", user=finance.user)
     signed, young, old = ask(trade, 6000), ask(trade, 2000), ask(trade, 2100)
     Refund.objects.filter(pk=old.pk).update(requested_at=timezone.now() - timedelta(days=3))
     finance.act(signed, "approve")
     page = finance.list()
-    assert shown(page) == [r.refund_no for r in (old, young, own, signed)]
+    assert shown(page) == [r.refund_no for r in (old, young, own_refund, signed)]
     assert page.count(">waits for you<") == 2
     assert "1/2" in page
     assert "3 days" in page.replace("\xa0", " ")
+    waiting, own = Refund.objects.filter(WAITING), mine(finance.user)
+    assert own is not None
+    places = [(low, high) for high in range(5) for low in range(high)]
+    assert [ids_between(waiting, own, *place) for place in places] == [
+        [r.pk for r in (old, young, own_refund, signed)][low:high] for low, high in places
+    ]
 
 
 def test_any_number_finds_the_refund_whatever_its_state(
