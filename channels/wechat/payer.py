@@ -14,8 +14,8 @@ from channels.wechat.fields import time_limits
 from paycenter.errors import BadSignature, ConfigError, NotSent, UnknownOutcome
 from paycenter.http import HttpClient
 
-# errcode: code invalid, expired, missing, used before.
-_BAD_CODE = frozenset({40029, 42003, 41008, 40163})
+# errcode: code invalid, expired, missing, used before. No set: what is asked of it may be anything that JSON can say.
+_BAD_CODE = (40029, 42003, 41008, 40163)
 
 
 class Authorisation:

@@ -53,6 +53,8 @@ def test_a_code_wechat_refuses(errcode, provider, says):
         (200, {"errcode": -1, "errmsg": "system error"}),
         (200, {"errcode": 40125, "errmsg": "invalid appsecret"}),
         (200, {"errcode": 40029.5, "openid": OPENID}),
+        (200, {"errcode": [40029], "openid": OPENID}),
+        (200, {"errcode": {}}),
         (200, {"openid": ""}),
         (200, {"openid": ["x"]}),
         (200, b"<html/>"),
