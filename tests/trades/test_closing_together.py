@@ -42,13 +42,13 @@ postgresql_only = pytest.mark.skipif("sqlite" in connection.vendor, reason="SQLi
 
 
 def stored(world: World, values: dict[str, Any], tried: dict[str, Any] | None, told: list[Any]) -> Trade:
-    """An expired trade as given, perhaps tried in vain, perhaps told of before."""
+    """An expired trade as given, perhaps tried in vain, and then perhaps told of before."""
     order = world.order()
     trade = trade_open(app=world.app, order=order)
     if tried is not None:
         attempt = trade_pay(app=world.app, order=order, method="fake_qr")
         Attempt.objects.filter(pk=attempt.pk).update(**tried, channel_trade_no=f'"{attempt.pk}')
-    for at, delivered_at in enumerate(told):
+    for at, delivered_at in enumerate(told if tried is not None else []):
         Notification.objects.create(
             webhook_id=f"msg_{trade.pk}_{at}", app=world.app, type="x", url="x", body="", trade_no=trade.trade_no,
             state="delivered" if delivered_at else "given_up", created_at=trade.created_at, delivered_at=delivered_at,
