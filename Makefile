@@ -11,7 +11,7 @@ help:
 	@echo "make lint          the checks of make test without the tests"
 	@echo "make pages         every admin page of every role, light and dark, desk and phone: axe, and pictures to look at"
 	@echo "make soak          the whole system under load while its parts are killed; MINUTES=, SEED="
-	@echo "make hosts         several hosts behind nginx, restarted under load; a dead worker, a late replica; MINUTES=, WEBS="
+	@echo "make hosts         several hosts behind nginx, restarted under load; strangers, a dead worker, back to a moment; MINUTES=, WEBS="
 	@echo "make simulate      random histories in one process, with crashes; MINUTES=, SEED="
 	@echo "make fuzz          every parser of foreign bytes under fire; SECONDS= each, SEED=, TARGET=, INPUT="
 	@echo "make fuzz-api      calls made up from the OpenAPI description; EXAMPLES= for each call and kind"

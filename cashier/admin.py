@@ -8,12 +8,14 @@ import segno
 from django import forms
 from django.conf import settings
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from cashier.layout import DEFAULT_ACCENT, layout_problems
 from cashier.models import PrintedCode
@@ -24,7 +26,9 @@ from merchants.models import AccountMethod, App, AppMerchant, CashierMethod, Cha
 from merchants.offer_changes import cashier_methods_change
 from merchants.services import app_update
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
+from paycenter.money import is_currency
 from paycenter.staff.acts import written_reason
+from paycenter.staff.amount_field import AmountField
 from paycenter.staff.display import chip, money
 from paycenter.staff.tenancy import TenantAdmin, actor_of, registered, tenant_of
 
@@ -73,10 +77,20 @@ class LayoutForm(forms.Form):
 class CashierMethodAdmin(TenantAdmin):
     """No list of its own: the pages hang below an app and a merchant."""
 
+    empty_text = _("Choose on an app's page which pay methods its cashier shows.")
     tenant_keys = {"app": "app_id"}
     can_change = True
-    list_display = ["app", "merchant", "method_name", "position"]
+    list_display = ["app", "merchant", "method_name", "place"]
+    sortable_by = ()
     list_select_related = ["app", "merchant"]
+
+    def name_of(self, obj: CashierMethod) -> str:
+        return method_label(obj.method)
+
+    @display(description=_("position"))
+    def place(self, obj: CashierMethod) -> int:
+        """Counted from one, as where it is chosen."""
+        return obj.position + 1
 
     @display(description=_("pay method"))
     def method_name(self, obj: CashierMethod) -> str:
@@ -203,13 +217,38 @@ def _layout_initial(layout: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_USUAL_CURRENCY = "CNY"
 _COLLECTS_FOR = {"app": "app_label", "merchant": "merchant_label"}
+
+
+class PrintedCodeForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The amount as it is on a price tag, in the currency beside it."""
+
+    fixed_amount = AmountField(
+        label=_("Fixed amount"), currency=_USUAL_CURRENCY, minimum=1, required=False,
+        widget=UnfoldAdminTextInputWidget({"inputmode": "decimal", "autocomplete": "off"}),
+        help_text=_("Such as 128.50. Empty: the payer enters the amount."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        currency = self.data.get("currency") or self.instance.currency
+        self.fields["fixed_amount"].currency = currency if is_currency(currency) else _USUAL_CURRENCY  # type: ignore[attr-defined]
+
+    def clean_currency(self) -> str:
+        currency: str = self.cleaned_data["currency"]
+        if not is_currency(currency):
+            raise ValidationError(_("Three capital letters of a currency, such as CNY."))
+        return currency
 
 
 @admin.register(PrintedCode)
 class PrintedCodeAdmin(TenantAdmin):
     """QR codes on paper: one code for WeChat and Alipay."""
 
+    form = PrintedCodeForm
+    read_as = {"fixed_amount": "amount_label"}
+    empty_text = _("A printed code hangs at a counter: whoever scans it pays there. Make the first one.")
     tenant_keys = {"app": "app_id", "merchant": "merchant_id"}
     can_add = can_change = True
     list_display = ["title", "app", "merchant", "amount_label", "active_label", "created_time"]

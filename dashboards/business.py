@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from django.db.models import Q
@@ -18,6 +19,7 @@ from dashboards.look import (
     paid_figures,
     payments,
     points,
+    refund_cell,
     refunded_figures,
 )
 from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number, share
@@ -151,16 +153,18 @@ def _counts_chart(look: Look, sums: Sums) -> Chart:
 
 def _methods_table(look: Look, sums: Sums, currency: str) -> Table:
     found, whole = _by_method(sums, currency), sums.total(currency)["paid_amount"]
+    before = sums.by_before(lambda row: row["method"], currency)
     rows = []
     for method, row in found:
         query = {"method": method, **only(sums, currency)}
         paid, refunded = look.paid(**query), look.refunded(**query)
         rows.append([
             Cell(method_label(method)), number(row["paid_count"], paid), amount(row["paid_amount"], currency, paid),
+            Cell(change(row["paid_amount"], before.get(method, Counter())["paid_amount"]) or "–", numeric=True),
             share(row["paid_amount"], whole), number(row["refund_count"], refunded),
             amount(row["refund_amount"], currency, refunded),
         ])  # fmt: skip
-    heads = [_("Pay method"), _("Payments"), _("Paid"), _("Share"), _("Refunds"), _("Refunded")]
+    heads = [_("Pay method"), _("Payments"), _("Paid"), _("Against before"), _("Share"), _("Refunds"), _("Refunded")]
     empty = _("Nothing was paid on these days. Choose more days above.")
     return Table("by-method", _("By pay method, %(currency)s") % {"currency": currency}, heads, rows, empty,
                  wide=True)  # fmt: skip
@@ -176,7 +180,7 @@ def _settlement_table(look: Look, batches: list[SettlementBatch]) -> Table:
     heads = [_("Day"), _("Payment account"), _("State"), _("Expected"), _("Fee"), _("To arrive")]
     return Table("settlement", _("Settlement due"), heads, rows,
                  _("Nothing is due. Settlements appear once a day's bill has been compared."),
-                 look.link("reconciliation.settlementbatch", work="due"))  # fmt: skip
+                 look.link("reconciliation.settlementbatch", work="due"), wide=True)  # fmt: skip
 
 
 def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
@@ -197,7 +201,7 @@ def _merchants_table(look: Look, found: list[dict[str, Any]]) -> Table:
 def _refunds_table(look: Look, refunds: list[Refund]) -> Table:
     local = timezone.localtime
     rows = [
-        [Cell(r.refund_no, link=look.page("refunds.refund", r.pk)), Cell(f"{local(r.requested_at):%m-%d %H:%M}"),
+        [refund_cell(look, r.pk, r.refund_no), Cell(f"{local(r.requested_at):%m-%d %H:%M}"),
          Cell(str(r.get_state_display())), amount(r.amount, r.currency)]
         for r in refunds
     ]  # fmt: skip

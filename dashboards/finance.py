@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from dashboards.backlog import spell
 from dashboards.bounded import HowMany, ask, at_most
-from dashboards.look import Look, amounts, labels, notice, paid_figures, refunded_figures
+from dashboards.look import Look, amounts, labels, notice, paid_figures, refund_cell, refunded_figures
 from dashboards.open_work import abnormal_figure, abnormal_payments, bad_if, differences, differences_figure
-from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, number
-from dashboards.reading import Sums, center_sums
+from dashboards.parts import Cell, Chart, Dashboard, Figure, Series, Table, amount, change, number
+from dashboards.reading import Sums, Totals, center_sums
 from paycenter.staff.display import TONES, money
 from reconciliation.models import CaseKind, SettlementBatch
 from reconciliation.settlement.states import DOUBTFUL_BATCH_STATES
@@ -45,7 +45,7 @@ def finance(look: Look) -> Dashboard:
         _totals_table(look, sums),
     ]  # fmt: skip
     return Dashboard(
-        _("Finance"), [*paid_figures(look, sums), *refunded_figures(look, sums)], panels,
+        _("Finance"), [*paid_figures(look, sums), *refunded_figures(look, sums), *_fee_figures(sums)], panels,
         _now_figures(look, answers, approvals, now), sums.currencies, currency, notice(look, sums),
     )  # fmt: skip
 
@@ -97,6 +97,16 @@ def _now_figures(look: Look, answers: dict[str, Any], approvals: list[Refund], n
     ]  # fmt: skip
 
 
+def _fee_figures(sums: Sums) -> list[Figure]:
+    """What the channels charged by the bills of the period, for each currency with a fee then or before."""
+    found = []
+    for currency in sums.currencies:
+        now, before = sums.total(currency)["fee"], sums.total_before(currency)["fee"]
+        if now or before:
+            found.append(Figure(_("Channels' fees"), money(now, currency), icon="percent", change=change(now, before)))
+    return found
+
+
 def _flow_chart(look: Look, sums: Sums, currency: str) -> Chart:
     daily, before, total = sums.daily(currency), sums.daily_before(currency), sums.total(currency)
     paid = [look.paid(day, currency=currency) for day in look.period.days]
@@ -130,9 +140,9 @@ def _fees_chart(look: Look, sums: Sums, currency: str) -> Chart:
 
 def _approvals_table(look: Look, approvals: list[Refund], now: datetime) -> Table:
     rows = [
-        [Cell(r.refund_no, link=look.page("refunds.refund", r.pk)), Cell(r.merchant.short_name or r.merchant.name),
-         Cell(r.reason), Cell(spell(now - r.requested_at), r.requested_at.isoformat(), numeric=True),
-         amount(r.amount, r.currency)]
+        [refund_cell(look, r.pk, r.refund_no),
+         Cell(r.merchant.short_name or r.merchant.name), Cell(r.reason),
+         Cell(spell(now - r.requested_at), r.requested_at.isoformat(), numeric=True), amount(r.amount, r.currency)]
         for r in approvals
     ]  # fmt: skip
     heads = [_("Refund"), _("Merchant"), _("Reason"), _("Waits"), _("Amount")]
@@ -201,17 +211,23 @@ def _batches_table(look: Look, batches: list[SettlementBatch]) -> Table:
                  more, wide=True)  # fmt: skip
 
 
+def _net(total: Totals) -> int:
+    return total["paid_amount"] - total["refund_amount"] - total["fee"]
+
+
 def _totals_table(look: Look, sums: Sums) -> Table:
     rows = []
     for currency in sums.currencies:
         total = sums.total(currency)
         paid, refunded = look.paid(currency=currency), look.refunded(currency=currency)
-        net = total["paid_amount"] - total["refund_amount"] - total["fee"]
+        net = _net(total)
         rows.append([
             Cell(currency), number(total["paid_count"], paid), amount(total["paid_amount"], currency, paid),
             number(total["refund_count"], refunded), amount(total["refund_amount"], currency, refunded),
             amount(total["fee"], currency), amount(net, currency),
+            Cell(change(net, _net(sums.total_before(currency))) or "–", numeric=True),
         ])  # fmt: skip
-    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net")]
+    heads = [_("Currency"), _("Payments"), _("Paid"), _("Refunds"), _("Refunded"), _("Fee"), _("Net"),
+             _("Against before")]  # fmt: skip
     empty = _("No money moved on these days. Choose more days above.")
     return Table("totals", _("By currency"), heads, rows, empty, wide=True)

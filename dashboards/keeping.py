@@ -7,7 +7,7 @@ never with what is stored.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -21,7 +21,6 @@ from reconciliation.models import ReconciliationDay
 
 PORTION = 2000
 _MARK = 1
-_ROWS_AT_ONCE = 400  # values of one statement stay below what SQLite and PostgreSQL take
 
 
 def fold_events(*, portions: int = 50) -> int:
@@ -122,19 +121,19 @@ def _columns(sums: Counter[str]) -> tuple[int, ...]:
 
 
 def _upsert(model: type[models.Model], key: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    if not rows:
+        return
     quote = connection.ops.quote_name
-    table, columns = quote(model._meta.db_table), ", ".join(map(quote, (*key, *SUMS)))
+    names = (*key, *SUMS)
+    table, columns = quote(model._meta.db_table), ", ".join(map(quote, names))
     added = ", ".join(f"{quote(n)} = {table}.{quote(n)} + excluded.{quote(n)}" for n in SUMS)
-    place = f"({', '.join(['%s'] * (len(key) + len(SUMS)))})"
+    kept = f"ON CONFLICT ({', '.join(map(quote, key))}) DO UPDATE SET {added}"
     with connection.cursor() as cursor:
-        for some in _portions(rows):
-            cursor.execute(
-                f"INSERT INTO {table} ({columns}) VALUES {', '.join([place] * len(some))}"  # noqa: S608
-                f" ON CONFLICT ({', '.join(map(quote, key))}) DO UPDATE SET {added}",
-                [value for row in some for value in row],
-            )
-
-
-def _portions(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
-    for at in range(0, len(rows), _ROWS_AT_ONCE):
-        yield rows[at : at + _ROWS_AT_ONCE]
+        if connection.vendor == "postgresql":
+            # A list per column: the statement stays short, and the driver reads it once.
+            arrays = ", ".join(f"%s::{model._meta.get_field(n).db_type(connection)}[]" for n in names)
+            statement = f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) {kept}"  # noqa: S608
+            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+        else:
+            places = ", ".join(["%s"] * len(names))
+            cursor.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places}) {kept}", rows)  # noqa: S608

@@ -97,17 +97,22 @@ def paid_figures(look: Look, sums: Sums) -> list[Figure]:
 
 
 def refunded_figures(look: Look, sums: Sums) -> list[Figure]:
-    """What went back in the period, one figure for each currency in which something did."""
+    """What went back in the period, one figure for each currency in which something did then or before."""
     found = []
     for currency in sums.currencies[:_SHOWN_CURRENCIES]:
         now, before = sums.total(currency), sums.total_before(currency)
-        if now["refund_count"]:
+        if now["refund_count"] or before["refund_count"]:
             count = ngettext("%(count)s refund", "%(count)s refunds", now["refund_count"])
             note = count % {"count": f"{now['refund_count']:,}"}
             moved = change(now["refund_amount"], before["refund_amount"])
             value, link = money(now["refund_amount"], currency), look.refunded(**only(sums, currency))
             found.append(Figure(_("Refunded"), value, note, link, icon="undo", change=moved))
     return found
+
+
+def refund_cell(look: Look, pk: int, number: str) -> Cell:
+    """A refund by the end of its number, as the list of refunds names it; whole in a file."""
+    return Cell(f"R…{number[-6:]}", number, look.page("refunds.refund", pk))
 
 
 def points(now: Totals, before: Totals, part: str, whole: str) -> str:

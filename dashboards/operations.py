@@ -78,7 +78,7 @@ def _rates(look: Look, sums: Sums) -> list[Figure]:
         moved = points(now, before, name, "asked_count")
         found.append(Figure(title, rate.text, note, link, worse or "calm", icon, moved))
     answered = seconds(now["answer_us"], now["answer_count"])
-    note = _("95 %% of answers %(bound)s") % {"bound": answered_within(now, 95)}
+    note = _("95 %% of answers %(bound)s") % {"bound": answered_within(now, 95)} if now["answer_count"] else ""
     moved = change(answered.plain or 0, seconds(before["answer_us"], before["answer_count"]).plain or 0)
     return [*found, Figure(_("Channels answer in"), answered.text, note, icon="speed", change=moved)]
 

@@ -46,6 +46,11 @@ class Figure:
         return "" if len(self.value) <= 9 else "long" if len(self.value) <= 13 else "longer"
 
 
+def _labelled(heads: Sequence[str], rows: list[list[Cell]]) -> list[list[tuple[str, Cell]]]:
+    """Each cell with its head, for phones, where a row is a block of lines."""
+    return [list(zip(heads, row, strict=True)) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """`empty` says what to do where there are no rows; `more` is an address that shows all of them."""
@@ -58,6 +63,10 @@ class Table:
     more: str = ""
     note: str = ""
     wide: bool = False
+
+    @property
+    def labelled(self) -> list[list[tuple[str, Cell]]]:
+        return _labelled(self.heads, self.rows)
 
     @property
     def is_filled(self) -> bool:
@@ -110,6 +119,10 @@ class Chart:
         return [[Cell(label), *(one.cells[at] for one in self.series)] for at, label in enumerate(self.labels)]
 
     @property
+    def labelled(self) -> list[list[tuple[str, Cell]]]:
+        return _labelled(self.heads, self.rows)
+
+    @property
     def drawing(self) -> dict[str, Any]:
         """What the script needs to draw it."""
         series = [
@@ -141,7 +154,7 @@ class Dashboard:
         rows = [
             [Cell(one.title), Cell(one.value), Cell(one.note), Cell(one.change)] for one in (*self.now, *self.figures)
         ]
-        return Table("figures", self.title, [_("Figure"), _("Value"), _("Note"), _("Change")], rows, "")
+        return Table("figures", self.title, [_("Figure"), _("Value"), _("Note"), _("Against before")], rows, "")
 
 
 def amount(minor: int, currency: str, link: str = "", tone: str = "") -> Cell:
@@ -175,8 +188,10 @@ def duration(ms: int) -> str:
 
 
 def change(now: int, before: int) -> str:
-    """`+12.3 %` against the period before; "" where that had nothing."""
-    return f"{signed((now - before) * 100 / before)} %" if before > 0 else ""
+    """`+12.3 %` against the period before; says so where that had nothing, "" where neither had."""
+    if before > 0:
+        return f"{signed((now - before) * 100 / before)} %"
+    return _("nothing before") if now > 0 else ""
 
 
 def signed(value: float) -> str:

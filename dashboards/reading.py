@@ -36,6 +36,9 @@ class Sums:
     def by(self, key: Callable[[Row], Hashable], currency: str = "") -> dict[Any, Totals]:
         return add_up(_of(self.now, currency), key)
 
+    def by_before(self, key: Callable[[Row], Hashable], currency: str = "") -> dict[Any, Totals]:
+        return add_up(_of(self.before, currency), key)
+
     def total(self, currency: str = "") -> Totals:
         return add_up(_of(self.now, currency), lambda _row: 0).get(0, Counter())
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,8 +23,8 @@ from merchants.models import Merchant
 from merchants.zones import zone_named
 from paycenter.replica import reports
 from paycenter.staff.landing import adds_page
+from paycenter.staff.sheets import csv_line
 from paycenter.staff.tenancy import Tenant, tenant_of
-from reconciliation.exports import export_response
 
 _CHOICES_SHOWN = 30
 
@@ -111,8 +111,10 @@ def _as_file(request: HttpRequest, dashboard: Dashboard, look: Look) -> HttpResp
     if panel is None:
         raise Http404
     name = f"{panel.id}-{look.period.first}-{look.period.last}"
-    rows = ([cell.for_file for cell in row] for row in panel.rows)
-    return export_response(name, "csv", panel.heads, rows)
+    lines = [csv_line(panel.heads), *(csv_line([cell.for_file for cell in row]) for row in panel.rows)]
+    response = HttpResponse(f"\ufeff{''.join(lines)}", content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
 
 
 def _choose(request: HttpRequest, number: str) -> HttpResponseBase:

@@ -172,11 +172,20 @@ def _address(value: str) -> str:
     return value
 
 
+_RSA_HELP = _("Only for signing with RSA2: PEM or bare base64, 2048 bits or more.")
+
+
 class AddressesForm(forms.Form):
     """Where an app is told and where its requests may come from."""
 
-    notify_url = forms.CharField(label=_("Default notification address"), max_length=512, required=False)
-    return_url = forms.CharField(label=_("Default return address"), max_length=512, required=False)
+    notify_url = forms.CharField(
+        label=_("Default notification address"), max_length=512, required=False,
+        help_text=_("What happens to an order is told there, unless the order names another address."),
+    )  # fmt: skip
+    return_url = forms.CharField(
+        label=_("Default return address"), max_length=512, required=False,
+        help_text=_("Where the payer's browser goes after paying, unless the order names another address."),
+    )  # fmt: skip
     allowed_ips = forms.CharField(
         label=_("Allowed source addresses"), required=False, widget=forms.Textarea({"rows": 4}),
         help_text=_("Networks such as 203.0.113.0/24, one per line. Empty: any address."),
@@ -209,7 +218,7 @@ class AppForm(AddressesForm):
     )
     rsa_public_key = forms.CharField(
         label=_("RSA public key of the app"), required=False, widget=forms.Textarea({"class": "key", "rows": 5}),
-        help_text=_("Only for signing with RSA2: PEM or bare base64, 2048 bits or more."),
+        help_text=_RSA_HELP,
     )  # fmt: skip
     field_order = ("name", "merchants", "notify_url", "return_url", "allowed_ips", "requests_per_second")
 
@@ -235,8 +244,9 @@ class RsaKeyForm(forms.Form):
     """Another RSA public key of an app."""
 
     public_key = forms.CharField(
-        label=_("RSA public key of the app"), widget=forms.Textarea({"class": "key", "rows": 6}), max_length=8192
-    )
+        label=_("RSA public key of the app"), widget=forms.Textarea({"class": "key", "rows": 6}), max_length=8192,
+        help_text=_RSA_HELP,
+    )  # fmt: skip
 
     def clean_public_key(self) -> str:
         return clean_public_key(self.cleaned_data["public_key"])

@@ -47,6 +47,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
+    empty_text = _("What is told to apps appears here, once something happens to one of their orders.")
     tenant_keys = {"app": "app_id"}
     list_display = ["created_time", "what", "trade_label", "app", "state_label", "tries", "next_delivery_at"]
     list_filter = [StateFilter, SerialDayFilter]
@@ -65,6 +66,9 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("app")
+
+    def name_of(self, obj: Notification) -> str:
+        return event_word(obj.type)
 
     @display(description=_("what happened"))
     def what(self, obj: Notification) -> str:

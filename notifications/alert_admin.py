@@ -79,6 +79,7 @@ def record_url(request: HttpRequest, alert: Alert) -> str:
 
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
+    empty_text = _("Nothing needs a person just now. What does appears here and is told to the alert receivers.")
     list_display = ["last_at", "severity_label", "headline", "kind_name", "count", "trade_label", "acknowledged_label"]
     list_filter = [AcknowledgedFilter, "severity", KindFilter]
     ordering = ["-id"]

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from channels.base.config import MASK
 from notifications.models import AlertRoute
 from notifications.receivers.base import Message, RobotRefused
 from notifications.routes import Held, post
@@ -96,9 +97,23 @@ class AlertRouteForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(AlertRoute)
 class AlertRouteAdmin(TenantAdmin):
     form = AlertRouteForm
+    read_as = {"url": "url_kept", "secret": "secret_kept", "addresses": "addresses_kept", "language": "language_label"}
     can_add = can_change = True
+    empty_text = _("Nobody is told of alerts yet. Add a group robot or a mailbox, then send a test message.")
     list_display = ["name", "kind", "language_label", "is_active", "answer_label"]
     change_form_outer_after_template = "admin/pc/alert_receiver_after.html"
+
+    @display(description=_("webhook address"))
+    def url_kept(self, obj: AlertRoute) -> str:
+        return _kept(obj.url)
+
+    @display(description=_("signing secret"))
+    def secret_kept(self, obj: AlertRoute) -> str:
+        return _kept(obj.secret)
+
+    @display(description=_("mail addresses"))
+    def addresses_kept(self, obj: AlertRoute) -> str:
+        return _kept(obj.addresses)
 
     @display(description=_("language"))
     def language_label(self, obj: AlertRoute) -> str:
@@ -129,6 +144,11 @@ class AlertRouteAdmin(TenantAdmin):
         say = messages.success if good else messages.error
         say(request, gettext("The receiver's answer: %(answer)s") % {"answer": reason_word(answer)})
         return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[route.pk]))
+
+
+def _kept(value: str) -> str:
+    """That there is one, for people who may not change it."""
+    return MASK if value else "–"
 
 
 def send_test(route: AlertRoute) -> tuple[bool, str]:

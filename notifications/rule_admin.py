@@ -91,6 +91,7 @@ def _within(value: int, least: int, most: int) -> int:
 class AlertRuleAdmin(_SavedWithEvent):
     form = AlertRuleForm
     name_field = "kind"
+    read_as = {"severity": "severity_label", "receivers": "receiver_names"}
     list_display = ["kind_name", "is_active", "severity_label", "receiver_names", "repeat_minutes", "per_hour", "quiet"]
     ordering = ["id"]
 
@@ -98,17 +99,20 @@ class AlertRuleAdmin(_SavedWithEvent):
         return super().get_queryset(request).prefetch_related("receivers")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [
+        return self.as_read(request, obj, [
             (None, {"fields": [self._first(obj), "is_active", "severity", "receivers"]}),
             (_("How often"), {"fields": ["repeat_minutes", "per_hour"]}),
             (_("Quiet hours"), {"fields": ["quiet_from", "quiet_until", "quiet_zone", "critical_passes"]}),
-        ]
+        ])  # fmt: skip
 
     def _first(self, obj: Any) -> str:
         return "kind" if obj is None else "kind_name"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ["kind_name"] if obj is not None else []
+
+    def name_of(self, obj: AlertRule) -> str:
+        return kind_label(obj.kind)
 
     @display(description=_("kind"))
     def kind_name(self, obj: AlertRule) -> str:
@@ -136,6 +140,7 @@ class BacklogLimitForm(forms.ModelForm):  # type: ignore[type-arg]
         model = BacklogLimit
         fields = ["name", "seconds", "is_active"]
         widgets = {"seconds": UnfoldAdminTextInputWidget}
+        help_texts = {"seconds": _("An alert is raised once the oldest work of this kind waits longer than this.")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -162,6 +167,9 @@ class BacklogLimitAdmin(_SavedWithEvent):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ["work_name"] if obj is not None else []
+
+    def name_of(self, obj: BacklogLimit) -> str:
+        return work_label(obj.name)
 
     @display(description=_("work"))
     def work_name(self, obj: BacklogLimit) -> str:

@@ -18,8 +18,9 @@ _FORM_BYTES = 8 * 1024 * 1024
 
 
 class BodyLimitMiddleware:
-    """Refuses with 413 what is larger than somebody like this may send, and with 400 an address whose query no
-    database can be asked for. Stands behind authentication.
+    """Refuses with 413 what is larger than somebody like this may send, and with 400 an address or a cookie with the
+    character that PostgreSQL refuses in whatever is looked for. Stands behind authentication, before anybody has asked
+    who it is.
 
     A body without a stated length is not read by Django at all.
     """
@@ -28,8 +29,10 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "%00" in request.META.get("QUERY_STRING", ""):  # which PostgreSQL refuses in whatever is looked for
+        if "%00" in request.META.get("QUERY_STRING", ""):
             raise SuspiciousOperation("NUL in an address")
+        if "\\000" in request.META.get("HTTP_COOKIE", ""):  # as quoted cookies spell it; a session's key is looked for
+            raise SuspiciousOperation("NUL in a cookie")
         return refused(request, _most(request)) or self.get_response(request)
 
 

@@ -11,14 +11,18 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, transaction
 
+from paycenter import compiled
 from paycenter.models import Event, EventHead
 
 BATCH = 1000
 HEAD_ID = 1
+_WAITING = compiled.Select(lambda: Event.objects.only("pk").filter(seq__isnull=True).order_by()[:1])
+_HEAD = compiled.Select(lambda pk: EventHead.objects.select_for_update(skip_locked=True).filter(pk=pk), pk=int)
 
 
 def sequence_events(*, batches: int = 100) -> int:
@@ -28,7 +32,7 @@ def sequence_events(*, batches: int = 100) -> int:
     """
     done = 0
     for _ in range(batches):
-        if not Event.objects.filter(seq__isnull=True).exists():
+        if _WAITING.first() is None:
             return done
         count = _sequence_batch()
         done += count
@@ -43,27 +47,32 @@ def _sequence_batch() -> int:
         if head is None:
             return 0
         # Read after the lock: whatever the sequencer before us numbered is not NULL any more.
-        events = list(Event.objects.filter(seq__isnull=True).order_by("id")[:BATCH])
+        events = _unnumbered(BATCH).rows()
         given: list[tuple[int, int, str]] = []
         for event in events:
             head.seq, head.hash = head.seq + 1, chain_hash(head.hash, event)
             given.append((event.pk, head.seq, head.hash))
         if given:
             _store(given)
-            head.save(update_fields=["seq", "hash"])
+            compiled.update(head, ("seq", "hash"))
     return len(given)
+
+
+@lru_cache(maxsize=4)
+def _unnumbered(most: int) -> compiled.Select[Event]:
+    return compiled.Select(lambda: Event.objects.filter(seq__isnull=True).order_by("id")[:most])
 
 
 def _lock_head() -> EventHead | None:
     """The head, locked; None while another process holds it."""
-    head = EventHead.objects.select_for_update(skip_locked=True).filter(pk=HEAD_ID).first()
+    head = _HEAD.first(pk=HEAD_ID)
     if head is None and not EventHead.objects.filter(pk=HEAD_ID).exists():
         last = Event.objects.filter(seq__isnull=False).order_by("-seq").first()
         EventHead.objects.bulk_create(
             [EventHead(pk=HEAD_ID, seq=(last.seq or 0) if last else 0, hash=last.hash if last else "")],
             ignore_conflicts=True,
         )
-        head = EventHead.objects.select_for_update(skip_locked=True).filter(pk=HEAD_ID).first()
+        head = _HEAD.first(pk=HEAD_ID)
     return head
 
 

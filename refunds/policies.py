@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from merchants.changes import ChangeKind, change_kind, change_request, whose_role_has
 from merchants.models import App, ChangeRequest, Merchant, User
 from merchants.roles import ROLE_PERMISSIONS
+from paycenter import compiled
 from paycenter.errors import TransitionRefused
 from paycenter.money import MAX_MINOR
 from paycenter.staff.tenancy import tenant_of
@@ -29,12 +30,18 @@ POLICY_FIELDS = (
 AMOUNT_FIELDS = ("automatic_up_to", "one_approval_up_to", "daily_ceiling", "abnormal_automatic_up_to")
 CHANGE_PERMISSION = "refunds.change_refundpolicy"
 APPROVE_PERMISSION = "refunds.approve_refund"
+_POLICY = compiled.Select(
+    lambda app, merchant, currency: RefundPolicy.objects.filter(
+        app=app, merchant=merchant, currency__in=("", currency)
+    ).order_by("-currency")[:1],
+    app=int, merchant=int, currency=str,
+)  # fmt: skip
 
 
 def policy_for(app: App, merchant: Merchant, currency: str) -> RefundPolicy:
     """The currency's own policy, else that of every currency, else the strict default (nothing automatic)."""
-    rows = RefundPolicy.objects.filter(app=app, merchant=merchant, currency__in=("", currency)).order_by("-currency")
-    return rows.first() or RefundPolicy(app=app, merchant=merchant)
+    found = _POLICY.first(app=app.pk, merchant=merchant.pk, currency=currency)
+    return found or RefundPolicy(app=app, merchant=merchant)
 
 
 def day_of(merchant: Merchant, moment: datetime) -> date:

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from merchants.api.errors import NotFound
-from merchants.models import App
+from merchants.models import App, Merchant
+from paycenter import compiled
 from paycenter.times import iso
 from refunds.models import Refund
 from refunds.states import RefundState
+from trades.locking import RARELY_NEEDED
 
 RELATED = ("app", "merchant", "trade", "attempt", "abnormal", "account")
+_BY_KEY = compiled.Select(lambda pk: _refunds().filter(pk=pk), pk=int)
+_BY_APPS_NUMBER = compiled.Select(
+    lambda app, merchant, app_refund_no: _refunds().filter(app=app, merchant=merchant, app_refund_no=app_refund_no),
+    app=int, merchant=int, app_refund_no=str,
+)  # fmt: skip
+
+
+def _refunds() -> QuerySet[Refund]:
+    """Refunds with what belongs to them. The parameters of the account are read when a provider is made of them."""
+    return Refund.objects.select_related(*RELATED).defer("account__config", *RARELY_NEEDED)
 
 
 def load_refund(refund_id: int) -> Refund:
     """A refund with everything a channel call or an answer needs, read afresh."""
-    found = Refund.objects.select_related(*RELATED).get(pk=refund_id)
+    found = _BY_KEY.get(pk=refund_id)
     found.trade.app, found.trade.merchant = found.app, found.merchant
     found.attempt.trade, found.attempt.account = found.trade, found.account
     return found
+
+
+def find_refund(app: App, merchant: Merchant, app_refund_no: str) -> Refund | None:
+    """The refund that the app asked for under this number of its own; None when there is none."""
+    return _BY_APPS_NUMBER.first(app=app.pk, merchant=merchant.pk, app_refund_no=app_refund_no)
 
 
 def refund_get(

@@ -27,7 +27,7 @@ from refunds import sums
 from refunds.leaving import going_back
 from refunds.models import Refund, RefundKind, RefundPolicy, RefundRoute, RefundSource, RefundType
 from refunds.policies import approvals_needed, policy_for
-from refunds.selectors import RELATED
+from refunds.selectors import find_refund
 from refunds.states import UNDECIDED_STATES, RefundState
 from refunds.telling import refund_advance, refund_recorded
 from trades.accepting import lock_abnormal
@@ -261,8 +261,7 @@ def _check_account(trade: Trade, abnormal: AbnormalPayment | None, payment_no: s
 
 def _known(app: App, trade: Trade, request: RefundRequest) -> Refund | None:
     """The refund this number was used for already. Raises ContentDiffers when that was another one."""
-    rows = Refund.objects.select_related(*RELATED)
-    found = rows.filter(app=app, merchant=trade.merchant, app_refund_no=request.app_refund_no).first()
+    found = find_refund(app, trade.merchant, request.app_refund_no)
     if found is None:
         return None
     attempt_no = found.attempt.attempt_no if found.abnormal_id is not None else None

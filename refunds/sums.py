@@ -9,31 +9,38 @@ from __future__ import annotations
 from django.utils import timezone
 
 from merchants.models import App, Merchant
+from paycenter import compiled
 from paycenter.transitions import advance, lock, save_changed
 from refunds.models import Refund
 from trades.accepting import lock_abnormal
+from trades.locking import RARELY_NEEDED
 from trades.models import AbnormalPayment, Trade
 from trades.states import AbnormalState
 from trades.telling import trade_changed
 
 Source = Trade | AbnormalPayment
 _COLUMNS = ("refunded_amount", "refunding_amount", "external_refunded")
+_TRADE = compiled.Select(
+    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant", "settled_attempt")
+    .defer(*RARELY_NEEDED).filter(pk=pk),
+    pk=int,
+)  # fmt: skip
+_ITS_SOURCE = compiled.Select(lambda pk: Refund.objects.only("trade", "abnormal").filter(pk=pk), pk=int)
 
 
 def lock_trade(trade_id: int) -> Trade:
     """The trade with app, merchant and paying attempt, locked. Must run inside `atomic`."""
-    rows = Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant", "settled_attempt")
-    return rows.get(pk=trade_id)
+    return _TRADE.get(pk=trade_id)
 
 
 def lock_refund(refund_id: int) -> tuple[Source, Refund]:
     """Lock a refund and the row it gives back from, in the global order. Must run inside `atomic`."""
-    trade_id, abnormal_id = Refund.objects.values_list("trade_id", "abnormal_id").get(pk=refund_id)
+    unlocked = _ITS_SOURCE.get(pk=refund_id)  # neither ever changes
     source: Source
-    if abnormal_id is None:
-        source = trade = lock_trade(trade_id)
+    if unlocked.abnormal_id is None:
+        source = trade = lock_trade(unlocked.trade_id)
     else:
-        trade, _attempt, source = lock_abnormal(abnormal_id)
+        trade, _attempt, source = lock_abnormal(unlocked.abnormal_id)
     refund = lock(Refund, pk=refund_id)
     attach(refund, trade, source if isinstance(source, AbnormalPayment) else None)
     return source, refund

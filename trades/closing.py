@@ -18,10 +18,10 @@ from merchants.api.errors import AlreadyPaid
 from paycenter.errors import NotSent, UnknownOutcome
 from trades.calling import call_channel, order_ref
 from trades.confirm import trade_without_attempts
-from trades.locking import load_attempt
+from trades.locking import load_attempt, lock_trade, lock_trade_and_current
 from trades.models import Attempt, Trade
 from trades.querying import attempt_end, attempt_query, lose_sight_of_stale
-from trades.selectors import live_attempts
+from trades.selectors import live_attempt_ids
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 
 # After this many seconds past its own expiry a payment the channel never saw cannot begin any more.
@@ -36,7 +36,7 @@ def trade_close(*, trade: Trade, actor: str) -> Trade:
     From this call on no new attempt may start. Raises AlreadyPaid. A closed trade is answered as it is.
     """
     with transaction.atomic():
-        locked = Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").get(pk=trade.pk)
+        locked = lock_trade(trade.pk)
         if locked.state == TradeState.PAID:
             raise AlreadyPaid
         if locked.is_open and locked.close_requested_at is None:
@@ -55,12 +55,10 @@ def trade_finish(*, trade_id: int, actor: str) -> bool:
 
     Returns whether nothing is left to do. Otherwise the next try is scheduled on the row.
     """
-    for attempt_id in list(live_attempts(Trade(pk=trade_id)).values_list("pk", flat=True)):
+    for attempt_id in live_attempt_ids(trade_id):
         attempt_finish(attempt_id=attempt_id, actor=actor)
     with transaction.atomic():
-        trade = Trade.objects.select_for_update(of=("self",)).select_related(
-            "app", "merchant", "current_attempt"
-        ).get(pk=trade_id)  # fmt: skip
+        trade = lock_trade_and_current(trade_id)
         if not trade.is_open:
             return True
         if trade_without_attempts(trade, actor=actor, reason=_reason(trade)):

@@ -24,7 +24,7 @@ from paycenter.transitions import advance, events_together, record_event
 from trades import refund_port
 from trades.locking import lock_attempt
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
-from trades.selectors import live_attempts
+from trades.selectors import live_attempt_ids
 from trades.states import LIVE_ATTEMPT_STATES, AbnormalState, AttemptState, TradeState
 from trades.telling import abnormal_opened, trade_advance, trade_count_up
 
@@ -51,6 +51,10 @@ class MoneyArrived:
         )  # fmt: skip
 
 
+_UNVERIFIED = compiled.Select(
+    lambda attempt: AbnormalPayment.objects.only("pk").filter(attempt_id=attempt, state=AbnormalState.UNVERIFIED),
+    attempt=int,
+)
 _ALERT_TITLES = {
     AbnormalKind.DUPLICATE: gettext_noop("Money arrived: the order was paid twice"),
     AbnormalKind.LATE: gettext_noop("Money arrived after the order was closed"),
@@ -96,7 +100,7 @@ def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str, trade_i
 def trade_without_attempts(trade: Trade, *, actor: str, reason: str = "") -> bool:
     """Move a locked open trade on when no attempt can bring money any more: closed where it is expired
     or its closing was asked for, else waiting. Returns whether it is closed now."""
-    if not trade.is_open or live_attempts(trade).exists():
+    if not trade.is_open or live_attempt_ids(trade.pk):
         return False
     now = timezone.now()
     if trade.close_requested_at is not None or trade.expire_at <= now:
@@ -282,7 +286,7 @@ def _void_unverified(attempt: Attempt, actor: str, *, before: datetime | None = 
 def unverified_void(*, attempt_id: int, actor: str, asked_at: datetime) -> None:
     """The channel, asked at `asked_at`, says explicitly that nothing was paid: void what a notification
     had claimed before. What was claimed since is newer than the answer."""
-    if not AbnormalPayment.objects.filter(attempt_id=attempt_id, state=AbnormalState.UNVERIFIED).exists():
+    if _UNVERIFIED.first(attempt=attempt_id) is None:
         return
     with transaction.atomic():
         _trade, attempt = lock_attempt(attempt_id)

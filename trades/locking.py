@@ -10,11 +10,16 @@ from paycenter import compiled
 from paycenter.transitions import lock
 from trades.models import Attempt, Trade
 
-# Not decrypted on every payment; read when somebody asks for them.
-_RARELY_NEEDED = ("app__webhook_secret", "app__webhook_secret_previous")
+# Not decrypted on every payment or refund; read when somebody asks for them.
+RARELY_NEEDED = ("app__webhook_secret", "app__webhook_secret_previous")
 _TRADE = compiled.Select(
-    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").defer(*_RARELY_NEEDED)
+    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant").defer(*RARELY_NEEDED)
     .filter(pk=pk),
+    pk=int,
+)  # fmt: skip
+_TRADE_AND_CURRENT = compiled.Select(
+    lambda pk: Trade.objects.select_for_update(of=("self",)).select_related("app", "merchant", "current_attempt")
+    .defer(*RARELY_NEEDED).filter(pk=pk),
     pk=int,
 )  # fmt: skip
 _ITS_TRADE = compiled.Select(lambda pk: Attempt.objects.only("trade").filter(pk=pk), pk=int)
@@ -27,13 +32,18 @@ _BY_NUMBER = compiled.Select(
 
 def _attempts() -> QuerySet[Attempt]:
     """Attempts with everything a channel call needs. The parameters are read when a provider is made of them."""
-    unread = ("account__config", *(f"trade__{name}" for name in _RARELY_NEEDED))
+    unread = ("account__config", *(f"trade__{name}" for name in RARELY_NEEDED))
     return Attempt.objects.select_related(*_LOADED).defer(*unread)
 
 
 def lock_trade(trade_id: int) -> Trade:
     """Lock a trade, with its app and merchant. Must run inside `atomic`; raises Trade.DoesNotExist."""
     return _TRADE.get(pk=trade_id)
+
+
+def lock_trade_and_current(trade_id: int) -> Trade:
+    """As `lock_trade`, with the current attempt, not locked."""
+    return _TRADE_AND_CURRENT.get(pk=trade_id)
 
 
 def lock_attempt(attempt_id: int, trade_id: int | None = None) -> tuple[Trade, Attempt]:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from channels.base import PaymentState, QueryResult
+from paycenter import compiled
 from paycenter.errors import NotSent, UnknownOutcome
 from paycenter.schedules import delay_for
 from paycenter.transitions import advance
@@ -84,7 +85,7 @@ def _still_unpaid(attempt: Attempt, answer: QueryResult, actor: str) -> None:
             return
         locked.channel_state = answer.channel_state[:64]
         _schedule_query(locked, attempt)
-        locked.save(update_fields=["channel_state", "next_query_at", "query_tries"])
+        compiled.update(locked, ("channel_state", "next_query_at", "query_tries"))
         explicit = answer.state == PaymentState.UNPAID
         if explicit and trade.state == TradeState.CONFIRMING and trade.current_attempt_id == locked.pk:
             trade_advance(trade, "resume_paying", actor=actor, reason=gettext_noop("the channel says: not paid"))
@@ -95,7 +96,7 @@ def _query_later(attempt: Attempt) -> None:
         _trade, locked = lock_attempt(attempt.pk)
         if locked.state in LIVE_ATTEMPT_STATES or locked.next_query_at is not None:
             _schedule_query(locked, attempt)
-            locked.save(update_fields=["next_query_at", "query_tries"])
+            compiled.update(locked, ("next_query_at", "query_tries"))
 
 
 def _schedule_query(locked: Attempt, asked: Attempt) -> None:

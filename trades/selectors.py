@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import QuerySet
@@ -9,10 +10,16 @@ from django.db.models import QuerySet
 from merchants.api.errors import NotFound
 from merchants.models import App
 from notifications.selectors import notify_state_of
+from paycenter import compiled
 from paycenter.times import iso
 from trades import taken_port
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.states import LIVE_ATTEMPT_STATES
+
+_LIVE = compiled.Select(
+    lambda trade: Attempt.objects.only("pk").filter(trade_id=trade, state__in=LIVE_ATTEMPT_STATES).order_by("pk"),
+    trade=int,
+)  # fmt: skip
 
 
 def trade_get(
@@ -26,14 +33,21 @@ def trade_get(
     given = {name: value for name, value in names.items() if value is not None}
     if trade_no is None and app_order_no is None:
         raise NotFound
-    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").filter(app=app, **given)
-    trade = trades.first()
+    trades = _by(*given)
+    trade = trades.first(app=app.pk, **given)
     if trade is None and _bring(app, trade_no, app_order_no, merchant_no):
-        trade = trades.all().first()
+        trade = trades.first(app=app.pk, **given)
     if trade is None:
         raise NotFound
     trade.app = app
     return trade
+
+
+@lru_cache(maxsize=8)
+def _by(*names: str) -> compiled.Select[Trade]:
+    """An app's trade by these lookups."""
+    trades = Trade.objects.select_related("merchant", "current_attempt", "settled_attempt").order_by("pk")
+    return compiled.Select(lambda **values: trades.filter(**values)[:1], app=int, **dict.fromkeys(names, str))
 
 
 def _bring(app: App, trade_no: str | None, app_order_no: str | None, merchant_no: str | None) -> bool:
@@ -42,6 +56,11 @@ def _bring(app: App, trade_no: str | None, app_order_no: str | None, merchant_no
     if trade_no is not None:
         return taken.bring_trade(trade_no)
     return merchant_no is not None and taken.bring_order(app.pk, merchant_no, app_order_no or "")
+
+
+def live_attempt_ids(trade_id: int) -> list[int]:
+    """The keys of a trade's live attempts, oldest first."""
+    return [attempt.pk for attempt in _LIVE.rows(trade=trade_id)]
 
 
 def live_attempts(trade: Trade) -> QuerySet[Attempt]:

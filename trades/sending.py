@@ -30,7 +30,7 @@ from trades.form_page import form_html
 from trades.locking import lock_attempt, lock_attempts
 from trades.models import Attempt, Trade
 from trades.querying import query_delay
-from trades.selectors import live_attempts
+from trades.selectors import live_attempt_ids
 from trades.states import LIVE_ATTEMPT_STATES, AttemptState, TradeState
 from trades.telling import trade_advance, trade_changed, trade_count_up
 
@@ -134,7 +134,7 @@ def _refused(attempt: Attempt, refusal: Refused, actor: str) -> Attempt:
                 fields=("error_code", "error_message", "in_flight_until", "next_query_at", "next_close_at"),
                 event="attempt.failed",
             )  # fmt: skip
-            if refusal.final_for_trade and trade.is_open and not live_attempts(trade).exists():
+            if refusal.final_for_trade and trade.is_open and not live_attempt_ids(trade.pk):
                 trade.next_close_at = None
                 trade_advance(trade, "fail", actor=actor, reason=refusal.message, fields=("next_close_at",))
             else:

@@ -26,6 +26,7 @@ from merchants.api.errors import ChannelShed
 from merchants.channels import provider_of
 from merchants.models import PaymentAccount
 from notifications.alerts import alert
+from paycenter import compiled
 from paycenter.claims import claim_due
 from paycenter.http import time_limit
 from paycenter.transitions import record_event
@@ -39,6 +40,7 @@ CACHE_SECONDS = 1.0
 _COUNT_ALL_FROM = 8
 # The accounts that take no payments just now; as `ChannelHealth.is_shed`.
 SHED = Q(switch=ChannelSwitch.ALWAYS_OFF) | Q(switch=ChannelSwitch.AUTO, opened_at__isnull=False)
+_HEALTH = compiled.Select(lambda account: ChannelHealth.objects.filter(account_id=account), account=int)
 log = structlog.get_logger(__name__)
 
 
@@ -70,7 +72,7 @@ def _look(account_id: int) -> _Seen:
     seen = _memory.seen.get(account_id)
     if seen is not None and time.monotonic() < seen.until:
         return seen
-    row = ChannelHealth.objects.filter(account_id=account_id).first()
+    row = _HEALTH.first(account=account_id)
     seen = _Seen(
         until=time.monotonic() + CACHE_SECONDS, shed=row is not None and row.is_shed,
         failing=row is not None and row.failures > 0, is_open=row is not None and row.opened_at is not None,

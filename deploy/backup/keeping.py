@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from deploy.backup.moments import put_aside
 from deploy.backup.stores import Store, Trouble
 
 # What is kept below PAYCENTER_FILES, or PAYCENTER_VAR without it, beside the database. Not secrets.json: keys are kept
 # apart from what they open.
-FILES = ("bills", "vouchers", "application-documents", "audit-heads.log")
+HEADS = "audit-heads.log"
+FILES = ("bills", "vouchers", "application-documents", HEADS)
 DATABASE, ARCHIVE, MANIFEST = "database.dump", "files.tar.gz", "manifest.json"
 _BLOCK = 1024 * 1024
 
@@ -108,9 +110,7 @@ def restore(backup: Backup, store: Store, var: Path, *, keys: Sequence[str], rep
         raise Trouble("the database is not empty; say --replace to destroy what is in it")
     store.load(backup.database)
     var.mkdir(parents=True, exist_ok=True)
-    heads = var / "audit-heads.log"
-    if heads.exists():
-        heads.rename(var / f"audit-heads.{datetime.now(UTC):%Y%m%dT%H%M%SZ}.log")
+    put_aside(var / HEADS)
     with tarfile.open(backup.archive) as archive:
         archive.extractall(var, filter="data")
 

@@ -66,16 +66,25 @@ class Postgres:
         self._run("pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", "--single-transaction",
                   f"--dbname={self.environment['PGDATABASE']}", str(dump))  # fmt: skip
 
+    def copy_files(self, into: Path) -> None:
+        """Copy the whole server, with the log of the copying time; everything else goes on working. Raises Trouble."""
+        self._run("pg_basebackup", f"--pgdata={into}", "--checkpoint=fast", "--wal-method=stream")
+
     def _ask(self, sql: str) -> str:
         return self._run("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1",
                          "-c", sql).strip()  # fmt: skip
 
     def _run(self, program: str, *arguments: str) -> str:
-        folder = find_postgres()
-        found = shutil.which(program) or (str(folder / program) if folder else "")
-        if not found:
-            raise Trouble(f"{program} is not installed (sudo apt-get install postgresql-client)")
-        return run([found, *arguments], {**os.environ, **self.environment})
+        return run_program(program, *arguments, environment=self.environment)
+
+
+def run_program(program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+    """What one of PostgreSQL's programs says. Raises Trouble."""
+    folder = find_postgres()
+    found = shutil.which(program) or (str(folder / program) if folder else "")
+    if not found:
+        raise Trouble(f"{program} is not installed (sudo apt-get install postgresql)")
+    return run([found, *arguments], {**os.environ, **(environment or {})})
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -105,7 +105,7 @@ def postgres_server(**settings: str) -> Iterator[tuple[Server, str]]:
         port = free_port()
         data = folder / "data"
         _as(user, [str(programs / "initdb"), "-D", str(data), "-U", "paycenter", "-A", "trust", "-E", "UTF8",
-                   "--locale=C.UTF-8", "--no-sync"])  # fmt: skip
+                   "--locale=C.UTF-8", "--lc-collate=C", "--no-sync"])  # fmt: skip
         with _serving(_postgres(programs, user, folder, port, settings)) as server:
             yield server, _url(port)
 
@@ -149,6 +149,26 @@ def replica_server(primary_url: str, **settings: str) -> Iterator[tuple[Server, 
 
 
 @contextmanager
+def recovered_server(make: Callable[[Path], None], **settings: str) -> Iterator[tuple[Server, str]]:
+    """A server on the data directory that `make` makes, and its DATABASE_URL; it answers, and may still be recovering.
+
+    Raises Unavailable.
+    """
+    programs = find_postgres()
+    if programs is None:
+        raise Unavailable("PostgreSQL is not installed (sudo apt-get install postgresql)")
+    user = _server_user()
+    with scratch() as folder:
+        port = free_port()
+        make(folder / "data")
+        if user is not None:
+            for path in (folder / "data", *(folder / "data").rglob("*")):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        with _serving(_postgres(programs, user, folder, port, settings)) as server:
+            yield server, _url(port)
+
+
+@contextmanager
 def redis_server() -> Iterator[tuple[Server, str]]:
     """A fresh server that keeps nothing over a restart, running, and its REDIS_URL. Raises Unavailable."""
     program = find_redis()
@@ -187,6 +207,13 @@ def _server_user() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise Unavailable("running as root, and there is no user postgres or nobody to run servers as")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that the servers may write into, gone afterwards."""
+    with _scratch(_server_user()) as folder:
+        yield folder
 
 
 @contextmanager

@@ -28,14 +28,16 @@ def day_text(number: int) -> str:
 
 def utc(moment: int) -> str:
     """As both databases read it in a session in UTC."""
-    second = moment // 1_000_000
-    return f"{_DAYS[second // 86_400]} {_HMS[second % 86_400]}.{moment % 1_000_000:06d}"
+    second, rest = divmod(moment, 1_000_000)
+    day, second = divmod(second, 86_400)
+    return f"{_DAYS[day]} {_HMS[second]}.{rest:06d}"
 
 
 def digits(moment: int) -> str:
     """The 20 digits in our numbers."""
-    second = moment // 1_000_000
-    return f"{_DAY_DIGITS[second // 86_400]}{_DIGITS[second % 86_400]}{moment % 1_000_000:06d}"
+    second, rest = divmod(moment, 1_000_000)
+    day, second = divmod(second, 86_400)
+    return f"{_DAY_DIGITS[day]}{_DIGITS[second]}{rest:06d}"
 
 
 def iso(moment: int) -> str:

@@ -20,7 +20,10 @@ from django.db.models import F
 
 from deploy.demo.client import Client
 from deploy.hosts.load import Load
+from deploy.hosts.recovery import Recovery
 from deploy.hosts.site import opened, until
+from deploy.hosts.strangers import Door, Trick, dripping, spellings, tricks
+from deploy.hosts.strangers_h2 import TrickH2, tricks_h2
 from deploy.soak import books as reading
 from deploy.soak import commits
 from deploy.soak.apps import Receiver
@@ -36,6 +39,7 @@ BEFORE = 3.0  # seconds of load before and after what is done to the hosts
 REPLICA_LIMIT = 60.0  # seconds in which a replica that goes on has to have caught up
 UNDER_WAY = 0.7  # seconds after which some of what is claimed has been sent and not been acknowledged
 LEASE = timedelta(seconds=60)  # of a claimed notification
+DRIPPING = 200  # clients at each entrance, more than a web host has threads
 _LAG = re.compile(r"^paycenter_replica_lag_seconds ([\d.e+-]+)$", re.MULTILINE)
 
 
@@ -66,8 +70,9 @@ class Run:
         try:
             self.say(f"starting PostgreSQL with a replica, Redis, sandbox, nginx, {self.webs} web hosts with two"
                      " entrances each, 2 workers, 2 beats ...")  # fmt: skip
-            with opened(self.folder, webs=self.webs, broker_url=self.broker_url) as (site, replica):
+            with opened(self.folder, webs=self.webs, broker_url=self.broker_url) as (site, replica, wal):
                 self.record, self.site = record, site
+                self.recovery = Recovery(site, wal)
                 os.environ["SSL_CERT_FILE"] = str(site.front.certificate)
                 use_django(site.environment)
                 self.receiver = _Receiver(0, record)
@@ -101,13 +106,18 @@ class Run:
         for follower in followers:
             follower.start()
         with self.load.running():
+            self._stage("the database's files are copied", self.recovery.copy)
+            self._stage("strangers at the doors", self._strangers)
             self._stage("rolling restart", self._rolling)
             self._stage("a worker is killed", self._killed)
+            self.recovery.mark()
             self._stage("the replica stands still", lambda: self._behind(replica))
         self.say("the load is over; settling")
         self._settle()
         for follower in followers:
             follower.finish()
+        self.say(f"back to a moment under load: {self.recovery.prove()}")
+        self.wrong += self.recovery.wrong
         self._compare([row for follower in followers for row in follower.rows])
 
     def _stage(self, name: str, work: Callable[[], str]) -> None:
@@ -117,6 +127,19 @@ class Run:
         time.sleep(BEFORE)
         now, wrong = self.load.numbers()
         self.say(f"{name}: {said}; {now - asked} requests, {wrong - failed} errors")
+
+    def _strangers(self) -> str:
+        """Both entrances, with many that drip all the while: nothing is answered that may not be."""
+        front = self.site.front
+        public, internal = (Door(port, front.certificate) for port in (front.public_port, front.internal_port))
+        with dripping(public, DRIPPING), dripping(internal, DRIPPING):
+            doors: list[tuple[Door, Trick | TrickH2]] = [(public, trick) for trick in spellings(public)]
+            doors += [(door, trick) for door in (public, internal) for trick in tricks(door)]
+            doors += [(door, trick) for door in (public, internal) for trick in tricks_h2(door)]
+            answers = [(door, trick, trick.status(door)) for door, trick in doors]
+        self.wrong += [f"port {door.port}, {trick.name}: {status}" for door, trick, status in answers
+                       if status not in trick.statuses]  # fmt: skip
+        return f"{len(answers)} tricks beside {2 * DRIPPING} clients that drip"
 
     def _rolling(self) -> str:
         ends, rounds, took = time.monotonic() + self.seconds, 0, 0.0

@@ -96,11 +96,14 @@ class Site:
 
     def _own(self, name: str) -> dict[str, str]:
         """A host's surroundings: a data directory of its own, the keys of all."""
-        secrets = private.read_json(self.layout.var / "secrets.json")
         folder = self.layout.var / name
         (folder / "run").mkdir(parents=True, exist_ok=True)
-        return {**self.environment, "PAYCENTER_VAR": str(folder), "SECRET_KEY": secrets["secret_key"],
-                "PAYCENTER_ENCRYPTION_KEYS": ",".join(secrets["encryption_keys"])}  # fmt: skip
+        return {**self.environment, **self.secrets(), "PAYCENTER_VAR": str(folder)}
+
+    def secrets(self) -> dict[str, str]:
+        """The keys of all hosts, as their environment has them."""
+        kept = private.read_json(self.layout.var / "secrets.json")
+        return {"SECRET_KEY": kept["secret_key"], "PAYCENTER_ENCRYPTION_KEYS": ",".join(kept["encryption_keys"])}
 
     def _launch(self, name: str, program: Program, environment: Mapping[str, str]) -> None:
         child = Child(replace(program, name=name), environment, self.layout.logs, self._guard)
@@ -173,16 +176,27 @@ def until(name: str, done: Callable[[], bool], limit: float = START_LIMIT) -> No
         time.sleep(0.1)
 
 
+def archiving(wal: Path) -> dict[str, str]:
+    """The settings of docs/backup.md, for a server that archives its log into `wal`."""
+    command = f"test ! -f {wal}/%f && cp %p {wal}/%f.part && mv {wal}/%f.part {wal}/%f"
+    return {"archive_mode": "on", "archive_timeout": "60", "archive_command": command}
+
+
 @contextmanager
-def opened(var: Path, *, webs: int, broker_url: str) -> Iterator[tuple[Site, str]]:
-    """A site with its servers running and nothing else yet, and the replica's URL. Raises Unavailable."""
+def opened(var: Path, *, webs: int, broker_url: str) -> Iterator[tuple[Site, str, Path]]:
+    """A site with its servers running and nothing else yet, the replica's URL, and where the log is archived.
+
+    Raises Unavailable.
+    """
     for folder in (var, var / "log", var / "run"):
         folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        _primary, database = stack.enter_context(services.postgres_server(**commits.SETTINGS))
+        wal = stack.enter_context(services.scratch())
+        settings = {**commits.SETTINGS, **archiving(wal)}
+        _primary, database = stack.enter_context(services.postgres_server(**settings))
         _replica, replica = stack.enter_context(services.replica_server(database))
         _redis, redis = stack.enter_context(services.redis_server())
         urls = {"database": database, "replica": replica, "redis": redis}
         site = Site(var, urls, webs, broker_url)
         stack.callback(site.end)
-        yield site, replica
+        yield site, replica, wal

@@ -67,6 +67,8 @@ class CertificateFilter(admin.SimpleListFilter):
 
 @admin.register(PaymentAccount)
 class PaymentAccountAdmin(StateButtonsAdmin):
+    empty_text = _("A payment account is a contract with a channel. Set one up for each channel the company has"
+                   " signed with.")  # fmt: skip
     tenant_keys = {"merchant": "merchant_id"}
     asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
     can_add = can_change = True

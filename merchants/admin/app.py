@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
+from unfold.views import ChangeList
 
 from merchants.admin.changes import waiting
 from merchants.admin.states import history_of
@@ -49,8 +50,16 @@ class AppDetailsForm(forms.Form):
     )
 
 
+class AppList(ChangeList):
+    """Reads whom the page's apps collect for; nothing else that looks for apps needs it."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        return super().get_queryset(request, exclude_parameters).prefetch_related("appmerchant_set__merchant")
+
+
 @admin.register(App)
 class AppAdmin(TenantAdmin):
+    empty_text = _("An app is a business line that asks for payments. Register the first one to get its keys.")
     tenant_keys = {"app": "pk"}
     can_add = can_change = True
     list_display = ["name", "number", "active_label", "merchant_names", "requests_per_second", "created_time"]
@@ -58,8 +67,8 @@ class AppAdmin(TenantAdmin):
     search_fields = ["name", "app_id"]
     search_help_text = _("Name or app id")
 
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("appmerchant_set__merchant")
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[AppList]:
+        return AppList
 
     @display(description=_("app id"))
     def number(self, obj: App) -> str:

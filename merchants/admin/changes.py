@@ -99,6 +99,8 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
     """Tenants see what their own people asked for about their own records, and take back what they asked for
     themselves; they decide on nothing. Who moved to another tenant takes no request along."""
 
+    empty_text = _("Nothing waits for a second person. Changes that move money or open doors appear here to be"
+                   " confirmed.")  # fmt: skip
     tenant_keys = {"merchant": "requested_by__merchant_id", "app": "requested_by__app_id"}
     list_display = ["what", "target", "state_label", "requested_by", "requested_at", "decided_by", "decided_at"]
     list_filter = [WhoseFilter, "state", "kind", AskedFilter]

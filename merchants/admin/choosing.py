@@ -158,8 +158,3 @@ class AppFilter(ChoosingFilter):
     title, parameter_name, number, column = _("app"), "app", "app_id", "app_id"
     field = AppMerchant._meta.get_field("app")
     center_only = True
-
-    @property
-    def offered(self) -> Any:
-        rows = super().offered
-        return rows.prefetch_related(None) if rows is not None else None

@@ -18,8 +18,14 @@ class _PersonForm(forms.Form):
     """Role, merchant or app, name and e-mail, as far as `by` may give them."""
 
     role = forms.ChoiceField(label=_("Role"))
-    merchant = forms.ModelChoiceField(label=_("Merchant"), queryset=Merchant.objects.none(), required=False)
-    app = forms.ModelChoiceField(label=_("App"), queryset=App.objects.none(), required=False)
+    merchant = forms.ModelChoiceField(
+        label=_("Merchant"), queryset=Merchant.objects.none(), required=False,
+        help_text=_("Only for staff of a merchant: whose figures and payments they see."),
+    )  # fmt: skip
+    app = forms.ModelChoiceField(
+        label=_("App"), queryset=App.objects.none(), required=False,
+        help_text=_("Only for staff of an app: whose payments they see."),
+    )  # fmt: skip
     last_name = forms.CharField(label=_("Last name"), max_length=150, required=False)
     first_name = forms.CharField(label=_("First name"), max_length=150, required=False)
     email = forms.EmailField(label=_("E-mail"), required=False)

@@ -77,7 +77,7 @@ class ApplicationAdmin(ReviewingAdmin):
                 raise PermissionDenied(str(exc)) from exc
             return HttpResponseRedirect(reverse("admin:merchants_user_change", args=[person.pk]))
         context = self.page_context(
-            request, title=gettext("Open a company"), forms=[form], submit=gettext("Open"), cancel="../",
+            request, title=gettext("Open a company"), forms=[form], submit=gettext("Open the company"), cancel="../",
             intro=gettext("It starts as a draft. Its first owner signs in, fills in the application and submits it; "
                           "on the next page you let the owner choose a password."),
         )  # fmt: skip

@@ -7,11 +7,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from paycenter.admin.records import trade_numbers
 from paycenter.middleware import parse_network
@@ -20,19 +23,21 @@ from paycenter.sequencer import HEAD_ID
 from paycenter.staff import audit_search
 from paycenter.staff.audit_search import Records, Search
 from paycenter.staff.audit_words import changes_of, record_name, rest_of, trail_of
+from paycenter.staff.exports import columns
+from paycenter.staff.list_tools import export_url
 from paycenter.staff.lists import parse_day
 from paycenter.staff.reasons import reason_word
-from paycenter.staff.sheets import csv_stream
 from paycenter.staff.tenancy import ReadOnlyAdmin
 from paycenter.staff.words import EVENT_WORDS, event_word, party
 
 # A number of a record → the records it names, as (type, id).
 KeyResolver = Callable[[str], Iterable[tuple[str, int]]]
 _key_resolvers: list[KeyResolver] = []
-_COLUMNS = (
-    "seq", "time", "type", "what", "record", "trade_no", "refund_no", "merchant_no", "app_id", "actor", "address",
-    "from_state", "to_state", "reason", "before_after", "detail", "hash",
-)  # fmt: skip
+# What the address may ask for, as the page's form names it.
+_ASKED = {
+    "actor": gettext_noop("Who"), "q": gettext_noop("Number"), "kind": gettext_noop("What happened"),
+    "address": gettext_noop("From address"), "from": gettext_noop("From"), "to": gettext_noop("To (included)"),
+}  # fmt: skip
 
 
 def resolves_keys(function: KeyResolver) -> KeyResolver:
@@ -71,9 +76,41 @@ def search_of(request: HttpRequest) -> Search:
 class AuditAdmin(ReadOnlyAdmin):
     """One page instead of a list of verifications; everybody else's pages show the events of their own records."""
 
+    fields = ["started_at", "finished_at", "who", "ok", "problem", "first_seq", "last_seq", "last_hash", "events",
+              "heads", "unsequenced"]  # fmt: skip
+    export_columns = columns(
+        (_("sequence"), lambda e: e.seq),
+        (_("time"), lambda e: timezone.localtime(e.created_at).isoformat(timespec="milliseconds")),
+        (_("type"), lambda e: e.type), (_("what happened"), lambda e: event_word(e.type)),
+        (_("record"), lambda e: record_name(e)), (_("trade number"), lambda e: e.trade_no),
+        (_("refund number"), lambda e: e.refund_no), (_("merchant number"), lambda e: e.merchant_no),
+        (_("app"), lambda e: e.app_id), (_("actor"), lambda e: e.actor),
+        (_("From address"), lambda e: trail_of(e).get("address", "")), (_("from"), lambda e: e.from_state),
+        (_("to"), lambda e: e.to_state), (_("reason"), lambda e: e.reason),
+        (_("Before and after"), lambda e: _changes(e)), (_("detail"), lambda e: rest_of(e)),
+        (_("hash"), lambda e: e.hash),
+    )  # fmt: skip
+
+    def name_of(self, obj: AuditVerification) -> str:
+        return f"{timezone.localtime(obj.started_at):%Y-%m-%d %H:%M:%S}"
+
+    @display(description=_("started by"))
+    def who(self, obj: AuditVerification) -> str:
+        return party(obj.by)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ["who"]
+
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.export_view)
-        return [path("export/", view, name=self.view_name("export")), *super().get_urls()]
+        return [export_url(self), *super().get_urls()]
+
+    def export_source(self, request: HttpRequest) -> tuple[QuerySet[Any], list[list[str]]]:
+        """All that the search finds, newest first."""
+        search = search_of(request)
+        words = [[gettext(_ASKED[name]), request.GET[name][:100]] for name in _ASKED if request.GET.get(name)]
+        if search.everybody:
+            words.append([gettext("Who"), gettext("Also what apps, channels and the center did")])
+        return audit_search.everything(search), words
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -84,21 +121,12 @@ class AuditAdmin(ReadOnlyAdmin):
         context = self.page_context(
             request, title=gettext("Audit"), rows=[_row(event) for event in found.events], page=found, older=older,
             newest=_query(request) if before else "", asked=request.GET,
-            export=reverse(f"admin:{self.view_name('export')}") + _query(request),
+            export=reverse(f"admin:{self.view_name('start_export')}") + _query(request),
             kinds=sorted(((code, str(word)) for code, word in EVENT_WORDS.items()), key=lambda kind: kind[0]),
-            searched=any(request.GET.get(name) for name in ("actor", "q", "kind", "address", "from", "to")),
+            searched=any(request.GET.get(name) for name in _ASKED),
             **_chain(),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/audit.html", context)
-
-    def export_view(self, request: HttpRequest) -> StreamingHttpResponse:
-        """All that the search finds, as CSV, streamed."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        body = csv_stream(_COLUMNS, map(_cells, audit_search.everything(search_of(request))))
-        response = StreamingHttpResponse(body, content_type="text/csv; charset=utf-8")
-        response.headers["Content-Disposition"] = f'attachment; filename="audit-{timezone.localdate():%Y%m%d}.csv"'
-        return response
 
 
 def _chain() -> dict[str, Any]:
@@ -128,11 +156,5 @@ def _row(event: Event) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cells(event: Event) -> list[Any]:
-    changes = "; ".join(f"{change.label}: {change.before} → {change.after}" for change in changes_of(event))
-    return [
-        event.seq, timezone.localtime(event.created_at).isoformat(timespec="milliseconds"), event.type,
-        event_word(event.type), record_name(event), event.trade_no, event.refund_no, event.merchant_no, event.app_id,
-        event.actor, trail_of(event).get("address", ""), event.from_state, event.to_state, event.reason, changes,
-        rest_of(event), event.hash,
-    ]  # fmt: skip
+def _changes(event: Event) -> str:
+    return "; ".join(f"{change.label}: {change.before} → {change.after}" for change in changes_of(event))

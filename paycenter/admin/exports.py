@@ -29,6 +29,7 @@ from paycenter.transitions import record_event
 
 @admin.register(ListExport)
 class ListExportAdmin(ReadOnlyAdmin):
+    empty_text = _("Ask for an export above a list; its file is fetched here once it is written.")
     list_display = ["what", "state_label", "progress", "created_at", "expires_at", "buttons"]
     list_display_links = None
     ordering = ["-id"]

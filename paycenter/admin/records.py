@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from paycenter.admin.event_page import event_page
 from paycenter.models import Event, Exchange
+from paycenter.staff.audit_words import record_name
 from paycenter.staff.display import chip, copyable
 from paycenter.staff.exports import columns, moment
 from paycenter.staff.lists import BoundedPaginator, SerialDayFilter
@@ -60,13 +61,16 @@ class EventAdmin(ReadOnlyAdmin):
             return HttpResponseNotAllowed(["GET"])
         return event_page(self, request, self.fetch(request, object_id))
 
+    def name_of(self, obj: Event) -> str:
+        return event_word(obj.type)
+
     @display(description=_("what happened"))
     def word(self, obj: Event) -> str:
         return event_word(obj.type)
 
     @display(description=_("number"))
     def number(self, obj: Event) -> str:
-        return copyable(obj.attempt_no or obj.trade_no) if obj.trade_no else f"{obj.object_type} {obj.object_id}"
+        return copyable(obj.attempt_no or obj.trade_no) if obj.trade_no else record_name(obj)
 
     @display(description=_("state"))
     def states(self, obj: Event) -> str:
@@ -96,6 +100,9 @@ class ExchangeAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("request", "response")
+
+    def name_of(self, obj: Exchange) -> str:
+        return f"{party(obj.peer)} · {operation_word(obj.operation)}"
 
     @display(description=_("direction"))
     def direction_label(self, obj: Exchange) -> str:
@@ -133,9 +140,8 @@ class ExchangeAdmin(ReadOnlyAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         exchange = self.fetch(request, object_id)
-        title = f"{party(exchange.peer)} · {operation_word(exchange.operation)}"
         context = self.page_context(
-            request, exchange, title=title, exchange=exchange,
+            request, exchange, title=self.name_of(exchange), exchange=exchange,
             direction=self.direction_label(exchange), status=self.status_label(exchange),
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/exchange.html", context)

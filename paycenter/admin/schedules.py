@@ -16,10 +16,25 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from paycenter.models import RetrySchedule
 from paycenter.schedules import DEFAULTS
 from paycenter.staff.tenancy import TenantAdmin, actor_of
+from paycenter.staff.words import party
 from paycenter.transitions import record_event
 
 MAX_DELAYS = 50
 MAX_DELAY = 30 * 24 * 3600  # seconds
+
+
+_WORDS = {
+    "query": _("asking about payments"), "refund_query": _("asking about refunds"), "refund_send": _("sending refunds"),
+    "delivery": _("telling apps"), "bill": _("fetching bills"), "case": _("asking about differences"),
+    "alert": _("sending alerts"),
+}  # fmt: skip
+
+
+def schedule_word(name: str) -> str:
+    """What a schedule is of: `query:wechat` is of one channel only."""
+    kind, _colon, channel = name.partition(":")
+    word = str(_WORDS.get(kind, kind))
+    return f"{word} · {party(f'channel:{channel}')}" if channel else word
 
 
 class DelaysField(forms.CharField):
@@ -49,6 +64,11 @@ class RetryScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = RetrySchedule
         fields = ["name", "delays", "repeat_last"]
+        help_texts = {
+            "name": _("query, refund_query, refund_send, delivery, bill, case or alert; of one channel only, for"
+                      " example query:wechat."),
+            "repeat_last": _("Otherwise nothing is tried again after the last delay."),
+        }  # fmt: skip
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip()
@@ -62,8 +82,18 @@ class RetryScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(RetrySchedule)
 class RetryScheduleAdmin(TenantAdmin):
     form = RetryScheduleForm
+    read_as = {"delays": "delays_label"}
     can_add = can_change = True
-    list_display = ["name", "delays_label", "repeat_last", "updated_at"]
+    list_display = ["of_what", "name", "delays_label", "repeat_last", "updated_at"]
+
+    empty_text = _("Without a schedule of your own the built-in delays count. Add one to wait longer or shorter.")
+
+    def name_of(self, obj: RetrySchedule) -> str:
+        return schedule_word(obj.name)
+
+    @display(description=_("retries of"), ordering="name")
+    def of_what(self, obj: RetrySchedule) -> str:
+        return schedule_word(obj.name)
 
     @display(description=_("delays (seconds)"))
     def delays_label(self, obj: RetrySchedule) -> str:

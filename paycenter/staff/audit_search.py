@@ -20,7 +20,6 @@ from paycenter.trail import KEY
 PAGE = 50
 WINDOW = 100_000  # ids looked through at a time
 WINDOWS = 5  # at most, for one page
-_ALL_WINDOWS = 10**9
 _STAFF = "staff:"
 # Ids are given when a row is written, times when the act began; this much they may be out of step.
 _SLACK = timedelta(hours=1)
@@ -67,7 +66,7 @@ def page(search: Search, before: int | None = None, size: int = PAGE) -> Page:
         found = list(rows.filter(pk__gte=low, pk__lt=high).order_by("-id")[: size + 1])
         return Page(found[:size], found[size - 1].pk if len(found) > size else None)
     found, at = [], high
-    for window_low, window_high in _windows(rows, low, high, WINDOWS):
+    for window_low, window_high in _windows(low, high):
         at = window_low
         found += rows.filter(pk__gte=window_low, pk__lt=window_high).order_by("-id")[: size + 1 - len(found)]
         if len(found) > size:
@@ -75,15 +74,10 @@ def page(search: Search, before: int | None = None, size: int = PAGE) -> Page:
     return Page(found, at if at > low else None, _time_of(at) if at > low else None)
 
 
-def everything(search: Search) -> Iterator[Event]:
-    """All that match, newest first, for an export; never more than a page in memory."""
+def everything(search: Search) -> QuerySet[Event]:
+    """All that match, newest first, for an export."""
     rows, low, high = _bounded(search, None)
-    windows = [(low, high)] if _is_direct(search) else _windows(rows, low, high, _ALL_WINDOWS)
-    for window_low, window_high in windows:
-        at = window_high
-        while found := list(rows.filter(pk__gte=window_low, pk__lt=at).order_by("-id")[:1000]):
-            yield from found
-            at = found[-1].pk
+    return rows.filter(pk__gte=low, pk__lt=high).order_by("-id")
 
 
 def _is_direct(search: Search) -> bool:
@@ -127,9 +121,9 @@ def _records(records: Records) -> Q:
     return wanted
 
 
-def _windows(rows: QuerySet[Event], low: int, high: int, most: int) -> Iterator[tuple[int, int]]:
+def _windows(low: int, high: int) -> Iterator[tuple[int, int]]:
     """Windows of ids from the newest down, without those in which there is no event at all."""
-    for _number in range(most):
+    for _number in range(WINDOWS):
         last = Event.objects.filter(pk__lt=high, pk__gte=low).order_by("-id").values_list("pk", flat=True).first()
         if last is None:
             return

@@ -28,7 +28,6 @@ from paycenter.errors import TransitionRefused
 from paycenter.money import Money
 from paycenter.places import files_dir
 from paycenter.replica import reporting
-from paycenter.staff.filter_words import filter_words
 from paycenter.staff.keyset import Key, beyond, estimated, keys_of, token, value_in, values_of
 from paycenter.staff.list_models import UNFINISHED, ExportState, ListExport
 from paycenter.staff.sheets import SEPARATORS, csv_line, xlsx_stream
@@ -98,13 +97,13 @@ def export_start(page: Any, request: HttpRequest, kind: str) -> ListExport:
     user: Any = request.user
     if ListExport.objects.filter(owner=user, state__in=UNFINISHED).count() >= AT_ONCE:
         raise TransitionRefused(_("%(n)d of your exports are still being written.") % {"n": AT_ONCE})
-    changelist = page.get_changelist_instance(request)
+    rows, words = page.export_source(request)
     now = timezone.now()
     with transaction.atomic():
         export = ListExport.objects.create(
             owner=user, page=page.opts.label_lower, query=query.urlencode(), kind=ListExport.Kind(kind).value,
-            language=translation.get_language() or "", reader=reader_of(user), words=filter_words(changelist),
-            expected=min(estimated(changelist.queryset)[0], settings.EXPORT_ROWS),
+            language=translation.get_language() or "", reader=reader_of(user), words=words,
+            expected=min(estimated(rows)[0], settings.EXPORT_ROWS),
             file=f"{secrets.token_hex(16)}.{ListExport.ending_of(kind)}", created_at=now, next_run_at=now,
         )  # fmt: skip
         record_event(export, "listexport.requested", actor=_actor(user), to_state=str(export.state))
@@ -177,8 +176,8 @@ def _failed(export: ListExport, exc: Exception) -> None:
 
 def _write(export: ListExport) -> None:
     page, request = _page_of(export)
-    shown: Sequence[Column] = page.export_columns
-    queryset = page.get_changelist_instance(request).queryset.using(reporting())
+    shown: Sequence[Column] = page.get_export_columns(request)
+    queryset = page.export_source(request)[0].using(reporting())
     keys = keys_of(queryset)
     if keys is None:  # an order made for people; a file can do without
         queryset, keys = queryset.order_by("-pk"), [Key(queryset.model._meta.pk.attname, True)]

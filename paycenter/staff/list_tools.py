@@ -83,8 +83,15 @@ def list_urls(page: Any) -> list[URLPattern]:
         path("views/save/", wrap(lambda request: _save(page, request)), name=page.view_name("save_view")),
         path("views/<int:view_id>/delete/", wrap(lambda request, view_id: _delete(page, request, view_id)),
              name=page.view_name("delete_view")),
-        path("exports/start/", wrap(lambda request: _start(page, request)), name=page.view_name("start_export")),
+        export_url(page),
     ]  # fmt: skip
+
+
+def export_url(page: Any) -> URLPattern:
+    """The address that starts an export of a page."""
+    view: Any = page.admin_site.admin_view(lambda request: _start(page, request))
+    start: URLPattern = path("exports/start/", view, name=page.view_name("start_export"))
+    return start
 
 
 def _refuse(page: Any, request: HttpRequest) -> HttpResponse | None:

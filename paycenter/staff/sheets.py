@@ -1,4 +1,4 @@
-"""Tables as files, streamed: CSV, and XLSX written straight into the answer, a sheet's row at a time.
+"""Tables as files: lines of CSV, and XLSX written a sheet's row at a time.
 
 A cell that a spreadsheet would take for a formula is text: nobody's order number runs in finance's Excel. That holds
 also for what a spreadsheet with another list separator in its country's settings would take for a cell.
@@ -17,23 +17,12 @@ SHEET_ROWS = 1_000_000  # an Excel sheet has 1,048,576
 _FLUSH = 64 * 1024
 _NS = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 _REL = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-TYPES = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_TYPES = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 _HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 Row = Sequence[Any]
 SEPARATORS = {"csv": ",", "csv2": ";"}  # by the kind of a file that is not a sheet
 # What begins a formula: at a cell's beginning, or behind what ends one somewhere.
 _FORMULA = re.compile(r"(^[\t\r]|(?:^|(?<=[,;\t\r\n|]))[=+\-@])")
-
-
-def csv_stream(heads: Row, rows: Iterable[Row], separator: str = ",") -> Iterator[bytes]:
-    """UTF-8 with a mark, by which Excel knows it."""
-    out = _Pipe()
-    out.write("\ufeff")
-    for row in _with_heads(heads, rows):
-        out.write(csv_line(row, separator))
-        if out.size >= _FLUSH:
-            yield out.take()
-    yield out.take()
 
 
 def csv_line(row: Row, separator: str = ",") -> str:
@@ -51,11 +40,6 @@ class _Line:
     def write(self, text: str) -> int:
         self.text = text
         return len(text)
-
-
-def _with_heads(heads: Row, rows: Iterable[Row]) -> Iterator[Row]:
-    yield heads
-    yield from rows
 
 
 def _harmless(value: Any) -> Any:
@@ -130,7 +114,7 @@ def _frame(sheets: int) -> dict[str, str]:
         f'<Relationship Id="rId{n}" Type="{_REL}/worksheet" Target="worksheets/sheet{n}.xml"/>' for n in numbers
     )
     typed = "".join(
-        f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{TYPES}.worksheet+xml"/>' for n in numbers
+        f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{_TYPES}.worksheet+xml"/>' for n in numbers
     )
     package = "http://schemas.openxmlformats.org/package/2006"
     return {
@@ -140,6 +124,6 @@ def _frame(sheets: int) -> dict[str, str]:
         f' Type="{_REL}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="rels"'
         ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml"'
-        f' ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="{TYPES}.sheet.main+xml"/>'
+        f' ContentType="application/xml"/><Override PartName="/xl/workbook.xml" ContentType="{_TYPES}.sheet.main+xml"/>'
         f"{typed}</Types>",
     }

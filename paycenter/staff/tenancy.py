@@ -16,7 +16,9 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
@@ -24,6 +26,8 @@ from paycenter import trail
 from paycenter.staff import stepup
 from paycenter.staff.acts import added_views
 from paycenter.staff.exports import Column
+from paycenter.staff.filter_words import filter_words
+from paycenter.staff.history import history_rows
 from paycenter.staff.keyset import KeysetChangeList
 from paycenter.staff.list_tools import ListTools, list_urls, tell_ready
 from paycenter.staff.lists import BoundedPaginator
@@ -71,6 +75,19 @@ def actor_of(user: Any) -> str:
     return f"staff:{user.get_username()}"
 
 
+class Named:
+    """A record under another name: all else of it is the record's."""
+
+    def __init__(self, record: Any, name: str) -> None:
+        self._record, self._name = record, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._record, name)
+
+    def __str__(self) -> str:
+        return self._name
+
+
 class TenantScope:
     """Which column of a model says whose row it is; shared by pages and inlines.
 
@@ -107,8 +124,19 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     can_change = False
     # What an empty list says to do next.
     empty_text: Any = _("Records appear here by themselves.")
+    # Field → the column that says its value to people who may only look: what is secret, or not stored as it is said.
+    read_as: ClassVar[Mapping[str, str]] = {}
     # What an export of the list holds; lists without columns cannot be exported.
     export_columns: ClassVar[Sequence[Column]] = ()
+
+    def get_export_columns(self, request: HttpRequest) -> Sequence[Column]:
+        """What an export holds for this reader."""
+        return self.export_columns
+
+    def export_source(self, request: HttpRequest) -> tuple[QuerySet[Any], list[list[str]]]:
+        """What an export is made of: the rows as the list shows them to this reader, and their filter in words."""
+        changelist = self.get_changelist_instance(request)
+        return changelist.queryset, filter_words(changelist)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """As Django's, and never by a password's hash: what a filter finds tells it bit by bit."""
@@ -213,11 +241,13 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
             raise PermissionDenied
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        """Pages of our own show the record's events themselves; the frame's list knows nothing of those."""
-        if self.can_change:
-            return super().history_view(request, object_id, extra_context)
+        """The record's events; pages of our own show them themselves."""
         obj = self.fetch(request, object_id)
-        return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+        if not self.can_change:
+            return HttpResponseRedirect(reverse(f"admin:{self.view_name('change')}", args=[obj.pk]))
+        history = history_rows(obj, center=tenant_of(request.user) is None)
+        context = self.page_context(request, obj, title=gettext("History"), name=self.name_of(obj), history=history)
+        return TemplateResponse(request, "admin/pc/history_page.html", context)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Remembered as it is now, for the event that tells what became of it."""
@@ -264,11 +294,33 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         """Name of one of this model's views below `admin:`."""
         return f"{self.opts.app_label}_{self.opts.model_name}_{suffix}"
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.as_read(request, obj, super().get_fieldsets(request, obj))
+
+    def as_read(self, request: HttpRequest, obj: Any, sets: Any) -> Any:
+        """The groups of fields, with `read_as` for people who may not change the record."""
+        if obj is None or not self.read_as or self.has_change_permission(request, obj):
+            return sets
+        return [(title, {**rest, "fields": [self.read_as.get(name, name) for name in rest["fields"]]})
+                for title, rest in sets]  # fmt: skip
+
+    def name_of(self, obj: Any) -> str:
+        """How the way to a record ends. Pages whose records are called by codes say them in words."""
+        return str(obj)
+
+    def _named(self, obj: Any) -> Any:
+        name = self.name_of(obj) if obj is not None else ""
+        return obj if obj is None or name == str(obj) else Named(obj, name)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["original"] = self._named(context.get("original"))
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def page_context(self, request: HttpRequest, obj: Model | None = None, **extra: Any) -> dict[str, Any]:
         """What a page of our own needs besides its content."""
         return {
             **self.admin_site.each_context(request), "opts": self.opts, "app_label": self.opts.app_label,
-            "original": obj, "object": obj, "media": self.media, "is_popup": False, **extra,
+            "original": self._named(obj), "object": obj, "media": self.media, "is_popup": False, **extra,
         }  # fmt: skip
 
 

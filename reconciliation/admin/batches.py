@@ -13,7 +13,6 @@ from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -25,17 +24,15 @@ from merchants.admin.choosing import MerchantFilter
 from merchants.models import PaymentAccount
 from paycenter.errors import BillRefused, TransitionRefused
 from paycenter.models import Event
-from paycenter.money import Money
-from paycenter.replica import reporting
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, money, state_chip
+from paycenter.staff.exports import columns, major
 from paycenter.staff.lists import BoundedPaginator, DayFilter
-from paycenter.staff.sheets import SEPARATORS
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, actor_of, registered, tenant_of
 from paycenter.staff.words import names_states
 from reconciliation import files
-from reconciliation.exports import export_response
 from reconciliation.models import BankProfile, SettlementBatch
 from reconciliation.settlement.batches import batch_accept, batch_override
 from reconciliation.settlement.lines import lines_compare
@@ -45,8 +42,6 @@ from trades.timeline import event_entries
 
 names_states(choice for choice in BatchState.choices if choice[0] not in (BatchState.SETTLED, BatchState.ACCEPTED))
 STATEMENT_LIMIT = 64 * 1024**2
-_HEADS = ("batch_no", "date", "payment_no", "currency", "first_day", "last_day", "paid", "refunded", "expected", "fee",
-          "received", "difference", "state", "reason")  # fmt: skip
 _ACTS = {"override": batch_override, "accept": batch_accept}
 
 
@@ -96,6 +91,16 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
     ordering = ["-date", "-id"]
     paginator = BoundedPaginator
     change_list_template = "admin/pc/reconciliation/batch_list.html"
+    export_columns = columns(
+        (_("batch number"), lambda b: b.batch_no), (_("day"), lambda b: b.date.isoformat()),
+        (_("payment account"), lambda b: b.account.payment_no), (_("currency"), lambda b: b.currency),
+        (_("first day"), lambda b: b.first_day.isoformat()), (_("last day"), lambda b: b.last_day.isoformat()),
+        (_("Paid"), lambda b: major(b.paid, b.currency)), (_("Refunded"), lambda b: major(b.refunded, b.currency)),
+        (_("Expected"), lambda b: major(b.expected, b.currency)), (_("Fee"), lambda b: major(b.fee, b.currency)),
+        (_("Received"), lambda b: major(b.received, b.currency)),
+        (_("Difference"), lambda b: major(b.difference, b.currency)),
+        (_("state"), lambda b: b.get_state_display()), (_("reason"), lambda b: reason_word(b.reason)),
+    )  # fmt: skip
     empty_text = _("A batch is made for every day on which money is due, once the account has settlement terms and the"
                    " day's bill is there.")  # fmt: skip
 
@@ -131,15 +136,13 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         wrap = self.admin_site.admin_view
         own = [
             path("statement/", wrap(self.statement_view), name=self.view_name("statement")),
-            path("export/<slug:kind>/", wrap(self.export_view), name=self.view_name("export")),
             path("<path:object_id>/act/<slug:act>/", wrap(self.act_view), name=self.view_name("act")),
         ]
         return [*own, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         may = request.user.has_perm("reconciliation.settle_settlementbatch")
-        more = {"may_import": may, "query": request.GET.urlencode()}
-        return super().changelist_view(request, {**(extra_context or {}), **more})
+        return super().changelist_view(request, {**(extra_context or {}), "may_import": may})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """What should have come, what came, and which lines explain the difference."""
@@ -221,13 +224,6 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         messages.success(request, told)
         return True
 
-    def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
-        """What the list shows with its filters, as CSV or XLSX."""
-        if not self.has_view_permission(request) or kind not in (*SEPARATORS, "xlsx"):
-            raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting()).order_by("pk")
-        return export_response("settlement", kind, _HEADS, (_export_row(batch) for batch in rows.iterator(2000)))
-
 
 def _sums(batch: SettlementBatch) -> list[tuple[Any, str, str]]:
     """(what, amount, tone), in the order in which they are added up."""
@@ -244,12 +240,3 @@ def _cases_of(batch: SettlementBatch) -> str:
     """The open cases of its days."""
     query = {"account__id__exact": batch.account_id, "day_from": batch.first_day, "day_to": batch.last_day}
     return f"{reverse('admin:reconciliation_case_changelist')}?{urlencode(query)}"
-
-
-def _export_row(batch: SettlementBatch) -> list[Any]:
-    amounts = (batch.paid, batch.refunded, batch.expected, batch.fee, batch.received, batch.difference)
-    return [
-        batch.batch_no, batch.date.isoformat(), batch.account.payment_no, batch.currency, batch.first_day.isoformat(),
-        batch.last_day.isoformat(), *("" if a is None else Money(a, batch.currency).major for a in amounts),
-        str(batch.state), batch.reason,
-    ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,6 @@ from django.http import (
     HttpResponse,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
-    StreamingHttpResponse,
 )
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -28,31 +27,23 @@ from unfold.decorators import display
 from merchants.forms import method_label
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
-from paycenter.money import Money
-from paycenter.replica import reporting
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, money, state_chip
+from paycenter.staff.exports import Column, columns, major, moment
 from paycenter.staff.landing import Card, contributes
 from paycenter.staff.lists import BoundedPaginator
-from paycenter.staff.sheets import SEPARATORS
+from paycenter.staff.reasons import reason_word
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import ReadOnlyAdmin, registered, tenant_of
 from paycenter.staff.words import state_word
-from paycenter.times import iso
 from reconciliation import cases
 from reconciliation.admin.bills import BillDayFilter
 from reconciliation.advice import advice
-from reconciliation.exports import export_response
 from reconciliation.models import Case, CaseOutcome
 from reconciliation.states import UNRESOLVED_CASE_STATES, CaseState
 from trades.models import Trade
 from trades.timeline import event_entries
 
-_EXPORT_LIMIT = 500_000
-_HEADS = (
-    "day", "payment_no", "subject", "difference", "state", "amount", "currency", "ours", "channel", "trade_no",
-    "attempt_no", "refund_no", "channel_trade_no", "outcome", "reason", "owner", "found", "finished",
-)  # fmt: skip
 # By hand: what may be done from which state, and whether a reason is needed.
 _ACTS = {"take": cases.case_take, "ask": cases.case_ask_now, "close": cases.case_close, "confirm": cases.case_confirm,
          "refuse": cases.case_refuse, "reopen": cases.case_reopen}  # fmt: skip
@@ -92,7 +83,17 @@ class CaseAdmin(ReadOnlyAdmin):
     paginator = BoundedPaginator
     search_fields = ["trade_no"]
     search_help_text = _("Trade, attempt, refund or channel order number")
-    change_list_template = "admin/pc/reconciliation/case_list.html"
+    export_columns = columns(
+        (_("day"), lambda c: c.day.isoformat()), (_("payment account"), lambda c: c.account.payment_no),
+        (_("kind"), lambda c: c.get_subject_display()), (_("difference"), lambda c: c.get_kind_display()),
+        (_("state"), lambda c: c.get_state_display()), (_("amount"), lambda c: major(c.difference, c.currency)),
+        (_("currency"), lambda c: c.currency), (_("here"), lambda c: major(c.our_amount, c.currency)),
+        (_("in the bill"), lambda c: major(c.channel_amount, c.currency)), (_("trade number"), lambda c: c.trade_no),
+        (_("attempt number"), lambda c: c.attempt_no), (_("refund number"), lambda c: c.refund_no),
+        (_("channel's number"), lambda c: _channels_number(c)), (_("outcome"), lambda c: c.get_outcome_display()),
+        (_("reason"), lambda c: reason_word(c.reason)), (_("found"), lambda c: moment(c.opened_at)),
+        (_("finished"), lambda c: moment(c.finished_at)),
+    )  # fmt: skip
     empty_text = _("No difference waits for anybody: every compared payment and refund is explained.")
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -136,13 +137,9 @@ class CaseAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         own = [
-            path("export/<slug:kind>/", wrap(self.export_view), name=self.view_name("export")),
             path("<path:object_id>/act/<slug:act>/", wrap(self.act_view), name=self.view_name("act")),
         ]
         return [*own, *super().get_urls()]
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        return super().changelist_view(request, {**(extra_context or {}), "query": request.GET.urlencode()})
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """Both sides, what the channel says now, what to do, and what was done."""
@@ -195,29 +192,17 @@ class CaseAdmin(ReadOnlyAdmin):
         else:
             messages.success(request, gettext("Done."))
 
-    def export_view(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
-        """What the list shows with its filters, as CSV or XLSX."""
-        if not self.has_view_permission(request) or kind not in (*SEPARATORS, "xlsx"):
-            raise Http404
-        rows = self.get_changelist_instance(request).get_queryset(request).using(reporting())
-        rows = rows.order_by("pk")[:_EXPORT_LIMIT]
-        return export_response("cases", kind, _HEADS, _export_rows(rows, tenant_of(request.user) is None))
+    def get_export_columns(self, request: HttpRequest) -> Sequence[Column]:
+        """Tenants are not told which of the center's staff works on a case."""
+        return self.export_columns if tenant_of(request.user) is not None else (*self.export_columns, _OWNER)
 
 
-def _export_rows(rows: Any, center: bool) -> Iterator[list[Any]]:
-    for case in rows.iterator(2000):
-        yield [
-            case.day.isoformat(), case.account.payment_no, case.subject, case.kind, str(case.state),
-            Money(case.difference, case.currency).major, case.currency, _major(case.our_amount, case.currency),
-            _major(case.channel_amount, case.currency), case.trade_no, case.attempt_no, case.refund_no,
-            ((case.evidence.get("theirs") or case.evidence.get("ours")) or {}).get("channel_trade_no", ""),
-            case.outcome, case.reason, str(case.owner or "") if center else "", iso(case.opened_at),
-            iso(case.finished_at) or "",
-        ]  # fmt: skip
+_OWNER = Column(_("owner"), lambda c: str(c.owner or ""))
 
 
-def _major(amount: int | None, currency: str) -> str:
-    return "" if amount is None else Money(amount, currency).major
+def _channels_number(case: Case) -> str:
+    sides = (case.evidence.get("theirs") or case.evidence.get("ours")) or {}
+    return str(sides.get("channel_trade_no", ""))
 
 
 _FIELDS = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.forms import Form, ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -23,9 +23,9 @@ from merchants.states import ChangeState
 from paycenter.errors import TransitionRefused
 from paycenter.models import Event
 from paycenter.staff.display import chip, money, state_chip
-from paycenter.staff.lists import parse_day
 from paycenter.staff.tenancy import TenantAdmin, actor_of, registered
 from paycenter.transitions import record_event
+from reconciliation.admin.line_fields import DaysField, SendersField
 from reconciliation.admin.terms_forms import RateForm, TermsForm
 from reconciliation.admin.terms_words import (
     SHOWN_CURRENCY,
@@ -186,6 +186,9 @@ class FeeRateAdmin(_ByTwoPeople):
         most = "∞" if obj.most is None else money(obj.most, SHOWN_CURRENCY)
         return f"{money(obj.least, SHOWN_CURRENCY)} – {most}"
 
+    def name_of(self, obj: FeeRate) -> str:
+        return f"{obj.account} · {method_word(obj.method)} · {percent(obj.ppm)}"
+
     def rows_of(self, obj: FeeRate) -> list[tuple[str, str]]:
         return rate_rows(obj)
 
@@ -240,20 +243,38 @@ class SettlementTermsAdmin(_ByTwoPeople):
 
 
 class CalendarForm(ModelForm):  # type: ignore[type-arg]
-    def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
-        for name in ("holidays", "workdays"):
-            days = found.get(name)
-            if days is not None and not (isinstance(days, list) and all(parse_day(day) for day in days)):
-                raise ValidationError({name: 'Give a list of days such as ["2027-02-17"].'})
-        return found
+    holidays = DaysField(label=_("Holidays"), help_text=_("One day a line, such as 2027-02-17."))
+    workdays = DaysField(
+        label=_("Weekends that are worked"), help_text=_("Saturdays and Sundays on which banks settle all the same.")
+    )
+
+    class Meta:
+        model = SettlementCalendar
+        fields = ("name", "holidays", "workdays")
+
+
+class _Lined(_Settings):
+    """Lists are typed one thing a line, and read so by who may not change them."""
+
+    def _as_lines(self, obj: Any, name: str) -> str:
+        text = self.form.base_fields[name].prepare_value(getattr(obj, name))
+        return format_html('<span class="pc-lines">{}</span>', text) if text else "–"
 
 
 @admin.register(SettlementCalendar)
-class SettlementCalendarAdmin(_Settings):
+class SettlementCalendarAdmin(_Lined):
     form = CalendarForm
+    read_as = {"holidays": "holidays_lines", "workdays": "workdays_lines"}
     list_display = ["name", "holidays_label"]
     empty_text = _("List the days on which banks do not settle, and settlement terms can count in working days.")
+
+    @display(description=_("holidays"))
+    def holidays_lines(self, obj: SettlementCalendar) -> str:
+        return self._as_lines(obj, "holidays")
+
+    @display(description=_("weekends that are worked"))
+    def workdays_lines(self, obj: SettlementCalendar) -> str:
+        return self._as_lines(obj, "workdays")
 
     @display(description=_("holidays"))
     def holidays_label(self, obj: SettlementCalendar) -> str:
@@ -261,6 +282,11 @@ class SettlementCalendarAdmin(_Settings):
 
 
 class ProfileForm(ModelForm):  # type: ignore[type-arg]
+    senders = SendersField(
+        label=_("Senders"),
+        help_text=_("Whose money a line is, by a word in its purpose. One a line: Tenpay = Z0000000001."),
+    )
+
     class Meta:
         model = BankProfile
         fields = ("name", "encoding", "delimiter", "date_column", "date_format", "amount_column", "reference_column",
@@ -268,12 +294,17 @@ class ProfileForm(ModelForm):  # type: ignore[type-arg]
         help_texts = {
             "encoding": _("utf-8-sig, or gbk for most Chinese banks."),
             "date_column": _("Columns are called as in the statement's first line."),
-            "senders": _('Whose money it is, by a word in the purpose: {"Tenpay": "Z1234567890"}.'),
+            "date_format": _("%Y is the year, %m the month, %d the day: %Y-%m-%d, %Y/%m/%d or %Y%m%d."),
         }
 
 
 @admin.register(BankProfile)
-class BankProfileAdmin(_Settings):
+class BankProfileAdmin(_Lined):
     form = ProfileForm
+    read_as = {"senders": "senders_lines"}
     empty_text = _("Say once per bank which column of its statement is what; then statements can be imported.")
     list_display = ["name", "currency", "date_column", "amount_column", "reference_column"]
+
+    @display(description=_("senders"))
+    def senders_lines(self, obj: BankProfile) -> str:
+        return self._as_lines(obj, "senders")

@@ -35,10 +35,13 @@ class RateForm(_AccountForm):
 
     method = forms.ChoiceField(label=_("Pay method"), required=False)
     from_day = forms.DateField(
-        label=_("From"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
+        label=_("Takes effect on"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
         help_text=_("Days that were compared already stay as they are until they are compared again."),
     )  # fmt: skip
-    ratio = forms.DecimalField(min_value=Decimal(0), max_value=Decimal(100), max_digits=7, decimal_places=4)
+    ratio = forms.DecimalField(
+        min_value=Decimal(0), max_value=Decimal(100), max_digits=7, decimal_places=4,
+        help_text=_("Of each payment, as the contract with the channel says: 0.6 for six yuan of a thousand."),
+    )  # fmt: skip
     rounding = forms.ChoiceField(choices=ROUNDINGS)
     fixed = AmountField(currency=SHOWN_CURRENCY, required=False)
     least = AmountField(currency=SHOWN_CURRENCY, required=False)

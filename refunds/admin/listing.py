@@ -144,6 +144,7 @@ class RefundChangeList(KeysetChangeList):
 class RefundListing(ReadOnlyAdmin):
     """Columns, filters and search of the list."""
 
+    empty_text = _("No refund waits. Refunds begin on a trade's page, or in the app that took the payment.")
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
     list_filter = [
         StateFilter, MerchantFilter, AppFilter, RefundDayFilter, DoneDayFilter, CurrencyFilter, "kind", "route",

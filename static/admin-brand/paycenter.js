@@ -95,7 +95,16 @@
     if (busy) { busy.setAttribute("aria-busy", "true"); busy.disabled = true; }
   });
 
+  // What scrolls sideways on this screen is reached by the keyboard, too.
+  function reachable() {
+    document.querySelectorAll(".pc-table-wrap:not([role])").forEach(function (wrap) {
+      if (wrap.scrollWidth > wrap.clientWidth) { wrap.tabIndex = 0; } else { wrap.removeAttribute("tabindex"); }
+    });
+  }
+  window.addEventListener("resize", reachable);
+
   function draw(root) {
+    reachable();
     root.querySelectorAll("form[data-conditions]").forEach(conditions);
     root.querySelectorAll("[data-sortable]").forEach(sortable);
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -112,3 +113,23 @@ def test_a_password_is_never_said() -> None:
         store.is_empty()
     assert "topsecret" not in str(found.value)
     assert "failed" in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"), [({}, 0), ({"doctor": 1}, 0), ({"doctor": 2}, 1), ({"verify_audit": 1}, 1)]
+)
+def test_what_was_restored_is_well_unless_a_command_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, statuses: dict[str, int], expected: int
+) -> None:
+    """The doctor is not asked about workers, which nobody has started yet; a warning of it is no failure."""
+    asked = []
+
+    def run(given: list[str], **_options: object) -> subprocess.CompletedProcess[str]:
+        asked.append(given[2:])
+        return subprocess.CompletedProcess(given, statuses.get(given[2], 0))
+
+    monkeypatch.setattr(command.subprocess, "run", run)
+    assert command.main(["verify"]) == expected
+    assert [one[0] for one in asked] == ["verify_audit", "verify_sums", "after_restore", "doctor"]
+    assert "--only=broker" not in asked[-1]
+    assert "--only=database" in asked[-1]

@@ -23,7 +23,6 @@ from tests.fuzz import guided
 from tests.fuzz.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
-_WEB = ("web-api", "web-payer", "web-staff")
 _NUMBERS = "numbers.json"  # of the site that the inputs of these were made for
 
 
@@ -116,12 +115,12 @@ def _steered(name: str, seconds: float, seed: str, folder: Path):  # type: ignor
 
 
 def _web(seed: str, seconds: float, wanted: tuple[str, ...], folder: Path):  # type: ignore[no-untyped-def]
-    if not any(name.startswith(wanted) for name in _WEB):
-        return
     from tests.fuzz.engine import play
-    from tests.fuzz.web_targets import site, web_targets
+    from tests.fuzz.web_targets import NAMES, site, web_targets
     from tests.simulation.__main__ import _test_database
 
+    if not any(name.startswith(wanted) for name in NAMES):
+        return
     with _test_database(keep=False), site() as made:
         (folder / _NUMBERS).write_text(json.dumps(made.numbers))
         for name, make in web_targets(made).items():
@@ -131,8 +130,9 @@ def _web(seed: str, seconds: float, wanted: tuple[str, ...], folder: Path):  # t
 
 def _again(path: Path) -> int:
     name = path.stem.rpartition("-")[0]
-    if name in _WEB:
-        from tests.fuzz.web_targets import moved, site, web_targets
+    from tests.fuzz.web_targets import NAMES, moved, site, web_targets
+
+    if name in NAMES:
         from tests.simulation.__main__ import _test_database
 
         numbers = json.loads((path.parent / _NUMBERS).read_text())

@@ -68,7 +68,8 @@ def channel_targets(sampled: Sampled) -> dict[str, Callable[[], Target]]:
         "answer": account.answers, "answer-believed": account.answers_believed, "account": account.parameters,
     }  # fmt: skip
     if sampled.contract_notices:
-        made["contract-notice-believed"] = account.contract_notices
+        made |= {"contract-notice": account.contract_notices,
+                 "contract-notice-believed": account.contract_notices_believed}  # fmt: skip
     if sampled.bills:
         made["bill"] = account.bill_files
     return {f"{sampled.name}.{what}": make for what, make in made.items()}
@@ -140,22 +141,35 @@ class Account:
         return found
 
     def contract_notices(self) -> Target:
-        seeds = [pack_request(notice) for _scene, notice in self.sampled.contract_notices]
-        scene: Any = method_for(self.sampled.contract_notices[0][0])
+        seeds = tuple(pack_request(notice) for _scene, notice in self.sampled.contract_notices)
+        genuine = [found for seed in seeds if not isinstance(found := self._contract_notice(seed), str)]
 
         def run(data: bytes) -> str:
-            self.now = self.sampled.notices_at
-            try:
-                found = storable(scene.parse_contract_notify(self.provider, unpack_request(data)))
-            except InboundRefused as exc:
-                return f"{type(exc).__name__} {exc}"
-            require_storable(found)
-            return f"understood {found.state}"
+            found = self._contract_notice(data)
+            if not isinstance(found, str) and found not in genuine:
+                raise Broken(f"believed, though nobody signed it: {found}")
+            return found if isinstance(found, str) else f"understood {found.state}"
 
-        self.now = self.sampled.notices_at
+        return Target(self._name("contract-notice"), seeds, run)
+
+    def contract_notices_believed(self) -> Target:
+        def run(data: bytes) -> str:
+            found = self._contract_notice(data)
+            return found if isinstance(found, str) else f"understood {found.state}"
+
         with believing():
-            opened = tuple(unsealed(seed, run) for seed in seeds)
+            opened = tuple(unsealed(pack_request(notice), run) for _scene, notice in self.sampled.contract_notices)
         return Target(self._name("contract-notice-believed"), opened, run, believing)
+
+    def _contract_notice(self, data: bytes) -> Any:
+        self.now = self.sampled.notices_at
+        scene: Any = method_for(self.sampled.contract_notices[0][0])
+        try:
+            found = storable(scene.parse_contract_notify(self.provider, unpack_request(data)))
+        except InboundRefused as exc:
+            return f"{type(exc).__name__} {exc}"
+        require_storable(found)
+        return found
 
     def returns(self) -> Target:
         """What channels send the browser with is signed like a notification, in the query or posted."""

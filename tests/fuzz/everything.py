@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tests.fuzz.channel_targets import channel_targets
+from tests.fuzz.key_targets import key_targets
 from tests.fuzz.product_targets import product_targets
 from tests.fuzz.samples import Sampled
 from tests.fuzz.target import Target
+from tests.fuzz.transport_targets import transport_targets
 
 
 def pure_targets(found: Sequence[Sampled]) -> dict[str, Callable[[], Target]]:
     """What makes each target, by its name."""
     made = {name: make for sampled in found for name, make in channel_targets(sampled).items()}
-    return {**made, **{target.name: partial(_same, target) for target in product_targets()}}
+    own = (*product_targets(), *key_targets(), *transport_targets())
+    return {**made, **{target.name: partial(_same, target) for target in own}}
 
 
 def _same(target: Target) -> Target:

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -14,12 +15,11 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from cashier.amounts import entered_amount
 from cashier.layout import layout_of, layout_problems
-from channels.base import keys
+from cashier.views.showing import return_link
 from merchants.api.body import parse_object
 from merchants.api.endpoint import Endpoint
 from merchants.api.errors import BadParameter
 from merchants.api.fields import Address
-from merchants.forms import clean_public_key
 from notifications.receivers import RECEIVERS
 from notifications.receivers.base import Message, RobotBusy, RobotRefused
 from notifications.receivers.base import Target as Robot
@@ -41,22 +41,13 @@ from tests.fuzz.target import Target
 from tests.fuzz.wire import pack_answer, unpack_answer
 from trades.api.cursor import decode_cursor, encode_cursor
 from trades.finding import amount_and_time
+from trades.views import _with_numbers
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + b"\x1f\x15\xc4\x89"
-_KEY_PEM = """-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAu1SU1LfVLPHCozMxH2Mo
-4lgOEePzNm0tRgeLezV6ffAt0gunVTLw7onLRnrq0/IzW7yWR7QkrmBL7jTKEn5u
-+qKhbwKfBstIs+bMY2Zkp18gnTxKLxoS2tFczGkPLPgizskuemMghRniWaoLcyeh
-kd3qqGElvW/VDL5AaWTg0nLVkjRo9z+40RQzuVaE8AkAFmxZzow3x+VJYKdjykkJ
-0iT9wCS0DRTXu269V264Vf/3jvredZiKRkgwlL9xNAwxXFg0x/XFw005UWVRIkdg
-cKWTjpBP2dPwVZ4WWC+9aGVd+Gyn1o0CLelf4rEjGoXbAAEgAqeGUxrcIlbjXfbc
-mwIDAQAB
------END PUBLIC KEY-----
-"""
-_STATEMENT = (
+STATEMENT = (
     "日期,金额,流水号,摘要\r\n2026-11-20,100.00,B0001,支付宝结算 物业\r\n2026-11-21,\"1,234.56\",B0002,财付通\r\n"
     "2026-11-22,-5.00,B0003,退回\r\n"
-)  # fmt: skip
+).encode()  # fmt: skip
 _MULTIPART = (
     b"--BOUND\r\nContent-Disposition: form-data; name=\"reason\"\r\n\r\nworks\r\n--BOUND\r\n"
     b"Content-Disposition: form-data; name=\"file\"; filename=\"v.png\"\r\nContent-Type: image/png\r\n\r\n" + PNG +
@@ -74,10 +65,7 @@ def product_targets() -> Iterator[Target]:
                             b"https://u:p@h/p?token=1&b=2"], _masked),
         _simple("upload", [b"\1" + PNG, b"\1%PDF-1.4\n", b"\1\xff\xd8\xff\xe0\x00\x10JFIF"], _uploaded),
         _simple("multipart", [_MULTIPART], _multipart),
-        _simple("statement", [_STATEMENT.encode(), b"\1" + _STATEMENT.encode("gbk")], _statement),
-        _simple("public-key", [_KEY_PEM.encode(), *(p.encode() for p in _KEY_PEM.split("-----")[2:3])], _public_key),
-        _simple("certificate", [b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"], _certificate),
-        _simple("private-key", [b"-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n"], _private_key),
+        _simple("statement", [STATEMENT, b"\1" + STATEMENT.decode().encode("gbk")], _statement),
         _simple("typed-amount", [b"12.50", "１２。５".encode(), b"1,234", b"0.001", b"100000000000"], _typed),
         _simple("layout", [json.dumps({"title": {"zh": "物业", "en": "Fee"}, "accent": "#1f6feb", "rows": ["房号"],
                                        "mini_page": "/pages/pay"}).encode()], _layout),
@@ -207,32 +195,6 @@ def _statement(data: bytes) -> str:
     return "read"
 
 
-def _public_key(data: bytes) -> str:
-    try:
-        keys.public_key_pem(keys.parse_public_key(data))
-        clean_public_key(data.decode("utf-8", "replace"))
-    except (keys.KeyProblem, ValidationError) as exc:
-        return f"refused {exc}"
-    return "taken"
-
-
-def _certificate(data: bytes) -> str:
-    try:
-        found = keys.parse_certificates(data)
-        keys.certificates_pem(found)
-    except keys.KeyProblem as exc:
-        return f"refused {exc}"
-    return "taken"
-
-
-def _private_key(data: bytes) -> str:
-    try:
-        keys.private_key_pem(keys.parse_private_key(data))
-    except keys.KeyProblem as exc:
-        return f"refused {exc}"
-    return "taken"
-
-
 # ---- what people type ------------------------------------------------------------------------------
 def _typed(data: bytes) -> str:
     text, outcome = data.decode("utf-8", "replace"), ""
@@ -275,6 +237,9 @@ def _cursor(data: bytes) -> str:
 def _address(data: bytes) -> str:
     text, errors = data.decode("utf-8", "replace"), dict[str, list[str]]()
     Address().clean(text, "notify_url", errors)
+    if not errors:  # then payers are sent there, with two numbers more
+        trade = SimpleNamespace(return_url=text, trade_no="T1", app_order_no="A1")
+        require_storable(return_link(trade) + _with_numbers(SimpleNamespace(return_to=text, trade=trade)))  # type: ignore[arg-type]
     try:
         EgressPolicy().check_url(text)
     except EgressRefused:

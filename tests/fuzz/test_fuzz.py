@@ -15,18 +15,20 @@ from typing import Any
 
 import pytest
 
-from channels.base import InboundRequest, NoticeKind
+from channels.base import ContractMethod, InboundRequest, NoticeKind
+from channels.base.discovery import methods_of, provider_for, providers
 from channels.base.reading import Unreadable
 from paycenter.errors import MalformedInbound
-from tests.contract.cases import Case, channels
-from tests.fuzz import engine
+from paycenter.http import HttpClient
+from tests.contract.cases import NO_STAND_IN, Case, channels
+from tests.fuzz import census, engine
 from tests.fuzz.__main__ import ROOT
 from tests.fuzz.everything import pure_targets
 from tests.fuzz.mutation import mutate
 from tests.fuzz.oracle import Broken, require_storable
 from tests.fuzz.samples import Sampled, sample_all
 from tests.fuzz.target import Target
-from tests.fuzz.web_targets import moved, site, web_targets
+from tests.fuzz.web_targets import NAMES, moved, site, web_targets
 from tests.fuzz.wire import pack_request, unpack_request
 
 SECONDS = float(os.environ.get("PAYCENTER_FUZZ_SECONDS", "2.5"))
@@ -82,10 +84,31 @@ def test_spoiled_messages_are_refused_in_declared_words(
 def test_every_channel_has_targets_and_no_target_was_listed(sampled: list[Sampled]) -> None:
     contract = sampled[0]
     wanted = {"notice", "notice-believed", "return", "answer", "answer-believed", "account"}
+    if any(isinstance(scene, ContractMethod) for scene in methods_of(contract.channel)):
+        wanted |= {"contract-notice", "contract-notice-believed"}
+    provider = provider_for(contract.channel)(contract.config, http=HttpClient())
+    wanted |= {"bill"} if provider.bill_rule() is not None else set()
     names = {name.removeprefix(f"{contract.name}.") for name in pure_targets(sampled) if name.startswith(contract.name)}
     assert wanted <= names
     assert contract.notices
     assert {asked.name for asked in contract.asked} >= {"check", "query"}
+
+
+def test_every_parser_of_foreign_bytes_is_a_target_s(sampled: list[Sampled]) -> None:
+    """A provider's parsers by themselves, those of whole requests and what is no stranger's by one line each.
+
+    What channels have in common is reached by those that use it.
+    """
+    others = ["channels/base/", *(f"channels/{c}/" for c in providers() if c != sampled[0].channel)]
+    there = {name for name in census.parsers() if not name.startswith(tuple(others))}
+    found = census.reached(make() for make in pure_targets(sampled).values())
+    assert there - found - census.REQUESTS.keys() - census.OURS == set(), "nobody tries these"
+    assert (census.REQUESTS.keys() | census.OURS) - there == set(), "these are no more"
+    assert set(census.REQUESTS.values()) <= set(NAMES)
+
+
+def test_every_provider_has_a_stand_in_to_be_sampled() -> None:
+    assert [str(case) for case in channels() if case.mode == NO_STAND_IN] == []
 
 
 # ---- would it notice? ------------------------------------------------------------------------------

@@ -94,6 +94,11 @@ def test_a_return_that_trips_the_parser_is_refused(
     assert client.get(f"/return/fake_qr/{attempt.attempt_no}").status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/"])
+def test_a_cookie_with_the_character_that_no_database_keeps(db: None, path: str) -> None:
+    assert Client().get(path, headers={"cookie": 'sessionid="\\000abcdefghijk"'}).status_code == 400
+
+
 # ---- numbers, certificates ---------------------------------------------------------------------------
 def test_an_exponent_that_no_number_has() -> None:
     text = '{"amount": 1E+99999999999999999999}'

@@ -150,3 +150,11 @@ def test_events_and_exchanges_are_read_only_even_for_superusers(world: World) ->
     for url in (f"/admin/paycenter/event/{event.pk}/change/", "/admin/paycenter/event/add/"):
         assert root.post(url, {"reason": "after", "type": "y"}).status_code in (403, 405)
     assert Event.objects.get(pk=event.pk).reason == "before"
+
+
+def test_who_may_only_look_reads_no_credential_of_a_receiver(db: None) -> None:
+    route = AlertRoute.objects.create(name="duty", url="https://robot.example/key-1", secret="SEC-2",
+                                      addresses="ann@x.example")  # fmt: skip
+    page = signed_in(make_staff("auditor")).get(f"/admin/notifications/alertroute/{route.pk}/change/").content.decode()
+    assert "duty" in page
+    assert [value for value in ("key-1", "SEC-2", "ann@x.example") if value in page] == []

@@ -12,6 +12,7 @@ from django.db import OperationalError
 from channels.base import InboundRequest, PaymentState, RefundResult
 from channels.base import RefundState as Word
 from notifications import deliveries
+from paycenter import compiled
 from paycenter.errors import ApiError, InboundRefused, TransitionRefused, UnknownOutcome
 from paycenter.money import Money
 from paycenter.sequencer import sequence_events
@@ -38,6 +39,20 @@ NUMBER = "O1"
 # What a process may end with: an answer like any other, or the end that the plan has for it.
 _ENDINGS = (ApiError, TransitionRefused, InboundRefused, Died, OperationalError)
 _SETTLING_STEPS = 60
+# What a history reads itself; each is one statement, as any process makes them.
+_TRADE = compiled.Select(lambda number: Trade.objects.filter(app_order_no=number).order_by("pk")[:1], number=str)
+_CLOSED = compiled.Select(lambda pk: Trade.objects.only("pk").filter(pk=pk, closed_at__isnull=False), pk=int)
+_ATTEMPT = compiled.Select(lambda number: Attempt.objects.filter(attempt_no=number), number=str)
+_SUBMITTED = compiled.Select(lambda pk: Attempt.objects.only("pk").filter(pk=pk, submitted_at__isnull=False), pk=int)
+_BOOKED = compiled.Select(
+    lambda number: Attempt.objects.only("pk").filter(attempt_no=number, state="succeeded"), number=str
+)
+_CLAIMED = compiled.Select(
+    lambda number: AbnormalPayment.objects.only("pk").filter(attempt__attempt_no=number), number=str
+)
+_OURS = compiled.Select(lambda: Refund.objects.exclude(source="external").order_by("id"))
+_REFUND = compiled.Select(lambda pk: Refund.objects.filter(pk=pk), pk=int)
+_ASKED = compiled.Select(lambda number: Refund.objects.only("pk").filter(refund_no=number), number=str)
 
 
 class History:
@@ -133,7 +148,7 @@ class History:
     def do_gopay(self, method: str, amount: int) -> None:
         order = self.stage.world.order(app_order_no=NUMBER, amount=amount)
         attempt = trade_pay(app=self.stage.world.app, order=order, method=method)
-        self.rules.answered("gopay", Attempt.objects.filter(pk=attempt.pk, submitted_at__isnull=False).exists())
+        self.rules.answered("gopay", _SUBMITTED.first(pk=attempt.pk) is not None)
 
     def do_notify(self, index: int, kind: str) -> None:
         payment = self._payment(index)
@@ -146,14 +161,13 @@ class History:
         self._tell(payment.order_no, self.book.notification(payment.order_no, **changed), books=kind == "true")
 
     def _tell(self, order_no: str, body: dict[str, Any], *, books: bool) -> bool:
-        attempt = load_attempt(Attempt.objects.values_list("pk", flat=True).get(attempt_no=order_no))
+        attempt = load_attempt(_ATTEMPT.get(number=order_no).pk)
         request = InboundRequest(method="POST", path="/notify", body=json.dumps(body).encode())
         reply = notify_receive(attempt=attempt, request=request)
         if reply.status == 200 and books:
-            booked = Attempt.objects.filter(attempt_no=order_no, state="succeeded")
             # One that names another amount than was asked for is kept as a claim, and the channel is asked.
-            claimed = AbnormalPayment.objects.filter(attempt__attempt_no=order_no)
-            self.rules.answered("notification", booked.exists() or claimed.exists())
+            stands = _BOOKED.first(number=order_no) or _CLAIMED.first(number=order_no)
+            self.rules.answered("notification", stands is not None)
         return reply.status == 200
 
     def do_tell_refund(self, index: int) -> None:
@@ -166,13 +180,13 @@ class History:
     def do_come_back(self, index: int) -> None:
         payment = self._payment(index)
         if payment is not None:
-            attempt = load_attempt(Attempt.objects.values_list("pk", flat=True).get(attempt_no=payment.order_no))
+            attempt = load_attempt(_ATTEMPT.get(number=payment.order_no).pk)
             return_receive(attempt=attempt, request=InboundRequest(method="GET", path="/return"))
 
     def do_close(self) -> None:
-        trade = Trade.objects.filter(app_order_no=NUMBER).first()
+        trade = _TRADE.first(number=NUMBER)
         if trade is not None and trade_close(trade=trade, actor="app").state == "closed":
-            self.rules.answered("close", Trade.objects.filter(pk=trade.pk).exclude(closed_at=None).exists())
+            self.rules.answered("close", _CLOSED.first(pk=trade.pk) is not None)
 
     def do_ask(self, amount: int, again: bool) -> None:
         self.asked += not again
@@ -185,7 +199,7 @@ class History:
             self._ask(amount, f"R{self.asked}", attempt_no=stray.attempt.attempt_no)
 
     def _ask(self, amount: int, number: str, **values: Any) -> None:
-        trade = Trade.objects.filter(app_order_no=NUMBER).first()
+        trade = _TRADE.first(number=NUMBER)
         if trade is None:
             return
         request = RefundRequest(
@@ -193,7 +207,7 @@ class History:
             app_refund_no=number, **values,
         )  # fmt: skip
         refund = refund_request_by_app(app=self.stage.world.app, request=request)
-        self.rules.answered("refund", Refund.objects.filter(refund_no=refund.refund_no).exists())
+        self.rules.answered("refund", _ASKED.first(number=refund.refund_no) is not None)
 
     def do_decide(self, what: str, index: int, clerk: int) -> None:
         acts = {"approve": refund_approve, "hold": refund_hold, "release": refund_release, "reject": refund_reject}
@@ -238,7 +252,7 @@ class History:
         payment = self._payment(index)
         if payment is None or payment.state != PaymentState.UNPAID:
             return
-        attempt = Attempt.objects.get(attempt_no=payment.order_no)
+        attempt = _ATTEMPT.get(number=payment.order_no)
         if attempt.expire_at > self.stage.clock.now():
             amount = Money(payment.amount.minor + too_much, payment.amount.currency)
             self.book.pay(payment.order_no, amount=amount)
@@ -291,7 +305,7 @@ class History:
         return payments[index] if index < len(payments) else None
 
     def _refund(self, index: int) -> Refund | None:
-        rows = list(Refund.objects.exclude(source="external").order_by("id"))
+        rows = _OURS.rows()
         return rows[index] if index < len(rows) else None
 
     # -- to the end
@@ -323,7 +337,7 @@ class History:
                 found = True
         for key in self.rules.waiting():
             found = True
-            self._start("the desk", lambda key=key: self._desk(Refund.objects.get(pk=key)))  # type: ignore[misc]
+            self._start("the desk", lambda key=key: self._desk(_REFUND.get(pk=key)))  # type: ignore[misc]
             self._drain()
         return found
 
@@ -346,7 +360,7 @@ class History:
         for clerk in self.stage.clerks:
             with contextlib.suppress(TransitionRefused):
                 refund_approve(refund=refund, user=clerk, comment="x")
-        again = Refund.objects.get(pk=refund.pk)
+        again = _REFUND.get(pk=refund.pk)
         if again.state == "pending_approval":  # it does not fit any more
             refund_hold(refund=again, user=self.stage.clerks[0], comment="x")
 

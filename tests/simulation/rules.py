@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from channels.base import PaymentState
 from channels.base import RefundState as Word
+from paycenter import compiled
 from paycenter.models import Event
 from paycenter.sequencer import chain_hash
 from tests.simulation.scheduler import current
@@ -42,6 +43,7 @@ _LEFT = (
     "SELECT count(*) FROM paycenter_event WHERE seq IS NULL",
     "SELECT count(*) FROM refunds_earlyrefund",
 )
+_EVENTS = compiled.Select(lambda: Event.objects.order_by("seq"))
 _MESSAGES = "SELECT webhook_id, type, body FROM notifications_notification"
 
 
@@ -271,7 +273,7 @@ class Rules:
         untold = self._books_agree(heard)
         self._app_knows()
         previous = ""
-        for seq, event in enumerate(Event.objects.order_by("seq"), start=1):
+        for seq, event in enumerate(_EVENTS.rows(), start=1):
             if event.seq != seq or event.hash != chain_hash(previous, event):
                 raise Broken(f"the chain of events breaks at {seq}")
             previous = event.hash

@@ -12,18 +12,21 @@ from tests.simulation.stage import Stage
 
 @dataclass
 class Score:
-    """What was played; `failure` is the first plan that broke a rule, as small as it could be made, and how."""
+    """What was played, and the wall and processor seconds it took; `failure` is the first plan that broke a rule, as
+    small as it could be made, and how."""
 
     histories: int = 0
     steps: int = 0
     seconds: float = 0.0
+    processor: float = 0.0
     failure: Plan | None = None
     broken: str = ""
     original: Plan | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        rate = self.histories * 60 / max(self.seconds, 0.001)
-        return f"{self.histories} histories, {self.steps} steps in {self.seconds:.0f} s ({rate:.0f} a minute)"
+        by_clock, by_processor = (self.histories * 60 / max(s, 0.001) for s in (self.seconds, self.processor))
+        return (f"{self.histories} histories, {self.steps} steps in {self.seconds:.0f} s ({by_clock:.0f} a minute), "
+                f"{self.processor:.0f} s of processor time ({by_processor:.0f} a minute of it)")  # fmt: skip
 
 
 def play(stage: Stage, plan: Plan) -> str | None:
@@ -34,13 +37,13 @@ def play_for(
     stage: Stage, seconds: float, seed: str, *, first: int = 1, every: int = 1, shrink: bool = True
 ) -> Score:  # fmt: skip
     """Histories `seed-1`, `seed-2` … until the time is over or one breaks a rule; from `first`, each `every`-th."""
-    score, began = Score(), time.monotonic()
+    score, began, worked = Score(), time.monotonic(), time.process_time()
     while score.failure is None and time.monotonic() - began < seconds:
         history = History(stage, make(f"{seed}-{first + score.histories * every}"))
         score.histories += 1
         broken = history.play()
         score.steps += history.steps
-        score.seconds = time.monotonic() - began
+        score.seconds, score.processor = time.monotonic() - began, time.process_time() - worked
         if broken is not None:
             score.original = score.failure = history.plan
             score.broken = broken

@@ -40,10 +40,12 @@ def test_workers_add_up_and_a_failure_ends_it() -> None:
             answers.append(answer)
         return answers
 
-    one, two = run.Score(3, 40, 10.0), run.Score(4, 50, 11.0)
-    assert workers._together(told(one, two)) == run.Score(7, 90, 11.0)
+    one, two = run.Score(3, 40, 10.0, 6.0), run.Score(4, 50, 11.0, 5.0)
+    total = workers._together(told(one, two))
+    assert total == run.Score(7, 90, 11.0, 11.0)
+    assert "7 histories, 90 steps in 11 s (38 a minute), 11 s of processor" in run.report(total)
     plan = Plan("s-2", "s-2", 0.0, ())
-    failed = run.Score(2, 9, 1.0, plan, "Broken: money", plan)
+    failed = run.Score(2, 9, 1.0, 0.5, plan, "Broken: money", plan)
     silent, _end = Pipe(duplex=False)
     total = workers._together([*told(failed), silent])
     assert (total.failure, total.broken) == (plan, "Broken: money")

@@ -60,6 +60,7 @@ def _together(answers: list[Connection]) -> run.Score:
             total.histories += score.histories
             total.steps += score.steps
             total.seconds = max(total.seconds, score.seconds)
+            total.processor += score.processor
             if score.failure is not None:
                 total.failure, total.broken, total.original = score.failure, score.broken, score.original
                 return total

@@ -69,6 +69,7 @@ class TradesMerchantFilter(MerchantFilter):
 
 @admin.register(AbnormalPayment)
 class AbnormalPaymentAdmin(ReadOnlyAdmin):
+    empty_text = _("No money arrived that settles no order. What does appears here and waits for a decision.")
     tenant_keys = {"merchant": "trade__merchant_id", "app": "trade__app_id"}
     list_display = ["kind_label", "amount_label", "state_label", "next_label", "age", "trade_link", "merchant_label"]
     list_filter = [OpenFilter, "kind", TradesMerchantFilter, SerialDayFilter]

@@ -139,7 +139,7 @@ class AttemptAdmin(ReadOnlyAdmin):
 
     @display(description=_("channel's word"))
     def channels_word(self, obj: Attempt) -> str:
-        text = " ".join(filter(None, (obj.error_code, obj.error_message))) or obj.channel_state
+        text = " ".join(filter(None, (obj.error_code, obj.error_message))) or obj.channel_state or "–"
         return text if len(text) <= 48 else text[:47] + "…"
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -44,11 +45,12 @@ from trades.timeline import timeline_page
 resolves_numbers(trade_nos_of)
 # Encrypted or large columns of the joined attempts that no list needs.
 _HEAVY = [f"{a}_attempt__{name}" for a in ("current", "settled") for name in ("memo", "payer_id", "pay")]
+_MANY = 20_000
 names_states([*AbnormalState.choices, *AttemptState.choices, *TradeState.choices])
 
 
 class MethodFilter(admin.SimpleListFilter):
-    """How it is being paid; of days of payment how it was paid."""
+    """How it was paid, else how it is being paid: the method that the list shows."""
 
     title = _("pay method")
     parameter_name = "method"
@@ -57,15 +59,21 @@ class MethodFilter(admin.SimpleListFilter):
         return [(code, method_label(code)) for code in sorted(methods())]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
-        """An attempt is never older than its trade, so that the index of attempts by method may begin there, too."""
+        """An attempt is never older than its trade, so that the index of attempts by method may begin there, too. Few
+        attempts lead to their trades; where there are many, the newest trades soon have enough of them."""
         if not self.value():
             return queryset
         if by_payment(request):
             return queryset.filter(settled_attempt__method=self.value())
-        rows = queryset.filter(current_attempt__method=self.value())
-        first = parse_day(request.GET.get("day_from"))
-        start, _end = day_bounds(first, None)
-        return rows.filter(current_attempt__attempt_no__gte=number_bound("A", start)) if start else rows
+        start, _end = day_bounds(parse_day(request.GET.get("day_from")), None)
+        since = {"attempt_no__gte": number_bound("A", start)} if start else {}
+        attempts = Attempt.objects.filter(method=self.value(), **since)
+        if attempts[:_MANY].count() == _MANY:
+            shown = Coalesce(OuterRef("settled_attempt"), OuterRef("current_attempt"))
+            return queryset.filter(Exists(attempts.filter(pk=shown)))
+        ours = Q(settled_attempt=F("attempts__pk")) | Q(settled_attempt=None, current_attempt=F("attempts__pk"))
+        # In one call, so that it is of the same attempt and no trade comes twice.
+        return queryset.filter(ours, attempts__method=self.value(), **{f"attempts__{k}": v for k, v in since.items()})
 
 
 class ChannelFilter(admin.SimpleListFilter):
@@ -106,6 +114,7 @@ def by_payment(request: HttpRequest) -> bool:
 
 @admin.register(Trade)
 class TradeAdmin(ReadOnlyAdmin):
+    empty_text = _("Orders appear here as soon as an app places one.")
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
     list_display = [
         "numbers",

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from cashier.models import PrintedCode
 from channels.base.bills import BillKind
+from dashboards.keeping import fold_events
 from merchants.changes import account_change_request
 from merchants.models import App, Merchant, PaymentAccount, User
 from notifications.models import Alert, AlertRoute, AlertRule, BacklogLimit, Delivery, Notification
@@ -16,6 +17,7 @@ from onboarding.models import Application, ApplicationDocument, ApplicationVersi
 from onboarding.services import DOCUMENTS
 from onboarding.versions import snapshot_of
 from paycenter.models import AuditVerification, RetrySchedule
+from paycenter.sequencer import sequence_events
 from reconciliation import cases, files
 from reconciliation.bills import bill_import, bill_upload
 from reconciliation.models import BankProfile, Bill, Case, FeeRate, ReconciliationDay
@@ -57,6 +59,8 @@ def furnish(world: World) -> User:
     late_money(world)
     paid_twice(world, 58_800)
     _messages(world)
+    sequence_events()
+    fold_events()
     return ann
 
 

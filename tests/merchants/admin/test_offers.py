@@ -156,3 +156,16 @@ def test_a_printed_code_collects_for_whom_it_was_printed(world: World) -> None:
     data = {"title": "Garage", "app": world.app.pk, "merchant": other.pk, "currency": "CNY", "is_active": "on"}
     clerk.post(f"/admin/cashier/printedcode/{code.pk}/change/", data)
     assert (fresh(code).title, fresh(code).merchant) == ("Garage", world.merchant)
+
+
+def test_a_printed_codes_amount_is_typed_as_on_a_price_tag(world: World) -> None:
+    clerk = signed_in(make_staff("app", app=world.app))
+    url, data = "/admin/cashier/printedcode/add/", {"title": "Parking", "app": world.app.pk,
+                                                    "merchant": world.merchant.pk, "is_active": "on"}  # fmt: skip
+    for amount, currency in (("0", "CNY"), ("1.234", "CNY"), ("5", "cny"), ("5.5", "JPY")):
+        assert clerk.post(url, {**data, "fixed_amount": amount, "currency": currency}).status_code == 200
+    for amount, currency, minor in (("1,128.50", "CNY", 112850), ("500", "JPY", 500), ("", "CNY", None)):
+        assert clerk.post(url, {**data, "fixed_amount": amount, "currency": currency}).status_code == 302
+        assert PrintedCode.objects.order_by("-pk")[0].fixed_amount == minor
+    code = PrintedCode.objects.get(fixed_amount=112850)
+    assert 'value="1128.50"' in said(clerk.get(f"/admin/cashier/printedcode/{code.pk}/change/"))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from merchants.models import Merchant
 from merchants.services import merchant_update
@@ -22,6 +21,7 @@ from paycenter.tasks import verify_audit, write_audit_head
 from paycenter.trail import KEY
 from tests.conftest import World
 from tests.fakes.audit_triggers import without_triggers
+from tests.fakes.exporting import FILES, exported_rows
 from tests.fakes.staff import make_staff, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +46,7 @@ def test_only_auditors_and_superusers_open_it(db: None) -> None:
     for role in ("operator", "finance", "service"):
         client = signed_in(make_staff(role))
         assert client.get(PAGE).status_code == 403
-        assert client.get(f"{PAGE}export/").status_code == 403
+        assert client.post(f"{PAGE}exports/start/", {"kind": "csv"}).status_code == 404
     assert signed_in(make_staff("operator", username="root", is_superuser=True)).get(PAGE).status_code == 200
     assert signed_in(make_staff("auditor")).get(PAGE).status_code == 200
     assert signed_in(make_staff("auditor", username="a2")).post(PAGE).status_code == 200  # reads, writes nothing
@@ -163,13 +163,13 @@ def test_it_shows_the_head_and_what_the_last_verification_found(auditor: Client)
     assert "event seq 1" in text
 
 
-def test_the_export_is_streamed_and_is_told(auditor: Client) -> None:
+def test_the_export_holds_what_the_search_finds(auditor: Client, settings: Any, tmp_path: Path) -> None:
+    settings.VAR_DIR = tmp_path
     event(reason="=cmd()", detail={KEY: {"address": "203.0.113.7", "before": {"name": "a"}, "after": {"name": "b"}}})
-    answer = auditor.get(f"{PAGE}export/", {"actor": "ann"})
-    assert answer.streaming
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
-    (row,) = rows
-    assert (row["actor"], row["address"], row["reason"]) == ("staff:ann", "203.0.113.7", "'=cmd()")
-    assert "a → b" in row["before_after"]
-    told = Event.objects.get(type="staff.downloaded")
-    assert (told.actor, told.detail["path"]) == ("staff:auditor", f"{PAGE}export/?actor=ann")
+    event(actor="staff:bob")
+    with translation.override("en"):
+        (row,) = exported_rows(auditor, PAGE, actor="ann", before="1")
+        assert "Who: <b>ann</b>" in auditor.get(FILES).content.decode()
+    assert (row["actor"], row["From address"], row["reason"]) == ("staff:ann", "203.0.113.7", "'=cmd()")
+    assert "a → b" in row["Before and after"]
+    assert Event.objects.get(type="listexport.downloaded").actor == "staff:auditor"

@@ -22,10 +22,12 @@ from paycenter.staff.sheets import csv_line
 from reconciliation.models import Bill, BillRow
 from tests import factories
 from tests.conftest import World
+from tests.fakes.exporting import FILES as MINE
+from tests.fakes.exporting import downloaded
 from tests.fakes.staff import make_staff, signed_in
 from trades.models import Trade
 
-LIST, MINE = "/admin/trades/trade/", "/admin/paycenter/listexport/"
+LIST = "/admin/trades/trade/"
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +53,6 @@ def start(desk: Client, query: str = "", kind: str = "csv") -> ListExport:
     return ListExport.objects.latest("pk")
 
 
-def content(desk: Client, export: ListExport) -> bytes:
-    response = desk.get(f"{MINE}{export.pk}/file/")
-    assert response.status_code == 200
-    return b"".join(response.streaming_content)
-
-
 def fresh(export: ListExport) -> ListExport:
     return ListExport.objects.get(pk=export.pk)
 
@@ -66,10 +62,10 @@ def test_a_filtered_list_becomes_a_file(desk: Client, orders: list[str]) -> None
     whole, some = start(desk), start(desk, "?q=7777")
     assert "<progress" in desk.get(MINE).content.decode()
     assert exports.exports_write() == 2
-    text = content(desk, whole).decode("utf-8-sig")
+    text = downloaded(desk, whole).decode("utf-8-sig")
     assert [line.split(",")[0] for line in text.splitlines()[1:]] == orders[::-1]
     assert "'=ORD3" in text  # no spreadsheet runs it
-    assert orders[2] in content(desk, some).decode()
+    assert orders[2] in downloaded(desk, some).decode()
     assert (fresh(whole).rows, fresh(some).rows, fresh(whole).percent) == (5, 1, 100)
     assert "An export is ready." in desk.get(LIST).content.decode()
     assert "An export is ready." not in desk.get(LIST).content.decode()
@@ -90,14 +86,14 @@ def test_lists_in_another_order_than_their_own_numbers(desk: Client, world: Worl
                                           (desk, "reconciliation/billrow", 9, ["N4", "N3", "N2"])):  # fmt: skip
         assert client.post(f"/admin/{place}/exports/start/", {"kind": "csv"}).status_code == 302
         exports.exports_write()
-        text = content(client, ListExport.objects.latest("pk")).decode("utf-8-sig")
+        text = downloaded(client, ListExport.objects.latest("pk")).decode("utf-8-sig")
         assert [row[column] for row in csv.reader(text.splitlines())][1:] == wanted
 
 
 def test_a_sheet_opens(desk: Client, orders: list[str]) -> None:
     export = start(desk, kind="xlsx")
     exports.exports_write()
-    with zipfile.ZipFile(io.BytesIO(content(desk, export))) as archive:
+    with zipfile.ZipFile(io.BytesIO(downloaded(desk, export))) as archive:
         assert orders[0] in archive.read("xl/worksheets/sheet1.xml").decode()
 
 
@@ -123,7 +119,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(
     with exports.export_path(export).open("ab") as out:
         out.write(b"half a li")
     assert exports.exports_write() == 1
-    found = content(desk, export)
+    found = downloaded(desk, export)
     sheet = "xl/worksheets/sheet1.xml"
     text = (found if kind == "csv" else zipfile.ZipFile(io.BytesIO(found)).read(sheet)).decode()
     assert [text.count(number) for number in orders] == [1] * 5
@@ -184,7 +180,7 @@ def test_a_tenants_export_holds_their_rows_only(world: World, orders: list[str])
     clerk = signed_in(make_staff("merchant", merchant=foreign))
     export = start(clerk)
     exports.exports_write()
-    text = content(clerk, export).decode()
+    text = downloaded(clerk, export).decode()
     assert theirs.trade_no in text
     assert not any(number in text for number in orders)
 

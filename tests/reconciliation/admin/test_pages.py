@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from datetime import timedelta
@@ -17,10 +16,11 @@ from merchants.models import User
 from paycenter.models import Event
 from reconciliation import files, sweeps
 from reconciliation.models import BankProfile, Bill, Case, ReconciliationDay, SettlementBatch
-from reconciliation.settlement.models import SettlementTerms
+from reconciliation.settlement.models import SettlementCalendar, SettlementTerms
 from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes import bills
+from tests.fakes.exporting import exported, exported_rows
 from tests.fakes.staff import make_staff, signed_in
 from tests.reconciliation.conftest import DAY, reconcile, row_of, take_in
 
@@ -192,22 +192,17 @@ def test_merchant_staff_see_their_own_cases_without_names_of_ours(world: World, 
 
 
 # ---- exports ---------------------------------------------------------------------------------------------------
-def content(answer: Any) -> bytes:
-    assert answer.status_code == 200
-    return b"".join(answer.streaming_content)
-
-
-def test_cases_as_csv_follow_the_lists_filters(finance: Client, case: Case) -> None:
-    rows = list(csv.DictReader(io.StringIO(content(finance.get(f"{CASES}export/csv/")).decode("utf-8-sig"))))
-    assert [(row["difference"], row["amount"], row["ours"], row["channel"]) for row in rows] == [
-        ("amount", "10.00", "50.00", "40.00")
-    ]
-    assert content(finance.get(f"{CASES}export/csv/", {"state": "closed"})).count(b"\r\n") == 1
+def test_cases_as_csv_follow_the_lists_filters(finance: Client, case: Case, in_english: None) -> None:
+    (row,) = exported_rows(finance, CASES)
+    assert (row["difference"], row["amount"], row["here"], row["in the bill"]) == (
+        "another amount", "10.00", "50.00", "40.00"
+    )
+    assert exported_rows(finance, CASES, state="closed") == []
 
 
 def test_cases_as_xlsx_open_as_a_workbook(finance: Client, case: Case) -> None:
     Case.objects.update(reason="=HYPERLINK(1)")
-    book = zipfile.ZipFile(io.BytesIO(content(finance.get(f"{CASES}export/xlsx/"))))
+    book = zipfile.ZipFile(io.BytesIO(exported(finance, CASES, "xlsx")))
     assert book.testzip() is None
     sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
     space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -219,14 +214,18 @@ def test_cases_as_xlsx_open_as_a_workbook(finance: Client, case: Case) -> None:
     assert not rows[1].findall(f".//{space}f")
 
 
-def test_a_csv_cell_is_never_a_formula(finance: Client, case: Case) -> None:
-    Case.objects.update(reason="=HYPERLINK(1)")
-    assert b"'=HYPERLINK(1)" in content(finance.get(f"{CASES}export/csv/"))
+def test_tenants_exports_do_not_name_the_centers_staff(world: World, case: Case, in_english: None) -> None:
+    finance = signed_in(make_staff("finance", username="wang.li"))
+    act(finance, case, "take")
+    assert exported_rows(finance, CASES)[0]["owner"] == "wang.li"
+    owner = signed_in(make_staff("merchant", merchant=world.merchant))
+    assert b"wang.li" not in exported(owner, CASES)
 
 
 def test_who_sees_no_cases_exports_none(world: World, case: Case, finance: Client) -> None:
-    assert signed_in(make_staff("app", app=world.app)).get(f"{CASES}export/csv/").status_code == 404
-    assert finance.get(f"{CASES}export/pdf/").status_code == 404
+    app = signed_in(make_staff("app", app=world.app))
+    assert app.post(f"{CASES}exports/start/", {"kind": "csv"}).status_code == 404
+    assert finance.post(f"{CASES}exports/start/", {"kind": "pdf"}).status_code == 404
 
 
 # ---- settlement ------------------------------------------------------------------------------------------------
@@ -263,8 +262,24 @@ def test_a_difference_is_accepted_by_who_may(finance: Client, batch: SettlementB
 
 def test_a_calendar_holds_days_only(finance: Client) -> None:
     url = "/admin/reconciliation/settlementcalendar/add/"
-    assert finance.post(url, {"name": "C", "holidays": '["spring"]', "workdays": "[]"}).status_code == 200
-    assert finance.post(url, {"name": "C", "holidays": '["2027-02-17"]', "workdays": "[]"}).status_code == 302
+    assert finance.post(url, {"name": "C", "holidays": "spring", "workdays": ""}).status_code == 200
+    days = "2027-02-18\r\n2027-02-17\r\n"
+    assert finance.post(url, {"name": "C", "holidays": days, "workdays": ""}).status_code == 302
+    made = SettlementCalendar.objects.get()
+    assert (made.holidays, made.workdays) == (["2027-02-17", "2027-02-18"], [])
+
+
+def test_a_bank_format_names_accounts_that_exist(finance: Client, world: World) -> None:
+    url, number = "/admin/reconciliation/bankprofile/add/", world.account.payment_no
+    form = {"name": "B", "encoding": "gbk", "delimiter": ",", "date_column": "d", "date_format": "%Y-%m-%d",
+            "amount_column": "a", "reference_column": "r", "purpose_column": "p", "currency": "CNY"}  # fmt: skip
+    for wrong in ("Tenpay", "Tenpay = Z9999999999", f"= {number}"):
+        assert finance.post(url, {**form, "senders": wrong}).status_code == 200, wrong
+    assert finance.post(url, {**form, "senders": f"Tenpay = {number}"}).status_code == 302
+    made = BankProfile.objects.get()
+    assert made.senders == {"Tenpay": number}
+    read = signed_in(make_staff("operator")).get(f"/admin/reconciliation/bankprofile/{made.pk}/change/")
+    assert f"Tenpay = {number}" in read.content.decode()
 
 
 def test_a_bill_is_asked_for_by_hand(finance: Client, world: World, published: bills.Published) -> None:

@@ -17,6 +17,7 @@ from paycenter.models import Event, Exchange
 from tests import factories
 from tests.conftest import World
 from tests.fakes.staff import make_staff, signed_in
+from trades.confirm import MoneyArrived, payment_confirm
 from trades.finding import trade_ids, trade_nos_of
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.timeline import timeline
@@ -103,6 +104,19 @@ def test_filters_by_state_method_merchant_and_day(service: Client, world: World,
         assert len(shown(service.get(f"{LIST}?{query}").content.decode())) == found, query
 
 
+@pytest.mark.parametrize("many", [1, 20_000])
+def test_the_method_filter_asks_how_a_trade_was_paid(
+    service: Client, world: World, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trades.admin.trade._MANY", many)
+    order = world.order()
+    older = factories.trade_pay(app=world.app, order=order, method="fake_page")
+    factories.trade_pay(app=world.app, order=order, method="fake_qr")
+    payment_confirm(attempt_id=older.pk, money=MoneyArrived(amount=older.money, channel_trade_no="CH1"), actor="test")
+    for query, found in (("fake_page", 1), ("fake_qr", 0), (f"fake_page&day_from={timezone.localdate()}", 1)):
+        assert len(shown(service.get(f"{LIST}?method={query}").content.decode())) == found, query
+
+
 def test_the_last_day_is_included_to_its_last_moment_and_no_further(service: Client, attempt: Attempt) -> None:
     # 2026-03-01 in Shanghai ends at 16:00 UTC.
     midnight = datetime(2026, 3, 1, 16, tzinfo=UTC)
@@ -127,11 +141,12 @@ def test_the_page_shows_one_line_of_time(service: Client, world: World, attempt:
     Delivery.objects.create(notification=note, number=1, started_at=now, status=500, response="oops")
     AbnormalPayment.objects.create(
         trade=attempt.trade, attempt=attempt, account=world.account, kind="late", state="open", amount=1234,
-        currency="CNY", created_at=now,
+        currency="CNY", created_at=now, channel_trade_no="CH-LATE",
     )  # fmt: skip
     page = service.get(f"{LIST}{attempt.trade_id}/change/").content.decode()
     for text in ("¥12.34", "Order created", "Sent to the channel", "the-request", "the-answer", "oops", "CH-77",
-                 "paid after closing", "does not settle this trade", f'data-copy="{attempt.attempt_no}"'):  # fmt: skip
+                 "paid after closing", "does not settle this trade", f'data-copy="{attempt.attempt_no}"',
+                 'data-copy="CH-LATE"'):  # fmt: skip
         assert text in page, text
     kinds = [entry.kind for entry in timeline(Trade.objects.select_related("app").get(pk=attempt.trade_id))]
     assert set(kinds) == {"event", "exchange", "delivery"}
