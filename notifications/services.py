@@ -15,7 +15,7 @@ from django.utils import timezone
 from merchants.models import App
 from notifications.models import Notification, NotificationState
 from paycenter import compiled
-from paycenter.times import iso, iso_sql
+from paycenter.times import iso
 from paycenter.transitions import lock, record_event
 from paycenter.wakeup import wake
 
@@ -55,13 +55,13 @@ def notification_create(
 WEBHOOK_ID_SQL = "'msg_' || replace(gen_random_uuid()::text, '-', '')"
 
 
-def messages_sql(source: str, *, type: str, webhook_id: str, now: str, data: str, **columns: str) -> str:
+def messages_sql(source: str, *, type: str, webhook_id: str, now: str, now_iso: str, data: str, **columns: str) -> str:
     """An INSERT of a message for each row of `source`, as `notification_create` stores it (PostgreSQL).
 
-    `type` is the word itself; everything else is SQL: the moment, and of each row `data` (the JSON's text), `app_id`,
-    `url`, `host` and numbers. To be run `in_the_centers_zone`; call `wake_deliveries` after it.
+    `type` is the word itself; everything else is SQL: the moment, also as `iso` says it, and of each row `data` (the
+    JSON's text), `app_id`, `url`, `host` and numbers. Call `wake_deliveries` after it.
     """
-    head = f"""'{{"id":"' || {webhook_id} || '","type":"{type}","created_at":"' || {iso_sql(now)}"""
+    head = f"""'{{"id":"' || {webhook_id} || '","type":"{type}","created_at":"' || {now_iso}"""
     return compiled.insert_sql(Notification, source, {
         "webhook_id": webhook_id, "type": f"'{type}'", "body": f"""{head} || '","data":' || {data} || '}}'""",
         "refund_no": "''", "state": f"'{NotificationState.PENDING}'", "tries": "0", "resend_by": "''",

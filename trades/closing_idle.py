@@ -18,12 +18,12 @@ from notifications.selectors import told_sql
 from notifications.services import WEBHOOK_ID_SQL, host_of, messages_sql, wake_deliveries
 from paycenter import compiled
 from paycenter.money import scale_of
-from paycenter.times import in_the_centers_zone
+from paycenter.times import in_the_centers_zone, iso
 from paycenter.transitions import events_sql, way_of
 from trades.closing import ASKED_FOR, UNPAID
 from trades.data_sql import TABLES, trade_data_sql
 from trades.models import Trade
-from trades.states import LIVE_ATTEMPT_STATES, OPEN_TRADE_STATES
+from trades.states import LIVE_ATTEMPT_STATES
 
 TOGETHER = 1000  # rows locked in one transaction
 _ROUNDS = 20  # the rest is left to the next tick
@@ -34,7 +34,8 @@ def _words(states: Sequence[str]) -> str:
 
 
 _TYPE = "trade.closed"
-_NOW = "%(now)s::timestamptz"
+_NOW, _NOW_ISO = "%(now)s::timestamptz", "%(now_iso)s::text"
+_TRIED = "t.current_attempt_id IS NOT NULL"
 _ADDRESS = "coalesce(nullif(t.notify_url, ''), app.notify_url)"
 _LIVE = f"SELECT FROM trades_attempt WHERE trade_id = t.id AND state IN ({_words(LIVE_ATTEMPT_STATES)})"
 
@@ -57,15 +58,16 @@ def trades_close_idle() -> int:
 @transaction.atomic
 def _close_some() -> tuple[int, int]:
     """How many were found, and how many of them closed. Raises Changed."""
-    ids, urls, currencies = compiled.row(_lock_sql(), {"now": timezone.now()})
-    return (len(ids), _close(ids, urls, currencies)) if ids else (0, 0)
+    found, *what = compiled.row(_lock_sql(), {"now": timezone.now()})
+    return found, _close(*what) if found else 0
 
 
-def _close(ids: Sequence[int], urls: list[str], currencies: list[str]) -> int:
+def _close(ids: str, urls: list[str], currencies: list[str]) -> int:
+    now = timezone.now()
     values: dict[str, Any] = {
         "ids": ids, "urls": urls, "hosts": [host_of(url) for url in urls], "currencies": currencies,
-        "scales": [scale_of(currency) for currency in currencies], "now": timezone.now(), "asked_for": ASKED_FOR,
-        "unpaid": UNPAID,
+        "scales": [scale_of(currency) for currency in currencies], "now": now, "now_iso": iso(now),
+        "asked_for": ASKED_FOR, "unpaid": UNPAID,
     }  # fmt: skip
     with in_the_centers_zone():
         closed, told, messages = compiled.row(_close_sql(), values)
@@ -78,16 +80,17 @@ def _close(ids: Sequence[int], urls: list[str], currencies: list[str]) -> int:
 
 @cache
 def _lock_sql() -> str:
-    """Locks due trades; their ids, and which addresses and currencies they have."""
+    """Locks due trades that may be closed; how many, their ids as one text, and their addresses and currencies."""
+    sources, _target = way_of(Trade, "close")
     return f"""
     WITH due AS (
         SELECT t.id, t.currency, {_ADDRESS} AS url
         FROM trades_trade t JOIN merchants_app app ON app.id = t.app_id
-        WHERE t.next_close_at <= {_NOW} AND t.state IN ({_words(OPEN_TRADE_STATES)})
+        WHERE t.next_close_at <= {_NOW} AND t.state IN ({_words(sources)})
         AND (t.expire_at <= {_NOW} OR t.close_requested_at IS NOT NULL) AND NOT EXISTS ({_LIVE})
         ORDER BY t.next_close_at LIMIT {TOGETHER} FOR UPDATE OF t SKIP LOCKED
     )
-    SELECT array_agg(id), array_agg(DISTINCT url), array_agg(DISTINCT currency) FROM due
+    SELECT count(*), array_agg(id)::text, array_agg(DISTINCT url), array_agg(DISTINCT currency) FROM due
     """  # noqa: S608
 
 
@@ -97,14 +100,13 @@ def _close_sql() -> str:
 
     Asked again under the locks: an attempt may have begun between finding a trade and locking it.
     """
-    sources, target = way_of(Trade, "close")
+    _sources, target = way_of(Trade, "close")
     return f"""
     WITH closed AS (
         UPDATE trades_trade AS t
         SET state = '{target}', closed_at = {_NOW}, next_close_at = NULL, version = t.version + 1
-        FROM trades_trade was
-        WHERE was.id = ANY(%(ids)s::bigint[]) AND t.id = was.id AND was.state IN ({_words(sources)})
-        AND NOT EXISTS ({_LIVE})
+        FROM unnest(%(ids)s::bigint[]) AS due(id) JOIN trades_trade was ON was.id = due.id
+        WHERE t.id = due.id AND NOT EXISTS ({_LIVE})
         RETURNING t.*, was.state AS from_state
     ), told AS MATERIALIZED (
         SELECT t.id, t.app_id AS app_key, app.app_id, m.merchant_no, t.trade_no, t.from_state, t.state,
@@ -119,8 +121,14 @@ def _close_sql() -> str:
 
 def _data() -> str:
     """As the query answers from the commit on: with the message that is written beside it."""
-    told = f"WHEN {_ADDRESS} <> '' THEN '{NotificationState.PENDING}'"
-    return trade_data_sql(notify_state=f"CASE {told} ELSE {told_sql('t.trade_no')['notify_state']} END")
+    before = told_sql("t.trade_no")
+    # Of an order that nobody tried to pay nothing was told before; most are such, and need no looking.
+    return trade_data_sql(
+        closed_at=_NOW_ISO,
+        notify_state=f"CASE WHEN {_ADDRESS} <> '' THEN '{NotificationState.PENDING}' WHEN {_TRIED} THEN"
+        f" {before['notify_state']} END",
+        notified_at=f"CASE WHEN {_TRIED} THEN {before['notified_at']} END",
+    )
 
 
 def _events() -> str:
@@ -134,6 +142,6 @@ def _events() -> str:
 
 def _messages() -> str:
     return messages_sql(
-        "told WHERE url <> ''", type=_TYPE, webhook_id="webhook_id", now=_NOW, data="data", app_id="app_key", url="url",
-        host="host", trade_no="trade_no",
+        "told WHERE url <> ''", type=_TYPE, webhook_id="webhook_id", now=_NOW, now_iso=_NOW_ISO, data="data",
+        app_id="app_key", url="url", host="host", trade_no="trade_no",
     )  # fmt: skip

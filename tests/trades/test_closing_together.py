@@ -16,8 +16,8 @@ from paycenter.models import Event
 from paycenter.times import iso
 from tests import factories
 from tests.conftest import World
+from trades import closing_idle
 from trades.closing import trade_finish
-from trades.closing_idle import trades_close_idle
 from trades.models import Attempt, Trade
 from trades.selectors import trade_data
 from trades.services import trade_open, trade_pay
@@ -42,13 +42,13 @@ postgresql_only = pytest.mark.skipif("sqlite" in connection.vendor, reason="SQLi
 
 
 def stored(world: World, values: dict[str, Any], tried: dict[str, Any] | None, told: list[Any]) -> Trade:
-    """An expired trade as given, perhaps tried in vain, perhaps told of before."""
+    """An expired trade as given, perhaps tried in vain, and then perhaps told of before."""
     order = world.order()
     trade = trade_open(app=world.app, order=order)
     if tried is not None:
         attempt = trade_pay(app=world.app, order=order, method="fake_qr")
         Attempt.objects.filter(pk=attempt.pk).update(**tried, channel_trade_no=f'"{attempt.pk}')
-    for at, delivered_at in enumerate(told):
+    for at, delivered_at in enumerate(told if tried is not None else []):
         Notification.objects.create(
             webhook_id=f"msg_{trade.pk}_{at}", app=world.app, type="x", url="x", body="", trade_no=trade.trade_no,
             state="delivered" if delivered_at else "given_up", created_at=trade.created_at, delivered_at=delivered_at,
@@ -88,9 +88,20 @@ def test_closed_together_is_as_closed_alone(
         type(world.app).objects.update(notify_url=address)
         alone, together = stored(world, values, tried, told), stored(world, values, tried, told)
         trade_finish(trade_id=alone.pk, actor="system:expiry")
-        assert trades_close_idle() == 1
+        assert closing_idle.trades_close_idle() == 1
         assert written(together) == written(alone)
         transaction.set_rollback(True)
+
+
+@postgresql_only
+def test_what_changed_since_the_trades_were_found_leaves_them_open(world: World) -> None:
+    idle, tried = stored(world, {}, None, []), trade_pay(app=world.app, order=world.order(), method="fake_qr").trade
+    ids = f"{{{idle.pk},{tried.pk}}}"
+    with pytest.raises(closing_idle.Changed), transaction.atomic():  # no address is that of the app any more
+        closing_idle._close(ids, ["http://127.0.0.1:9/before"], ["CNY"])
+    assert factories.fresh(idle).state == "waiting"
+    assert closing_idle._close(ids, [world.app.notify_url], ["CNY"]) == 1  # an attempt of the other has begun
+    assert (factories.fresh(idle).state, factories.fresh(tried).state) == ("closed", "paying")
 
 
 @pytest.mark.parametrize("address", ["", "https://app.example/n"])
