@@ -23,7 +23,7 @@ from channels.base.provider import Clock
 from channels.base.reading import is_fresh, read_json
 from channels.wechat.certificates import VerifyingKey, configured_keys, lookup_serial, serial_of
 from channels.wechat.fields import PUBLIC_KEY, time_limits
-from paycenter.errors import BadSignature, MalformedInbound, UnknownOutcome
+from paycenter.errors import BadSignature, MalformedInbound, NotSent, UnknownOutcome
 from paycenter.http import HttpClient, HttpResponse
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
@@ -122,7 +122,11 @@ class Gateway:
 
         https://pay.weixin.qq.com/doc/v3/merchant/4012084430 Raises NotSent or UnknownOutcome.
         """
-        response = self._http.download("GET", url, into, headers=self._headers("GET", url, b""), operation="bill_file")
+        try:
+            headers = self._headers("GET", url, b"")
+        except ValueError as exc:  # characters and brackets that no address has
+            raise NotSent("the answer names no usable address of a file") from exc
+        response = self._http.download("GET", url, into, headers=headers, operation="bill_file")
         if response.status != 200:
             raise UnknownOutcome(f"WeChat Pay's files answered HTTP {response.status}")
 

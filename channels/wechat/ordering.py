@@ -102,7 +102,7 @@ def place(
             raise unknown(answer)
         return Refused(code=answer.code, message=answer.message)
     value = answer.data.get(wanted)
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not value.isascii():
         raise UnknownOutcome(f"the answer has no {wanted}")
     return value
 

@@ -23,10 +23,11 @@ from channels.base.keys import KeyProblem, parse_certificates
 from channels.base.reading import Unreadable, read_json
 from channels.base.storable import storable
 from channels.unionpay.certificates import Chain, Untrusted
+from channels.wechat.gateway import Gateway
 from merchants.api.body import parse_object
 from merchants.api.errors import BadParameter
 from notifications.receivers.base import RobotRefused, judge, post_json
-from paycenter.errors import BillRefused, ChannelConfigInvalid
+from paycenter.errors import BillRefused, ChannelConfigInvalid, NotSent
 from paycenter.http import HttpResponse
 from paycenter.money import Money
 from reconciliation.settlement.models import BankProfile
@@ -171,3 +172,9 @@ def test_a_field_without_a_name_is_named(body: dict[str, Any]) -> None:
         Close.takes.read(parse_object(json.dumps(body).encode()))
     assert "" not in refused.value.data["errors"]
     assert refused.value.data["errors"]["_body"]
+
+
+@pytest.mark.parametrize("url", ["https://[x/bill", "http://[::1"])
+def test_an_address_of_a_bill_that_none_has(url: str, tmp_path: Path) -> None:
+    with pytest.raises(NotSent, match="no usable address"):
+        Gateway.__new__(Gateway).download(url, tmp_path / "bill")

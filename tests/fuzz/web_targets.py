@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -86,12 +87,14 @@ class Site:
             headers.pop("cookie", None)  # or nobody would be signed in
         kept = {n: v for n, v in headers.items() if _TOKEN.fullmatch(n) and not re.search(r"[\x00\r\n]", v)}
         meta = {"PATH_INFO": unquote_to_bytes(path).decode("latin-1"), "QUERY_STRING": query, "REQUEST_URI": target}
+        cookies = deepcopy(client.cookies)  # or whoever was signed out once would stay so
         with _outermost():
             answer = client.generic(
                 method, "/", body, kept.pop("content-type", ""), headers=_named(kept), **meta,  # type: ignore[arg-type]
             )  # fmt: skip
             content = b"".join(answer.streaming_content) if answer.streaming else answer.content
             transaction.set_rollback(True)
+        client.cookies = cookies
         if answer.status_code >= 500 and not (answer.status_code in _OURS and path.startswith("/v1/")):
             raise Broken(f"{answer.status_code} for {method} {path[:80]}: {content[:200]!r}")
         return answer
@@ -224,6 +227,8 @@ def _visit(made: Site, client: Client, data: bytes) -> str:
     answer = made.send(client, data)
     if answer is None:
         return "no request"
+    if answer.status_code == 302 and answer["location"].startswith("/admin/login/") and client is made.staff:
+        return "signed out"
     return f"{'understood' if answer.status_code < 400 else 'refused'} {answer.status_code}"
 
 

@@ -139,7 +139,7 @@ def test_a_success_signed_by_a_stranger_is_not_believed(provider, order, says, w
         provider.pay("wechat_native", order)
 
 
-@pytest.mark.parametrize("data", [{}, {"code_url": ""}, {"code_url": 7}])
+@pytest.mark.parametrize("data", [{}, {"code_url": ""}, {"code_url": 7}, {"code_url": "weixin://物"}])
 def test_a_signed_success_without_the_code_is_unknown(data, provider, order, says):
     says(200, data)
     with pytest.raises(UnknownOutcome):
