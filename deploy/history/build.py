@@ -20,7 +20,7 @@ from deploy.history.cast import Cast, cast
 from deploy.history.clock import DAY, EAST, moment_of
 from deploy.history.refunding import Refunding
 from deploy.history.story import Story
-from deploy.history.tables import Sink, Table, analyse, keep_others_out, sink_for, without_indexes
+from deploy.history.tables import PORTION, Sink, Table, analyse, keep_others_out, sink_for, without_indexes
 from deploy.history.telling import Telling
 from deploy.history.words import Words
 from paycenter.models import Event
@@ -53,7 +53,7 @@ class History:
             self.bills.write_before(number - 1)
             for at in orders:
                 self.story.tell(at)
-                if len(self.story.trades.rows) >= 20_000:
+                if len(self.story.trades.rows) >= PORTION:
                     sink.flush()
             before, done = done, done + len(orders)
             if done * 20 // total > before * 20 // total:

@@ -18,8 +18,8 @@ from django.db.models import JSONField, Max, Model
 
 from deploy.history.lines import as_lines, packed
 
-PORTION = 20_000  # rows that are handed over at once
-_WAITING = 3  # portions the database may lag behind
+PORTION = 5_000  # rows that are handed over at once
+_WAITING = 24  # portions the database may lag behind, a day's worth of a million trades: it works while days are told
 _AT_ONCE = 1 << 20  # bytes
 
 

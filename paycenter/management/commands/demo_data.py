@@ -23,7 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--trades", type=int, required=True, help="how many trades to add")
         parser.add_argument("--seed", type=int, default=1, help="another number gives another past")
         parser.add_argument("--days", type=int, default=180, help="how far back it reaches")
-        parser.add_argument("--log-days", type=int, default=31, help="how far back log-like rows reach")
+        parser.add_argument("--log-days", type=int, default=14, help="how far back log-like rows reach")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.MODE == "production":
