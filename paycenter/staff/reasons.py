@@ -45,6 +45,7 @@ _SENTENCES = (
     _("the answer has no session or no success indicator"),
     _("the answer has no %(what)s"),
     _("the answer names no payment page"),
+    _("the answer names no usable address of a file"),
     _("the answer names no bill, or no hash that we know"),
     _("the answer is about another order"),
     _("the answer is about another order or merchant"),
