@@ -94,7 +94,7 @@ class CashierMethodAdmin(TenantAdmin):
 
     @display(description=_("pay method"))
     def method_name(self, obj: CashierMethod) -> str:
-        return method_label(obj.method)
+        return self.name_of(obj)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view

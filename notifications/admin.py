@@ -72,7 +72,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     @display(description=_("what happened"))
     def what(self, obj: Notification) -> str:
-        return event_word(obj.type)
+        return self.name_of(obj)
 
     @display(description=_("trade number"))
     def trade_label(self, obj: Notification) -> str:

@@ -116,7 +116,7 @@ class AlertRuleAdmin(_SavedWithEvent):
 
     @display(description=_("kind"))
     def kind_name(self, obj: AlertRule) -> str:
-        return kind_label(obj.kind)
+        return self.name_of(obj)
 
     @display(description=_("severity"))
     def severity_label(self, obj: AlertRule) -> str:
@@ -173,4 +173,4 @@ class BacklogLimitAdmin(_SavedWithEvent):
 
     @display(description=_("work"))
     def work_name(self, obj: BacklogLimit) -> str:
-        return work_label(obj.name)
+        return self.name_of(obj)

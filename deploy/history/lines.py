@@ -11,12 +11,12 @@ def packed(rows: list[tuple[Any, ...]]) -> bytes:
     return marshal.dumps(rows)
 
 
-def as_lines(rows: bytes, end: str) -> bytes:
+def as_lines(table: str, rows: bytes, end: str) -> bytes:
     """A line per packed row, each with the same `end`; None is written as `None`.
 
-    Raises ValueError where a value needs escaping.
+    Raises ValueError, naming the table, where a value needs escaping.
     """
     text = "".join(["\t".join(map(str, row)) + end for row in marshal.loads(rows)])  # noqa: S302
     if "\\" in text:
-        raise ValueError("a row needs escaping")
+        raise ValueError(f"a row of {table} needs escaping")
     return text.encode()

@@ -97,7 +97,7 @@ class CopySink(Sink):
         while len(self._pending) >= _WAITING:
             self._pending.pop(0).result()
         end = "".join([f"\t{value}" for value in table.defaults]) + "\n"
-        lines = self._writer.submit(as_lines, packed(rows), end)
+        lines = self._writer.submit(as_lines, table.name, packed(rows), end)
         self._pending.append(self._thread.submit(self._copy, table, lines))
 
     def _copy(self, table: Table, lines: Future[bytes]) -> None:

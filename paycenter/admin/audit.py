@@ -63,7 +63,7 @@ def _typed_key(term: str) -> Iterable[tuple[str, int]]:
 
 def search_of(request: HttpRequest) -> Search:
     """The search an address asks for; what cannot be read does not count."""
-    asked = {name: request.GET.get(name, "").strip() for name in ("actor", "q", "kind", "address", "from", "to", "all")}
+    asked = {name: request.GET.get(name, "").strip() for name in (*_ASKED, "all")}
     actor = asked["actor"][:100]
     return Search(
         actor=actor if not actor or ":" in actor else f"staff:{actor}", records=records_of(asked["q"]),

@@ -66,7 +66,7 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description=_("what happened"))
     def word(self, obj: Event) -> str:
-        return event_word(obj.type)
+        return self.name_of(obj)
 
     @display(description=_("number"))
     def number(self, obj: Event) -> str:

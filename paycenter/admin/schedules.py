@@ -93,7 +93,7 @@ class RetryScheduleAdmin(TenantAdmin):
 
     @display(description=_("retries of"), ordering="name")
     def of_what(self, obj: RetrySchedule) -> str:
-        return schedule_word(obj.name)
+        return self.name_of(obj)
 
     @display(description=_("delays (seconds)"))
     def delays_label(self, obj: RetrySchedule) -> str:

@@ -54,11 +54,10 @@ class _Pipe:
         self.parts: list[bytes] = []
         self.size = 0
 
-    def write(self, data: str | bytes) -> int:
-        part = data.encode() if isinstance(data, str) else bytes(data)
-        self.parts.append(part)
-        self.size += len(part)
-        return len(part)
+    def write(self, data: bytes) -> int:
+        self.parts.append(bytes(data))
+        self.size += len(data)
+        return len(data)
 
     def flush(self) -> None:
         """Whoever takes, flushes."""
