@@ -22,7 +22,7 @@ from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, Mal
 from paycenter.wakeup import wake
 from trades import refund_port
 from trades.calling import order_ref
-from trades.confirm import MoneyArrived, payment_confirm, unverified_record
+from trades.confirm import MoneyArrived, payment_arrived, unverified_record
 from trades.locking import lock_attempt
 from trades.models import Attempt
 from trades.states import TradeState
@@ -84,7 +84,7 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
         case NoticeKind.PAYMENT if notice.state == PaymentState.PAID:
             money = MoneyArrived.of(notice)
             if money.amount == attempt.money:
-                payment_confirm(attempt_id=attempt.pk, trade_id=attempt.trade_id, money=money, actor=actor)
+                payment_arrived(attempt=attempt, money=money, actor=actor)
             else:
                 unverified_record(attempt_id=attempt.pk, money=money, actor=actor)
                 wake(QUERY_TASK)

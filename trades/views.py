@@ -19,7 +19,7 @@ from paycenter import exchange
 from paycenter.errors import InboundRefused
 from trades.contracts.inbound import contract_for_address, contract_notify_receive, query_now
 from trades.inbound import notify_receive, return_receive
-from trades.locking import find_attempt
+from trades.locking import find_attempt, find_notified
 from trades.models import Attempt
 
 MAX_NOTIFY_BYTES = 1024 * 1024
@@ -29,7 +29,7 @@ MAX_NOTIFY_BYTES = 1024 * 1024
 @require_http_methods(["POST", "GET"])
 def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     """A channel's notification about one attempt."""
-    attempt = find_attempt(attempt_no, method)
+    attempt = find_notified(attempt_no, method)
     if attempt is None:
         return HttpResponse("unknown address", status=404, content_type="text/plain")
     inbound = inbound_request(request)
