@@ -7,26 +7,25 @@ attempt; everything else is an abnormal payment.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, NamedTuple
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from channels.base import Notice, QueryResult
 from notifications.alerts import alert
-from notifications.selectors import was_told_sql
 from paycenter import compiled
 from paycenter.combining import Combiner, WriteAlone
+from paycenter.exchange import write_answered
+from paycenter.models import Exchange
 from paycenter.money import Money
 from paycenter.transitions import advance, events_together, record_event
 from trades import refund_port
+from trades.beside import Beside, look_beside, look_beside_each
 from trades.locking import lock_attempt, lock_attempts
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.selectors import live_attempt_ids
@@ -87,14 +86,14 @@ def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str, trade_i
     trade, attempt = lock_attempt(attempt_id, trade_id)
     if attempt.state == AttemptState.SUCCEEDED:
         return _repeated(attempt, money)
-    beside = _look_beside(attempt, trade, money)
+    beside = look_beside(attempt, trade, money.channel_trade_no)
     if beside.number_is_taken:
         _alert_contradiction(attempt, f"channel number {money.channel_trade_no} belongs to another attempt")
         return Booked.REFUSED
     return _book(trade, attempt, money, actor, beside)
 
 
-def _book(trade: Trade, attempt: Attempt, money: MoneyArrived, actor: str, beside: _Beside) -> Booked:
+def _book(trade: Trade, attempt: Attempt, money: MoneyArrived, actor: str, beside: Beside) -> Booked:
     """Both are locked, and the attempt has no success yet."""
     _record_success(attempt, money, actor)
     if beside.refunds_told_of:
@@ -108,12 +107,15 @@ def _book(trade: Trade, attempt: Attempt, money: MoneyArrived, actor: str, besid
     return Booked.ABNORMAL
 
 
-def payment_arrived(*, attempt: Attempt, money: MoneyArrived, actor: str) -> Booked:
+def payment_arrived(
+    *, attempt: Attempt, money: MoneyArrived, actor: str, log: Callable[[], list[Exchange]] = list
+) -> Booked:
     """As `payment_confirm`, together with others who wait to book at the same moment; not inside a transaction.
 
-    `attempt` was read with its trade, app and merchant, and is not locked.
+    `attempt` was read with its trade, app and merchant, and is not locked. `log` gives the row of the exchange log,
+    which is written after the commit; it is not called where there was no company for it.
     """
-    return _arrivals.write(_Arrival(attempt, money, actor))
+    return _arrivals.write(_Arrival(attempt, money, actor, log))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class _Arrival:
     attempt: Attempt
     money: MoneyArrived
     actor: str
+    log: Callable[[], list[Exchange]]
 
     def confirm(self) -> Booked:
         return payment_confirm(
@@ -135,7 +138,9 @@ def _confirm_together(arrivals: Sequence[_Arrival]) -> list[Booked | Exception]:
     numbers: set[tuple[int, str]] = set()  # in which nothing was looked for beside the stored ones
     with transaction.atomic():
         locked = lock_attempts([one.attempt for one in arrivals])
-        beside = _look_beside_each([(*locked[o.attempt.pk], o.money) for o in arrivals if o.attempt.pk in locked])
+        beside = look_beside_each(
+            [(*locked[one.attempt.pk], one.money.channel_trade_no) for one in arrivals if one.attempt.pk in locked]
+        )
         with compiled.gathering() as found:
             for one in arrivals:
                 number = (one.attempt.account_id, one.money.channel_trade_no)
@@ -143,11 +148,13 @@ def _confirm_together(arrivals: Sequence[_Arrival]) -> list[Booked | Exception]:
                 numbers.add(number)
                 booked.append(_book_if_plain(one, rows, beside))
         found.write()
+    answered = [one for one, answer in zip(arrivals, booked, strict=True) if isinstance(answer, Booked)]
+    write_answered([row for one in answered for row in one.log()])
     return booked
 
 
 def _book_if_plain(
-    one: _Arrival, rows: tuple[Trade, Attempt] | None, beside: Mapping[int, _Beside]
+    one: _Arrival, rows: tuple[Trade, Attempt] | None, beside: Mapping[int, Beside]
 ) -> Booked | WriteAlone:
     if rows is None or any(beside[one.attempt.pk]):
         return WriteAlone()
@@ -181,65 +188,6 @@ def _repeated(attempt: Attempt, money: MoneyArrived) -> Booked:
         return Booked.REPEATED
     _alert_contradiction(attempt, f"booked {booked}, now the channel says {money.amount} {money.channel_trade_no}")
     return Booked.REFUSED
-
-
-class _Beside(NamedTuple):
-    """What stands beside an attempt whose trade is locked; nearly always nothing."""
-
-    number_is_taken: bool  # by another attempt of the account
-    was_told_otherwise: bool  # a notification claimed another amount before
-    others_live: bool  # other attempts of the trade may still turn into money
-    refunds_told_of: bool  # the channel spoke of a refund before it spoke of the payment
-    app_was_told: bool  # there is a message about the trade
-
-
-def _look_beside(attempt: Attempt, trade: Trade, money: MoneyArrived) -> _Beside:
-    """In one statement, as every payment asks it."""
-    found = compiled.row(_beside_sql(), dict(zip(_GIVEN, _given(attempt, trade, money), strict=True)))
-    return _Beside(*map(bool, found))
-
-
-def _look_beside_each(arrived: Sequence[tuple[Trade, Attempt, MoneyArrived]]) -> dict[int, _Beside]:
-    """The same of many, by the attempt's key (PostgreSQL)."""
-    given = [dict(zip(_GIVEN, _given(attempt, trade, money), strict=True)) for trade, attempt, money in arrived]
-    found = compiled.fetch(_beside_each_sql(), [json.dumps(given)]) if given else []
-    return {attempt: _Beside(*beside) for attempt, *beside in found}
-
-
-_GIVEN = {"attempt": "bigint", "trade": "bigint", "account": "bigint", "number": "text", "trade_no": "text"}
-
-
-def _given(attempt: Attempt, trade: Trade, money: MoneyArrived) -> tuple[Any, ...]:
-    return attempt.pk, trade.pk, attempt.account_id, money.channel_trade_no, trade.trade_no
-
-
-@lru_cache(maxsize=1)
-def _beside_sql() -> str:
-    return f"SELECT {_beside_columns('%({})s')}"
-
-
-@lru_cache(maxsize=1)
-def _beside_each_sql() -> str:
-    columns = ", ".join(f"{name} {kind}" for name, kind in _GIVEN.items())
-    return (
-        f"SELECT given.attempt, {_beside_columns('given.{}')}"  # noqa: S608
-        f" FROM json_to_recordset(%s::json) AS given({columns})"
-    )
-
-
-def _beside_columns(place: str) -> str:
-    """`place` says where the given values stand."""
-    attempt, trade, account, number, trade_no = (place.format(name) for name in _GIVEN)
-    attempts, abnormal = (connection.ops.quote_name(m._meta.db_table) for m in (Attempt, AbnormalPayment))
-    live = ", ".join(f"'{state}'" for state in LIVE_ATTEMPT_STATES)
-    others = f"SELECT 1 FROM {attempts} o WHERE o.id <> {attempt}"  # noqa: S608
-    claimed = f"SELECT 1 FROM {abnormal} WHERE attempt_id = {attempt}"  # noqa: S608
-    return (
-        f"EXISTS ({others} AND o.account_id = {account} AND o.channel_trade_no = {number}),"
-        f" EXISTS ({claimed} AND state = '{AbnormalState.UNVERIFIED}'),"
-        f" EXISTS ({others} AND o.trade_id = {trade} AND o.state IN ({live})),"
-        f" {refund_port.side().early_sql(attempt)}, {was_told_sql(trade_no)}"
-    )
 
 
 def _number_is_taken(attempt: Attempt, channel_trade_no: str) -> bool:
@@ -279,7 +227,7 @@ def _classify(trade: Trade, attempt: Attempt, money: MoneyArrived) -> AbnormalKi
     return None
 
 
-def _settle(trade: Trade, attempt: Attempt, actor: str, beside: _Beside) -> None:
+def _settle(trade: Trade, attempt: Attempt, actor: str, beside: Beside) -> None:
     trade.settled_attempt = attempt
     trade.paid_amount = attempt.amount
     trade.paid_at = attempt.paid_at
