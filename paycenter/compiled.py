@@ -7,15 +7,19 @@ runs; everything else is plain ORM.
 
 from __future__ import annotations
 
+import datetime
+import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.models.expressions import RawSQL
 from django.db.models.query import get_related_populators
 from django.db.models.signals import post_save, pre_save
 from django.db.transaction import TransactionManagementError
@@ -30,16 +34,17 @@ _STAND_IN = -(2**40)  # and below: numbers that no query fixes
 class Select(Generic[M]):
     """A query with values that are given at each run, by name: `types` says of which type each is.
 
-    `make` builds it, called with a stand-in for each; it may select related rows, lock and limit.
+    `make` builds it, called with a stand-in for each; it may select related rows, lock and limit. A list of keys is
+    used through `among` (PostgreSQL).
     """
 
-    def __init__(self, make: Callable[..., models.QuerySet[M]], **types: type[int] | type[str]) -> None:
+    def __init__(self, make: Callable[..., models.QuerySet[M]], **types: type[int | str | list[int]]) -> None:
         self._make = make
         self._stand_ins = {n: _STAND_IN - at if of is int else f"<{n}>" for at, (n, of) in enumerate(types.items())}
         self._lock = threading.Lock()
         self._plan: _ValuesPlan | None = None
 
-    def rows(self, **values: int | str) -> list[M]:
+    def rows(self, **values: int | str | list[int]) -> list[M]:
         """The rows found with these values. Raises TransactionManagementError where it locks them for nothing."""
         plan = self._plan or self._compile()
         db = connections[DEFAULT_DB_ALIAS]
@@ -130,6 +135,11 @@ class _SelectPlan(_ValuesPlan):
         return record
 
 
+def among(keys: str) -> RawSQL:
+    """What a query of `Select` asks a field to be `__in`: one of the keys that are given as a list (PostgreSQL)."""
+    return RawSQL("SELECT unnest(%s::bigint[])", [keys])
+
+
 def _literal(value: object) -> str:
     """A state or another word of ours, as SQL writes it. Raises TypeError for anything else."""
     if not isinstance(value, str) or not re.fullmatch(r"[a-z_]*", value):
@@ -143,7 +153,7 @@ class Gathered:
     def __init__(self, keys: Mapping[type[models.Model], int]) -> None:
         self._keys = dict(keys)
         self.new: dict[type[models.Model], list[models.Model]] = {}
-        self.changed: dict[tuple[type[models.Model], tuple[str, ...]], list[models.Model]] = {}
+        self._changed: dict[int, tuple[models.Model, set[str]]] = {}
 
     def insert(self, records: Iterable[models.Model]) -> None:
         for record in records:
@@ -151,10 +161,24 @@ class Gathered:
                 record.pk = self._keys.pop(type(record))
             self.new.setdefault(type(record), []).append(record)
 
-    def update(self, record: models.Model, names: tuple[str, ...]) -> None:
-        """A row that is new here is written as it is in the end."""
+    def update(self, record: models.Model, names: Iterable[str]) -> None:
+        """A row is written once, as it is in the end."""
         if all(record is not one for one in self.new.get(type(record), ())):
-            self.changed.setdefault((type(record), names), []).append(record)
+            self._changed.setdefault(id(record), (record, set()))[1].update(names)
+
+    def write(self) -> None:
+        """All of it in one statement (PostgreSQL). Raises the model's DoesNotExist where a row that changed is gone."""
+        changed: dict[tuple[type[models.Model], tuple[str, ...]], list[models.Model]] = {}
+        for record, names in self._changed.values():
+            changed.setdefault((type(record), tuple(sorted(names))), []).append(record)
+        if not changed and not self.new:
+            return
+        values = [_as_json(records, _given_fields(*what)) for what, records in changed.items()]
+        values += [_as_json(records, _inserted_fields(model, ()), True) for model, records in self.new.items()]
+        written = row(_write_sql(tuple(changed), tuple(self.new)), values)
+        for ((model, _names), records), count in zip(changed.items(), written, strict=False):
+            if count != len(records):
+                raise model.DoesNotExist  # type: ignore[attr-defined]
 
 
 _gathered: ContextVar[Gathered | None] = ContextVar("gathered", default=None)
@@ -187,22 +211,9 @@ def insert_rows(records: Sequence[models.Model], *, keyed: bool = False, unless_
     """
     if not records:
         return set()
-    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
-    fields = (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
-    values = [[_value(field, record, True, db) for record in records] for field in fields]
-    return {key for (key,) in execute(db, _insert_rows_sql(model, keyed, unless_there), values).fetchall()}
-
-
-def update_rows(records: Sequence[models.Model], names: tuple[str, ...]) -> None:
-    """Write these fields of existing rows of one model in one statement (PostgreSQL).
-
-    Raises the model's DoesNotExist where one is gone.
-    """
-    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
-    keys = [record.pk for record in records]
-    values = [[_value(field, record, False, db) for record in records] for field in _fields(model, names)]
-    if execute(db, _update_rows_sql(model, names), [keys, *values]).rowcount != len(records):
-        raise model.DoesNotExist  # type: ignore[attr-defined]
+    model = type(records[0])
+    values = [_as_json(records, _all_fields(model, keyed), True)]
+    return {key for (key,) in fetch(_insert_rows_sql(model, keyed, unless_there), values)}
 
 
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
@@ -263,6 +274,12 @@ def row(sql: str, values: Sequence[object] | Mapping[str, object]) -> Sequence[A
     return found
 
 
+def fetch(sql: str, values: Sequence[object]) -> list[Sequence[Any]]:
+    """All rows that a statement answers, which is written by hand and always the same."""
+    found: list[Sequence[Any]] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchall()
+    return found
+
+
 def run(sql: str, values: Sequence[object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
     return int(execute(connections[DEFAULT_DB_ALIAS], sql, values).rowcount)
@@ -307,27 +324,69 @@ def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) ->
 
 @lru_cache(maxsize=64)
 def _insert_rows_sql(model: type[models.Model], keyed: bool, unless_there: bool) -> str:
-    fields = (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
-    columns = ", ".join(_quoted(field) for field in fields)
+    fields = _all_fields(model, keyed)
     return (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
-        f" SELECT * FROM unnest({', '.join(_array(field) for field in fields)})"
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(map(_quoted, fields))})"  # noqa: S608
+        f" SELECT * FROM {_from_json(fields)}"
         f"{' ON CONFLICT DO NOTHING' if unless_there else ''} RETURNING {_quoted(model._meta.pk)}"
     )
 
 
 @lru_cache(maxsize=64)
+def _write_sql(
+    changed: tuple[tuple[type[models.Model], tuple[str, ...]], ...], new: tuple[type[models.Model], ...]
+) -> str:
+    """Updates and inserts; answers how many rows each of them touched."""
+    parts = [*(_update_rows_sql(*what) for what in changed), *(_insert_rows_sql(model, False, False) for model in new)]
+    counts = ", ".join(f"(SELECT count(*) FROM w{at})" for at in range(len(parts)))  # noqa: S608
+    return f"WITH {', '.join(f'w{at} AS ({part})' for at, part in enumerate(parts))} SELECT {counts}"
+
+
 def _update_rows_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
-    fields = (model._meta.pk, *_fields(model, names))
+    fields = _given_fields(model, names)
     pairs = ", ".join(f"{_quoted(field)} = given.v{at}" for at, field in enumerate(fields) if at)
     table, key = connection.ops.quote_name(model._meta.db_table), _quoted(model._meta.pk)
-    given = f"unnest({', '.join(_array(f) for f in fields)}) AS given({', '.join(f'v{n}' for n in range(len(fields)))})"
-    return f"UPDATE {table} SET {pairs} FROM {given} WHERE {table}.{key} = given.v0"  # noqa: S608
+    return f"UPDATE {table} SET {pairs} FROM {_from_json(fields)} WHERE {table}.{key} = given.v0 RETURNING 1"  # noqa: S608
 
 
-def _array(field: Any) -> str:
-    """Without a length: an explicit cast to one would cut a text that is too long instead of refusing it."""
-    return f"%s::{re.sub(r'[(].*[)]', '', field.db_type(connection))}[]"
+def _all_fields(model: type[models.Model], keyed: bool) -> tuple[Any, ...]:
+    return (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
+
+
+def _given_fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """The key, and the fields of these names."""
+    return (model._meta.pk, *_fields(model, names))
+
+
+def _from_json(fields: Sequence[Any]) -> str:
+    """What `_as_json` made, as a table. Types have no length: one that is too long is refused, not cut."""
+    columns = (f"v{at} {re.sub(r'[(].*[)]', '', field.db_type(connection))}" for at, field in enumerate(fields))
+    return f"json_to_recordset(%s::json) AS given({', '.join(columns)})"
+
+
+def _as_json(records: Sequence[models.Model], fields: Sequence[Any], is_new: bool = False) -> str:
+    """Rows as one value: as an array for each column they cost psycopg more than all the rest."""
+    named = [(f"v{at}", field, type(field) in _PLAIN_FIELDS) for at, field in enumerate(fields)]
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        rows.append(row := {})
+        for name, field, is_plain in named:
+            value = field.pre_save(record, is_new)
+            row[name] = value if is_plain and type(value) in _PLAIN_VALUES else _json_value(field, value)
+    return _encode(rows)
+
+
+def _json_value(field: Any, value: Any) -> Any:
+    """What PostgreSQL reads as the same value."""
+    if type(value) is datetime.datetime and value.tzinfo is not None:
+        return value.isoformat()
+    if value is not None and type(field) is models.JSONField and field.encoder is None:
+        return value  # as a part of the whole
+    value = field.get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
+    return str(value) if isinstance(value, datetime.date | IPv4Address | IPv6Address) else value
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @lru_cache(maxsize=256)
