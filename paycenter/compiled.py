@@ -280,7 +280,15 @@ def fetch(sql: str, values: Sequence[object]) -> list[Sequence[Any]]:
     return found
 
 
-def run(sql: str, values: Sequence[object]) -> int:
+def rows(sql: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """All rows that a statement answers, which is written by hand and always the same."""
+    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
+        cursor.execute(sql, values)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
+
+
+def run(sql: str, values: Sequence[object] | Mapping[str, object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
     return int(execute(connections[DEFAULT_DB_ALIAS], sql, values).rowcount)
 
