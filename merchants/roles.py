@@ -99,6 +99,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("submit", _APPLICATION)
         | _perms("view add change", ("merchants.user",))
         | _perms("view", ("merchants.changerequest",))
+        | _perms("propose", ("merchants.paymentaccount",))
     ),
     Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
