@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from merchants import offering
@@ -14,6 +16,7 @@ from tests import factories
 from tests.conftest import World
 from tests.factories import fresh
 from tests.fakes.staff import make_staff, signed_in
+from tests.merchants.test_services import certificate
 from tests.paycenter.staff.test_second_factor import code_of
 from tests.paycenter.staff.test_step_up import held_in
 
@@ -102,6 +105,17 @@ def test_nobody_else_proposes(world: World, owner: User, who: str) -> None:
     assert {answer.status_code for answer in answers} <= {403, 404}
     assert not ChangeRequest.objects.exists()
     assert place(world.account, "config") not in said(client.get(place(world.account, "change")))
+
+
+def test_a_renewed_certificate_is_shown_by_whose_it_is_and_until_when(world: World, owner: User) -> None:
+    account = factories.make_account(world.merchant, channel="alipay", config={}, methods=())
+    change = ChangeRequest.objects.create(
+        kind="account_config", account=account, requested_by=owner, requested_at=timezone.now(), reason="renewed",
+        before={"app_cert": certificate(days=5)}, after={"app_cert": certificate(days=400)},
+    )  # fmt: skip
+    page = said(signed_in(make_staff("operator")).get(f"/admin/merchants/changerequest/{change.pk}/change/"))
+    assert "BEGIN CERTIFICATE" not in page
+    assert len(set(re.findall(r"valid until (\d{4}-\d\d-\d\d)", page))) == 2
 
 
 def test_who_left_the_company_has_nothing_confirmed(world: World, owner: User) -> None:
