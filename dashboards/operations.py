@@ -170,7 +170,7 @@ def _channels_table(look: Look, sums: Sums) -> Table:
         ])  # fmt: skip
     heads = [_("Channel"), _("Pay method"), _("Attempts"), _("Payments"), _("Paid"), _("Refused"), _("Unknown"),
              _("Mean answer"), _("95 % of answers"), _("Refunds")]  # fmt: skip
-    empty = _("No channel was asked on these days. Set up a payment account, or choose more days above.")
+    empty = _("No channel was asked on these days. Choose more days above.")
     return Table("channels", _("Channels and pay methods"), heads, rows, empty, wide=True)
 
 

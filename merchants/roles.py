@@ -112,6 +112,12 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
 }
 
 
+def only_looks(user: Any) -> bool:
+    """Whether the role may change nothing at all: no page calls such people to act."""
+    held = ROLE_PERMISSIONS.get(getattr(user, "role", ""), frozenset())
+    return not user.is_superuser and all(".view_" in permission for permission in held)
+
+
 class RoleBackend(ModelBackend):
     """Permissions by role, without a query. Groups and per-user permissions play no part."""
 

@@ -35,7 +35,7 @@ from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, state_chip
 from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of, registered
-from paycenter.staff.words import names_channels
+from paycenter.staff.words import names_channels, names_methods
 
 CERTIFICATE_WARNING = timedelta(days=30)
 
@@ -81,8 +81,8 @@ def _proposes(user: Any, account: PaymentAccount) -> bool:
 
 @admin.register(PaymentAccount)
 class PaymentAccountAdmin(StateButtonsAdmin):
-    empty_text = _("A payment account is a contract with a channel. Set one up for each channel the company has"
-                   " signed with.")  # fmt: skip
+    empty_text = _("A payment account is a contract with a channel.")
+    empty_next = _("Set one up for each channel the company has signed with.")
     tenant_keys = {"merchant": "merchant_id"}
     asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
     can_add = can_change = True
@@ -325,6 +325,9 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             return
         why = reason or gettext("Taken into use")
         account_open_request(account=record, transition=transition, user=request.user, reason=why)  # type: ignore[arg-type]
+
+
+names_methods(method_label)
 
 
 @names_channels
