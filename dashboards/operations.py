@@ -74,7 +74,7 @@ def _rates(look: Look, sums: Sums) -> list[Figure]:
         rate = share(now[name], now["asked_count"])
         note = _("%(part)s of %(whole)s") % {"part": f"{now[name]:,}", "whole": f"{now['asked_count']:,}"}
         worse = tone if (rate.plain or 0) > 5 else "calm"
-        note = f"{note}; {said}" if said and link else note
+        note = _("%(figure)s; %(more)s") % {"figure": note, "more": said} if said and link else note
         moved = points(now, before, name, "asked_count")
         found.append(Figure(title, rate.text, note, link, worse or "calm", icon, moved))
     answered = seconds(now["answer_us"], now["answer_count"])

@@ -63,6 +63,6 @@ class ApplicationListing(TenantAdmin):
     def last_number(self, obj: Any) -> Any:
         return obj.last or "–"
 
-    @display(description=_("submitted"))
+    @display(description=_("submitted at"))
     def last_submitted(self, obj: Any) -> Any:
         return obj.submitted or "–"

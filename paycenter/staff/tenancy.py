@@ -113,6 +113,7 @@ class TenantScope:
 class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     """Base of every admin page. Nothing can be added, changed or deleted unless the page says so."""
 
+    empty_value_display = "–"
     list_fullwidth = True
     compressed_fields = True
     list_filter_submit = False

@@ -43,7 +43,9 @@ names_states(choice for choice in CaseState.choices if choice[0] not in (CaseSta
 class AskForm(forms.Form):
     """Which bill a channel is asked for."""
 
-    account = forms.ModelChoiceField(label=_("payment account"), queryset=PaymentAccount.objects.none())
+    account = forms.ModelChoiceField(
+        label=_("payment account"), queryset=PaymentAccount.objects.none(), empty_label=_("Choose …")
+    )
     day = forms.DateField(label=_("day"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
     kind = forms.ChoiceField(label=_("kind"), choices=BILL_KINDS)
 

@@ -101,6 +101,11 @@ class CaseAdmin(ReadOnlyAdmin):
         rows = super().get_queryset(request).select_related("account__merchant", "app", "owner", "bill", "proposed_by")
         return rows.defer("account__config")
 
+    def get_list_display(self, request: HttpRequest) -> Sequence[str]:
+        """Tenants are not told which of the center's staff works on a case."""
+        center = tenant_of(request.user) is None
+        return [name for name in self.list_display if center or name != "owner"]
+
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
         if not term:
