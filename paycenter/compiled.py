@@ -213,7 +213,7 @@ def insert_rows(records: Sequence[models.Model], *, keyed: bool = False, unless_
         return set()
     model = type(records[0])
     values = [_as_json(records, _all_fields(model, keyed), True)]
-    return {key for (key,) in fetch(_insert_rows_sql(model, keyed, unless_there), values)}
+    return {key for (key,) in rows(_insert_rows_sql(model, keyed, unless_there), values)}
 
 
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
@@ -274,18 +274,10 @@ def row(sql: str, values: Sequence[object] | Mapping[str, object]) -> Sequence[A
     return found
 
 
-def fetch(sql: str, values: Sequence[object]) -> list[Sequence[Any]]:
-    """All rows that a statement answers, which is written by hand and always the same."""
-    found: list[Sequence[Any]] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchall()
-    return found
-
-
 def rows(sql: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
     """All rows that a statement answers, which is written by hand and always the same."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
+    found: list[tuple[Any, ...]] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchall()
+    return found
 
 
 def run(sql: str, values: Sequence[object] | Mapping[str, object]) -> int:
