@@ -17,16 +17,20 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The ratio to be kept and the one aimed at: at most, or at least."""
+    """The ratio to be kept and the one aimed at: at most, or at least. Without a value it is only reported."""
 
-    value: float
+    value: float | None
     aim: float
     at_least: bool = False
 
     def holds(self, ratio: float) -> bool:
+        if self.value is None:
+            return True
         return ratio >= self.value if self.at_least else ratio <= self.value
 
     def __str__(self) -> str:
+        if self.value is None:
+            return "report"
         return f"{'≥' if self.at_least else '≤'} {self.value:g}"
 
 
@@ -96,7 +100,7 @@ def line(result: Result) -> str:
     if found is None:
         return f"{row.name:22} skipped: {result.reason}"
     spread = f"[{min(found.ratios):.2f}, {max(found.ratios):.2f}]"
-    word = "ok" if result.ok else "MISSED"
+    word = "MISSED" if not result.ok else "ok" if row.bar.value is not None else ""
     ours, limit = statistics.median(found.ours), statistics.median(found.limit)
     return (
         f"{row.name:22} {found.ratio:7.2f} {spread:>15}  {row.bar!s:>7} {row.bar.aim:5g}  {word:6}"
