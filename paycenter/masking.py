@@ -19,6 +19,7 @@ from paycenter.mask_patterns import HIDDEN, hide_middle, is_amount_name, mask_pa
 
 MAX_CHARS = 8 * 1024
 ELLIPSIS = " …[cut]"
+_WORD_CHARS = 60  # a longer run of letters may be a key
 _SCAN_CHARS = 64 * 1024  # more than this of one text is never looked at, nor kept
 _MAX_DEPTH = 16
 
@@ -126,7 +127,8 @@ class _Masker:
             found = self._json(text, depth)
             if found is not None:
                 return found
-        return self._form(stripped, depth) if _FORM.fullmatch(stripped) else self._loose(text, depth)
+        is_form = "=" in stripped and _FORM.fullmatch(stripped)
+        return self._form(stripped, depth) if is_form else self._loose(text, depth)
 
     def _json(self, text: str, depth: int) -> str | None:
         """None when it is not JSON."""
@@ -165,7 +167,9 @@ class _Masker:
             text = _ESCAPED_PAIR.sub(lambda m: self._pair(m, m[2], m[4]), text)
         if "<" in text:
             text = self._elements(text)
-        return mask_patterns(self._loose_pairs(text, depth))
+        if "=" in text or ":" in text:
+            text = self._loose_pairs(text, depth)
+        return mask_patterns(text)
 
     def _loose_pairs(self, text: str, depth: int) -> str:
         """What looks like the value of a harmless word may be a pair itself: `failed: password=…`."""
@@ -243,6 +247,8 @@ def mask_text(text: str | bytes, *, keys: Iterable[str] = (), limit: int = MAX_C
     """
     if isinstance(text, bytes):
         text = text[: 4 * _SCAN_CHARS].decode("utf-8", errors="replace")
+    if text == "" or (len(text) <= _WORD_CHARS and text.isalpha()):  # most often an app's `success`
+        return shorten(text, limit)
     mark = ELLIPSIS if len(text) > _SCAN_CHARS else ""
     return shorten(_Masker(keys).text(text[:_SCAN_CHARS].replace("\x00", "")) + mark, limit)
 
