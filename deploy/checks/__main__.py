@@ -37,7 +37,7 @@ RUN_ONCE = (
     "tests/browser", "tests/checks", "tests/paycenter/test_newchannel.py", "tests/observability/test_processes.py",
     "tests/backup/test_backup.py", "tests/backup/test_moments.py", "tests/fuzz/test_fuzz.py",
     "tests/fuzz/test_known.py", "tests/merchants/admin/test_strangers.py", "tests/merchants/admin/test_trail.py",
-    "tests/merchants/admin/test_second_person.py",
+    "tests/merchants/admin/test_second_person.py", "tests/merchants/admin/test_only_looking.py",
     "tests/demo/test_end_to_end.py::test_a_program_that_is_killed_comes_back",
     "tests/demo/test_end_to_end.py::test_a_start_that_was_cut_short_is_taken_up_again",
 )  # fmt: skip

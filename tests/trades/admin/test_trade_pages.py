@@ -101,7 +101,13 @@ def test_filters_by_state_method_merchant_and_day(service: Client, world: World,
         (f"day_from={tomorrow}", 0), (f"day_to={today - timedelta(days=1)}", 0), ("day_all=1", 2),
         ("day_from=nonsense", 2),
     ):  # fmt: skip
-        assert len(shown(service.get(f"{LIST}?{query}").content.decode())) == found, query
+        page = service.get(f"{LIST}?{query}").content.decode()
+        assert len(shown(page)) == found, query
+    # What a row's values are called on a phone, in sentence case; and what each export is.
+    assert {'data-label="Pay method"', 'data-label="Trade and app order number"'} <= set(
+        re.findall(r'data-label="[^"]*"', page)
+    )
+    assert "CSV (semicolons)" in page
 
 
 @pytest.mark.parametrize("many", [1, 20_000])
