@@ -2,7 +2,8 @@
 
 A claim moves `next_delivery_at` a lease into the future, so that no other worker takes the row and a
 dead worker's rows come due again. Sending happens on the HTTP loop outside any transaction; results
-are written in small groups as they come in, so that one slow receiver holds up nobody else.
+are written in small groups as they come in, so that one slow receiver holds up nobody else. On PostgreSQL
+the frequent steps are the statements of `notifications.outbox`.
 """
 
 from __future__ import annotations
@@ -10,26 +11,27 @@ from __future__ import annotations
 import asyncio
 import queue
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from merchants.models import App
+from notifications import outbox
 from notifications.alerts import alert
 from notifications.models import Delivery, Notification, NotificationState
 from notifications.signing import acknowledges, signed_headers
 from paycenter import tracing
 from paycenter.errors import ConfigError, NotSent, UnknownOutcome
-from paycenter.http import HttpClient, HttpResponse, TimeLimits, start_on_loop
+from paycenter.http import HttpClient, HttpResponse, TimeLimits, call_on_loop
 from paycenter.masking import mask_text
 from paycenter.metrics import count_delivery, count_given_up
 from paycenter.outbound import client
@@ -42,9 +44,12 @@ LIMITS = TimeLimits(connect=3.0, total=10.0)
 MAX_ANSWER_BYTES = 64 * 1024
 SLOTS = 400  # messages in flight at once, per process
 SLOTS_PER_HOST = 100
+SLOTS_OF_NEW_HOST = 20  # for a receiver that has not answered yet while something is on its way to it
 SLOTS_OF_SLOW_HOST = 4  # for a receiver that just let a message time out
 _WINDOW = 400  # due rows looked at in one claim
 _GROUP = 200  # results written in one transaction
+_AT_ONCE = 5  # messages started in one turn of the loop
+_GATHER = 0.05  # seconds in which results become a group while others are on their way
 _POLL = 0.1  # seconds without any result before what is due is looked at again
 
 
@@ -79,21 +84,33 @@ class Outcome:
 
 
 # ---- claiming ------------------------------------------------------------------------------------
-def claim(*, limit: int, room: Mapping[str, int], default_room: int = SLOTS_PER_HOST) -> list[Claim]:
+def claim(*, limit: int, room: Mapping[str, int], default_room: int = SLOTS_OF_NEW_HOST) -> list[Claim]:
     """Claim up to `limit` due rows, longest due first, and of each host no more than it has room for.
 
     `room` holds the hosts with messages in flight; any other host has `default_room`.
     """
+    if limit <= 0:
+        return []
     now = timezone.now()
+    take = outbox.claim_rows if connection.vendor == "postgresql" else _claim_rows
+    rows = take(now=now, until=now + LEASE, window=_WINDOW, limit=limit, room=room, default_room=default_room)
+    return _claims(rows, now + LEASE)
+
+
+def _claim_rows(
+    *, now: datetime, until: datetime, window: int, limit: int, room: Mapping[str, int], default_room: int
+) -> list[tuple[Any, ...]]:
+    """As `outbox.claim_rows`, for any database."""
     full = [host for host, free in room.items() if free <= 0]
     due = Notification.objects.filter(next_delivery_at__lte=now).exclude(host__in=full)
-    if limit <= 0 or not due.exists():  # the common case takes no write lock
+    if not due.exists():  # the common case takes no write lock
         return []
     with transaction.atomic():
         rows = due.select_for_update(skip_locked=True, of=("self",)).order_by("next_delivery_at", "id")
-        chosen = _fair_share(rows.values_list("pk", "host")[:_WINDOW], limit, room, default_room)
-        Notification.objects.filter(pk__in=chosen).update(next_delivery_at=now + LEASE)
-    return _load(chosen, now + LEASE)
+        chosen = _fair_share(rows.values_list("pk", "host")[:window], limit, room, default_room)
+        Notification.objects.filter(pk__in=chosen).update(next_delivery_at=until)
+    columns = (*outbox.COLUMNS, *(f"app__{column}" for column in outbox.SECRETS))
+    return list(Notification.objects.filter(pk__in=chosen).values_list(*columns)) if chosen else []
 
 
 def _fair_share(due: Iterable[tuple[int, str]], limit: int, room: Mapping[str, int], default_room: int) -> list[int]:
@@ -106,22 +123,14 @@ def _fair_share(due: Iterable[tuple[int, str]], limit: int, room: Mapping[str, i
     return chosen
 
 
-def _load(ids: list[int], until: datetime) -> list[Claim]:
-    rows = list(Notification.objects.filter(pk__in=ids).order_by("pk")) if ids else []
-    # Apps apart: their secrets are decrypted once, not once per message.
-    apps = App.objects.only("webhook_secret", "webhook_secret_previous").in_bulk({row.app_id for row in rows})
+def _claims(rows: list[tuple[Any, ...]], until: datetime) -> list[Claim]:
     return [
         Claim(
-            pk=row.pk, webhook_id=row.webhook_id, url=row.url, host=row.host, body=row.body.encode(),
-            secrets=_secrets_of(apps[row.app_id]), by=row.resend_by or "schedule", until=until,
-            trade_no=row.trade_no, origin=tracing.origin_of(row.trade_no),
+            pk=pk, webhook_id=webhook_id, url=url, host=host, body=body.encode(), secrets=tuple(filter(None, secrets)),
+            by=resend_by or "schedule", until=until, trade_no=trade_no, origin=tracing.origin_of(trade_no),
         )
-        for row in rows
+        for pk, webhook_id, url, host, body, trade_no, resend_by, *secrets in sorted(rows)
     ]  # fmt: skip
-
-
-def _secrets_of(app: App) -> tuple[str, ...]:
-    return tuple(s for s in (app.webhook_secret, app.webhook_secret_previous) if s)
 
 
 # ---- sending -------------------------------------------------------------------------------------
@@ -148,12 +157,13 @@ async def _send(claim: Claim, http: HttpClient) -> Outcome:
         answer = await http.fetch(
             "POST", claim.url, headers=headers, body=claim.body, limits=LIMITS, max_bytes=MAX_ANSWER_BYTES
         )
+        how = _judge(answer)
     except (NotSent, UnknownOutcome, ConfigError) as exc:
         return ended(error=str(exc), slow=isinstance(exc.__cause__, asyncio.TimeoutError))
     except Exception as exc:  # a surprise in one message must not strand the others
         log.exception("delivery failed unexpectedly", webhook_id=claim.webhook_id, trade_no=claim.trade_no)
         return ended(error=f"internal error: {type(exc).__name__}")
-    return ended(**_judge(answer))
+    return ended(**how)
 
 
 def _judge(answer: HttpResponse) -> dict[str, object]:
@@ -174,16 +184,23 @@ def _judge(answer: HttpResponse) -> dict[str, object]:
 
 # ---- writing -------------------------------------------------------------------------------------
 def write(outcomes: list[Outcome]) -> None:
-    """Write a group of outcomes in one short transaction: the tries, and what becomes of each message."""
-    if not outcomes:
-        return
+    """Write a group of outcomes in short transactions: the tries, and what becomes of each message."""
+    acknowledged = [o for o in outcomes if o.acknowledged] if connection.vendor == "postgresql" else []
+    if acknowledged:
+        outbox.write_acknowledged(acknowledged, timezone.now())
+    others = [o for o in outcomes if not o.acknowledged] if acknowledged else outcomes
+    if others:
+        _write(others)
+
+
+@transaction.atomic
+def _write(outcomes: list[Outcome]) -> None:
     now = timezone.now()
-    with transaction.atomic():
-        rows = Notification.objects.select_for_update(of=("self",)).filter(pk__in=[o.claim.pk for o in outcomes])
-        found = {row.pk: row for row in rows.defer("body").order_by("pk")}
-        Delivery.objects.bulk_create([_delivery(o, found[o.claim.pk].tries + 1) for o in outcomes])
-        _acknowledge([o.claim.pk for o in outcomes if o.acknowledged], now)
-        _schedule_again([(found[o.claim.pk], o) for o in outcomes if not o.acknowledged], now)
+    rows = Notification.objects.select_for_update(of=("self",)).filter(pk__in=[o.claim.pk for o in outcomes])
+    found = {row.pk: row for row in rows.defer("body").order_by("pk")}
+    Delivery.objects.bulk_create([_delivery(o, found[o.claim.pk].tries + 1) for o in outcomes])
+    _acknowledge([o.claim.pk for o in outcomes if o.acknowledged], now)
+    _schedule_again([(found[o.claim.pk], o) for o in outcomes if not o.acknowledged], now)
 
 
 def _delivery(outcome: Outcome, number: int) -> Delivery:
@@ -235,14 +252,70 @@ def _give_up(row: Notification, outcome: Outcome) -> None:
 
 
 # ---- all of it together --------------------------------------------------------------------------
+class Flight:
+    """Messages on their way. The pump's thread starts them, the HTTP loop sends them, and what has ended comes back
+    in groups: waking a thread for each message costs more than writing it down.
+    """
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+        # These four belong to the loop.
+        self._waiting: deque[Claim] = deque()
+        self._flying: set[asyncio.Task[Outcome]] = set()
+        self._ended: list[asyncio.Task[Outcome]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._groups: queue.SimpleQueue[list[asyncio.Task[Outcome]]] = queue.SimpleQueue()
+
+    def start(self, claims: Sequence[Claim]) -> None:
+        """Send these. For the pump's thread."""
+        call_on_loop(partial(self._add, claims))
+
+    def group(self) -> list[Outcome]:
+        """The next group of what has ended, after a moment's wait for it. For the pump's thread."""
+        try:
+            return [task.result() for task in self._groups.get(timeout=_POLL)]
+        except queue.Empty:
+            return []
+
+    def _add(self, claims: Sequence[Claim]) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._start_some)
+        self._waiting.extend(claims)
+
+    def _start_some(self) -> None:
+        """A few in each turn of the loop, so that answers are read in between: hundreds at once would fill memory
+        with what the garbage collector then looks through again and again."""
+        for _ in range(min(_AT_ONCE, len(self._waiting))):
+            task = asyncio.create_task(send(self._waiting.popleft(), self._http))
+            self._flying.add(task)
+            task.add_done_callback(self._end)
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._start_some)
+
+    def _end(self, task: asyncio.Task[Outcome]) -> None:
+        self._flying.discard(task)
+        self._ended.append(task)
+        if len(self._ended) >= _GROUP or not (self._flying or self._waiting):
+            self._hand_over()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_GATHER, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._groups.put(self._ended)
+        self._ended = []
+
+
 class Pump:
     """Keeps up to `SLOTS` messages in flight while anything is due. One per run, used by one thread."""
 
     def __init__(self, http: HttpClient | None = None) -> None:
-        self._http = http or client()
+        self._flight = Flight(http or client())
         self._busy: Counter[str] = Counter()
         self._slow: set[str] = set()
-        self._results: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
+        self._answering: set[str] = set()  # of the busy ones
         self.sent = 0
 
     def run(self, seconds: float) -> None:
@@ -263,30 +336,30 @@ class Pump:
 
     def _start_due(self) -> None:
         while claimed := claim(limit=SLOTS - self._busy.total(), room=self._room()):
-            for one in claimed:
-                self._busy[one.host] += 1
-                start_on_loop(send(one, self._http)).add_done_callback(self._results.put)
+            self._busy.update(one.host for one in claimed)
+            self._flight.start(claimed)
             self.sent += len(claimed)
 
     def _room(self) -> dict[str, int]:
-        hosts = self._busy.keys() | self._slow
-        return {h: (SLOTS_OF_SLOW_HOST if h in self._slow else SLOTS_PER_HOST) - self._busy[h] for h in hosts}
+        return {host: self._slots(host) - self._busy[host] for host in self._busy.keys() | self._slow}
+
+    def _slots(self, host: str) -> int:
+        if host in self._slow:
+            return SLOTS_OF_SLOW_HOST
+        return SLOTS_PER_HOST if host in self._answering else min(SLOTS_OF_NEW_HOST, SLOTS_PER_HOST)
 
     def _collect(self) -> list[Outcome]:
-        """What came back, after a moment's wait for the first; frees their slots."""
-        outcomes: list[Outcome] = []
-        try:
-            outcomes.append(self._results.get(timeout=_POLL).result())
-            while len(outcomes) < _GROUP:
-                outcomes.append(self._results.get_nowait().result())
-        except queue.Empty:
-            pass
+        """What came back, after a moment's wait for it; frees their slots."""
+        outcomes = self._flight.group()
         for outcome in outcomes:
             self._release(outcome)
         return outcomes
 
     def _release(self, outcome: Outcome) -> None:
         host = outcome.claim.host
-        self._busy[host] -= 1
-        self._busy += Counter()  # drops hosts with nothing in flight
         (self._slow.add if outcome.slow else self._slow.discard)(host)
+        self._answering.add(host)
+        self._busy[host] -= 1
+        if not self._busy[host]:
+            del self._busy[host]
+            self._answering.discard(host)

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 from paycenter.errors import ConfigError
 
@@ -37,6 +38,7 @@ def _signature(secret: str, text: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode('ascii')}"
 
 
+@lru_cache(maxsize=256)
 def _key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)

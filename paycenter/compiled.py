@@ -25,6 +25,8 @@ from django.db.models.signals import post_save, pre_save
 from django.db.transaction import TransactionManagementError
 from django_fsm import FSMField
 
+from paycenter.cursors import execute, reads_binary
+
 M = TypeVar("M", bound=models.Model)
 _STAND_IN = -(2**40)  # and below: numbers that no query fixes
 
@@ -40,7 +42,7 @@ class Select(Generic[M]):
         self._make = make
         self._stand_ins = {n: _STAND_IN - at if of is int else f"<{n}>" for at, (n, of) in enumerate(types.items())}
         self._lock = threading.Lock()
-        self._plan: _SelectPlan | None = None
+        self._plan: _ValuesPlan | None = None
 
     def rows(self, **values: int | str | list[int]) -> list[M]:
         """The rows found with these values. Raises TransactionManagementError where it locks them for nothing."""
@@ -48,10 +50,8 @@ class Select(Generic[M]):
         db = connections[DEFAULT_DB_ALIAS]
         if plan.locks and not db.in_atomic_block:
             raise TransactionManagementError("rows are locked inside a transaction only")
-        with _cursor(db) as cursor:
-            cursor.execute(plan.sql, [values[name] for name in plan.parameters])
-            found = cursor.fetchall()
-        return [plan.instance(row, db) for row in found]
+        cursor = execute(db, plan.sql, [values[name] for name in plan.parameters], binary=plan.binary)
+        return [plan.instance(row, db) for row in cursor.fetchall()]
 
     def first(self, **values: int | str) -> M | None:
         """The first row, None where there is none."""
@@ -66,20 +66,30 @@ class Select(Generic[M]):
             raise model.DoesNotExist
         return found
 
-    def _compile(self) -> _SelectPlan:
+    def _compile(self) -> _ValuesPlan:
         with self._lock:
             if self._plan is None:
-                self._plan = _SelectPlan(self._make(**self._stand_ins), self._stand_ins)
+                self._plan = self._plan_of(self._make(**self._stand_ins))
             return self._plan
 
+    def _plan_of(self, query: models.QuerySet[Any]) -> _ValuesPlan:
+        return _SelectPlan(query, self._stand_ins)
 
-class _SelectPlan:
-    """The statement, and how its columns become instances: as `django.db.models.query.ModelIterable` does it."""
+
+class SelectValues(Select[Any]):
+    """The same for a queryset of `values_list`: rows are tuples, in its order."""
+
+    def _plan_of(self, query: models.QuerySet[Any]) -> _ValuesPlan:
+        return _ValuesPlan(query, self._stand_ins)
+
+
+class _ValuesPlan:
+    """The statement, and what makes its values those of their fields."""
 
     def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
-        compiler = query.query.get_compiler(using=query.db)
+        self.compiler = query.query.get_compiler(using=query.db)
         self.locks = query.query.select_for_update
-        sql, parameters = compiler.as_sql()
+        sql, parameters = self.compiler.as_sql()
         names = {stand_in: name for name, stand_in in stand_ins.items()}
         self.parameters = [names[value] for value in parameters if value in names]
         if set(self.parameters) != set(stand_ins):
@@ -87,22 +97,38 @@ class _SelectPlan:
         # What the query itself fixes becomes part of the text: a prepared statement uses a partial index only then.
         words = iter("%s" if value in names else _literal(value) for value in parameters)
         self.sql = re.sub("%s", lambda _found: next(words), sql)
-        select, info = compiler.select or [], compiler.klass_info or {}
-        own = info["select_fields"]
-        self._model, self._db = info["model"], query.db
-        self._own = slice(own[0], own[-1] + 1)
-        self._names = [column[0].target.attname for column in select[self._own]]
-        self._related = get_related_populators(info, select, query.db)  # type: ignore[call-arg]
+        self.select = self.compiler.select or []
+        columns = [column[0] for column in self.select]
+        self.binary = reads_binary(columns, connections[query.db])
         self._converters = [
             (at, converter, expression)
-            for at, (converters, expression) in compiler.get_converters([column[0] for column in select]).items()
+            for at, (converters, expression) in self.compiler.get_converters(columns).items()
             for converter in converters
         ]
 
     def instance(self, row: Sequence[Any], db: Any) -> Any:
+        if not self._converters:
+            return row
         values = list(row)
         for at, converter, expression in self._converters:
             values[at] = converter(values[at], expression, db)
+        return values
+
+
+class _SelectPlan(_ValuesPlan):
+    """How its columns become instances: as `django.db.models.query.ModelIterable` does it."""
+
+    def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
+        super().__init__(query, stand_ins)
+        info = self.compiler.klass_info or {}
+        own = info["select_fields"]
+        self._model, self._db = info["model"], query.db
+        self._own = slice(own[0], own[-1] + 1)
+        self._names = [column[0].target.attname for column in self.select[self._own]]
+        self._related = get_related_populators(info, self.select, query.db)  # type: ignore[call-arg]
+
+    def instance(self, row: Sequence[Any], db: Any) -> Any:
+        values = super().instance(row, db)
         record = self._model.from_db(self._db, self._names, values[self._own])
         for related in self._related:
             related.populate(values, record)
@@ -172,9 +198,8 @@ def gathering(keys: Mapping[type[models.Model], int] | None = None) -> Iterator[
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:
     """Keys for so many new rows of a model (PostgreSQL)."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(_KEYS, [model._meta.db_table, model._meta.pk.column, count])
-        return [key for (key,) in cursor.fetchall()]
+    values = [model._meta.db_table, model._meta.pk.column, count]
+    return [key for (key,) in execute(connections[DEFAULT_DB_ALIAS], _KEYS, values).fetchall()]
 
 
 _KEYS = "SELECT nextval(pg_get_serial_sequence(%s::text, %s::text)) FROM generate_series(1, %s::int)"
@@ -189,7 +214,7 @@ def insert_rows(records: Sequence[models.Model], *, keyed: bool = False, unless_
         return set()
     model = type(records[0])
     values = [_as_json(records, _all_fields(model, keyed), True)]
-    return {key for (key,) in fetch(_insert_rows_sql(model, keyed, unless_there), values)}
+    return {key for (key,) in rows(_insert_rows_sql(model, keyed, unless_there), values)}
 
 
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
@@ -210,9 +235,7 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
         return
     fields = _inserted_fields(model, empty)
     values = [_value(field, record, True, db) for record in records for field in fields]
-    with _cursor(db) as cursor:
-        cursor.execute(_insert_sql(model, empty, len(records)), values)
-        keys = cursor.fetchall()
+    keys = execute(db, _insert_sql(model, empty, len(records)), values).fetchall()
     for record, (key,) in zip(records, keys, strict=True):
         record.pk, record._state.adding, record._state.db = key, False, db.alias
 
@@ -237,10 +260,8 @@ def update(record: models.Model, names: Iterable[str]) -> None:
         record.save(update_fields=wanted)
         return
     values = [_value(field, record, False, db) for field in _fields(model, wanted)]
-    with _cursor(db) as cursor:
-        cursor.execute(_update_sql(model, wanted), [*values, record.pk])
-        if cursor.rowcount != 1:
-            raise model.DoesNotExist  # type: ignore[attr-defined]
+    if execute(db, _update_sql(model, wanted), [*values, record.pk]).rowcount != 1:
+        raise model.DoesNotExist  # type: ignore[attr-defined]
 
 
 def _is_listened_to(model: type[models.Model]) -> bool:
@@ -250,36 +271,19 @@ def _is_listened_to(model: type[models.Model]) -> bool:
 
 def row(sql: str, values: Sequence[object] | Mapping[str, object]) -> Sequence[Any]:
     """The only row that a statement answers, which is written by hand and always the same."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        found: Sequence[Any] = cursor.fetchone()
-        return found
+    found: Sequence[Any] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchone()
+    return found
 
 
-def fetch(sql: str, values: Sequence[object]) -> list[Sequence[Any]]:
+def rows(sql: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
     """All rows that a statement answers, which is written by hand and always the same."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        found: list[Sequence[Any]] = cursor.fetchall()
-        return found
+    found: list[tuple[Any, ...]] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchall()
+    return found
 
 
-def run(sql: str, values: Sequence[object]) -> int:
+def run(sql: str, values: Sequence[object] | Mapping[str, object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        return int(cursor.rowcount)
-
-
-def _cursor(db: Any) -> Any:
-    """Django's cursor; on PostgreSQL one that binds on the server, so that what is run often gets prepared."""
-    if db.vendor != "postgresql":
-        return db.cursor()
-    from django.db.backends.postgresql.base import ServerBindingCursor
-
-    db.ensure_connection()
-    with db.wrap_database_errors:
-        return db._prepare_cursor(ServerBindingCursor(db.connection))  # type: ignore[call-arg]
+    return int(execute(connections[DEFAULT_DB_ALIAS], sql, values).rowcount)
 
 
 # Fields that hand these values to the database as they are. By exact type: their subclasses may not.

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,17 +73,26 @@ class EgressPolicy:
 
         Raises EgressRefused. A host name passes here and is checked when it is resolved.
         """
-        try:
-            parts = urlsplit(url)
-            host, _port = parts.hostname, parts.port
-        except ValueError as exc:
-            raise EgressRefused("not a usable address") from exc
-        if parts.scheme not in ("http", "https") or not host:
-            raise EgressRefused("only http and https addresses are called")
-        if parts.username is not None or parts.password is not None:
-            raise EgressRefused("an address must not carry a user name or password")
-        if _is_literal(host) and not self.permits(host):
-            raise EgressRefused("the address is not public")
+        reason = _refusal(self, url)
+        if reason:
+            raise EgressRefused(reason)
+
+
+@lru_cache(maxsize=1024)
+def _refusal(policy: EgressPolicy, url: str) -> str:
+    """Why an address is refused as it is written, "" where it is not. Nothing is resolved: it never changes."""
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "not a usable address"
+    if parts.scheme not in ("http", "https") or not host:
+        return "only http and https addresses are called"
+    if parts.username is not None or parts.password is not None:
+        return "an address must not carry a user name or password"
+    if _is_literal(host) and not policy.permits(host):
+        return "the address is not public"
+    return ""
 
 
 def _is_literal(host: str) -> bool:

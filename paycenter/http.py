@@ -14,9 +14,9 @@ import math
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +173,11 @@ def start_on_loop(work: Coroutine[Any, Any, _T]) -> Future[_T]:
     return asyncio.run_coroutine_threadsafe(work, _loop.get())
 
 
+def call_on_loop(work: Callable[[], object]) -> None:
+    """Call a function on the background loop, which may start coroutines there, without waiting for it."""
+    _loop.get().call_soon_threadsafe(work)
+
+
 class HttpClient:
     """A pooled client. One per policy and process is enough; connections are kept per host."""
 
@@ -248,30 +253,33 @@ class HttpClient:
         max_bytes: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
         """As `request`, on the background loop."""
-        async with self._answer(method, url, headers=headers, body=body, limits=limits) as answer:
-            content = await _read_bounded(answer, max_bytes)
-            return HttpResponse(answer.status, _headers(answer), content)
+        with _OurErrors(limits):
+            async with self._answer(method, url, headers=headers, body=body, limits=limits) as answer:
+                content = await _read_bounded(answer, max_bytes)
+                return HttpResponse(answer.status, _headers(answer), content)
 
     async def _fetch_file(
         self, method: str, url: str, file: IO[bytes], *, headers: Mapping[str, str], body: bytes,
         limits: TimeLimits, max_bytes: int,
     ) -> HttpResponse:  # fmt: skip
-        async with self._answer(method, url, headers=headers, body=body, limits=limits, unpack=False) as answer:
-            if answer.status != 200:
-                return HttpResponse(answer.status, _headers(answer), await _read_bounded(answer, MAX_BODY_BYTES))
-            size = 0
-            async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-                size += len(chunk)
-                _bound(answer, size, max_bytes)
-                await asyncio.to_thread(file.write, chunk)
-            return HttpResponse(answer.status, _headers(answer), b"")
+        with _OurErrors(limits):
+            async with self._answer(
+                method, url, headers=headers, body=body, limits=limits, unpack=False
+            ) as answer:  # fmt: skip
+                if answer.status != 200:
+                    return HttpResponse(answer.status, _headers(answer), await _read_bounded(answer, MAX_BODY_BYTES))
+                size = 0
+                async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+                    size += len(chunk)
+                    _bound(answer, size, max_bytes)
+                    await asyncio.to_thread(file.write, chunk)
+                return HttpResponse(answer.status, _headers(answer), b"")
 
-    @asynccontextmanager
-    async def _answer(
+    def _answer(
         self, method: str, url: str, *, headers: Mapping[str, str] | None, body: bytes, limits: TimeLimits,
         unpack: bool = True,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
-        """Send, and hand out the answer while it is being read; what fails until its end is one of our errors."""
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:  # fmt: skip
+        """Sends when it is entered, and hands out the answer while it is being read."""
         try:
             self.policy.check_url(url)
             target = URL(url, encoded=True)
@@ -280,22 +288,10 @@ class HttpClient:
         # Exactly so long: rounded up to a whole second (aiohttp's way from 5 s on), the calls of a channel that
         # hangs would all end in one moment, and what follows them would hold up everybody.
         timeout = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, ceil_threshold=math.inf)
-        try:
-            async with self._get_session().request(
-                method, target, data=body or None, headers=dict(headers or {}),
-                allow_redirects=False, timeout=timeout, auto_decompress=unpack,
-            ) as answer:  # fmt: skip
-                yield answer
-        except EgressRefused as exc:
-            raise NotSent(str(exc)) from exc
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as exc:
-            raise NotSent(f"no connection: {type(exc).__name__}") from exc
-        except aiohttp.InvalidURL as exc:
-            raise NotSent("not a usable address") from exc
-        except TimeoutError as exc:
-            raise UnknownOutcome(f"no answer within {limits.total:g} s") from exc
-        except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise UnknownOutcome(f"the connection broke: {type(exc).__name__}") from exc
+        return self._get_session().request(
+            method, target, data=body or None, headers=headers, allow_redirects=False, timeout=timeout,
+            auto_decompress=unpack,
+        )  # fmt: skip
 
     def _get_session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -322,6 +318,30 @@ class HttpClient:
         if session is not None and loop is _loop.get():  # not one inherited over a fork
             with suppress(TimeoutError):
                 start_on_loop(session.close()).result(timeout=1.0)
+
+
+class _OurErrors:
+    """What fails inside, until the answer's end, is one of our errors."""
+
+    __slots__ = ("_limits",)
+
+    def __init__(self, limits: TimeLimits) -> None:
+        self._limits = limits
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
+        if isinstance(exc, EgressRefused):
+            raise NotSent(str(exc)) from exc
+        if isinstance(exc, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError):
+            raise NotSent(f"no connection: {type(exc).__name__}") from exc
+        if isinstance(exc, aiohttp.InvalidURL):
+            raise NotSent("not a usable address") from exc
+        if isinstance(exc, TimeoutError):
+            raise UnknownOutcome(f"no answer within {self._limits.total:g} s") from exc
+        if isinstance(exc, aiohttp.ClientError | OSError | ValueError):
+            raise UnknownOutcome(f"the connection broke: {type(exc).__name__}") from exc
 
 
 def _recorded(call: HttpCall, work: Coroutine[Any, Any, HttpResponse], *, body: bool = True) -> HttpResponse:

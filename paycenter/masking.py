@@ -19,6 +19,7 @@ from paycenter.mask_patterns import HIDDEN, hide_middle, is_amount_name, mask_pa
 
 MAX_CHARS = 8 * 1024
 ELLIPSIS = " …[cut]"
+_WORD_CHARS = 60  # a longer run of letters may be a key
 _SCAN_CHARS = 64 * 1024  # more than this of one text is never looked at, nor kept
 _MAX_DEPTH = 16
 
@@ -246,6 +247,8 @@ def mask_text(text: str | bytes, *, keys: Iterable[str] = (), limit: int = MAX_C
     """
     if isinstance(text, bytes):
         text = text[: 4 * _SCAN_CHARS].decode("utf-8", errors="replace")
+    if text == "" or (len(text) <= _WORD_CHARS and text.isalpha()):  # most often an app's `success`
+        return shorten(text, limit)
     mark = ELLIPSIS if len(text) > _SCAN_CHARS else ""
     return shorten(_Masker(keys).text(text[:_SCAN_CHARS].replace("\x00", "")) + mark, limit)
 

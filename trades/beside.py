@@ -38,7 +38,7 @@ def look_beside_each(arrived: Sequence[tuple[Trade, Attempt, str]]) -> dict[int,
         dict(zip(_GIVEN, _given(attempt, trade, channel_trade_no), strict=True))
         for trade, attempt, channel_trade_no in arrived
     ]
-    found = compiled.fetch(_each_sql(), [json.dumps(given)]) if given else []
+    found = compiled.rows(_each_sql(), [json.dumps(given)]) if given else []
     return {attempt: Beside(*beside) for attempt, *beside in found}
 
 

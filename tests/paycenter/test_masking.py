@@ -184,6 +184,10 @@ class TestPatterns:
                 assert body[start : start + 40] not in masked
                 assert quote_plus(body[start : start + 40]) not in masked
 
+    def test_a_private_key_of_letters_only(self) -> None:
+        assert mask_text(f"MIIEowIBA{'A' * 60}") == "[private key]"
+        assert mask_text("MIIEow") == "MIIEow"
+
     def test_public_keys_and_certificates_stay(self, key: rsa.RSAPrivateKey) -> None:
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
