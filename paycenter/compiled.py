@@ -137,7 +137,8 @@ class _SelectPlan(_ValuesPlan):
 
 def among(keys: str) -> RawSQL:
     """What a query of `Select` asks a field to be `__in`: one of the keys that are given as a list (PostgreSQL)."""
-    return RawSQL("SELECT unnest(%s::bigint[])", [keys])
+    # How many they are is hidden: for few of them PostgreSQL would make a plan of its own each time.
+    return RawSQL("SELECT unnest(ARRAY(SELECT unnest(%s::bigint[])))", [keys])
 
 
 def _literal(value: object) -> str:
@@ -170,10 +171,10 @@ class Gathered:
         """All of it in one statement (PostgreSQL). Raises the model's DoesNotExist where a row that changed is gone."""
         changed: dict[tuple[type[models.Model], tuple[str, ...]], list[models.Model]] = {}
         for record, names in self._changed.values():
-            changed.setdefault((type(record), tuple(sorted(names))), []).append(record)
+            changed.setdefault((type(record), (record._meta.pk.name, *sorted(names))), []).append(record)
         if not changed and not self.new:
             return
-        values = [_as_json(records, _given_fields(*what)) for what, records in changed.items()]
+        values = [_as_json(records, _fields(*what)) for what, records in changed.items()]
         values += [_as_json(records, _inserted_fields(model, ()), True) for model, records in self.new.items()]
         written = row(_write_sql(tuple(changed), tuple(self.new)), values)
         for ((model, _names), records), count in zip(changed.items(), written, strict=False):
@@ -336,26 +337,26 @@ def _insert_rows_sql(model: type[models.Model], keyed: bool, unless_there: bool)
 def _write_sql(
     changed: tuple[tuple[type[models.Model], tuple[str, ...]], ...], new: tuple[type[models.Model], ...]
 ) -> str:
-    """Updates and inserts; answers how many rows each of them touched."""
-    parts = [*(_update_rows_sql(*what) for what in changed), *(_insert_rows_sql(model, False, False) for model in new)]
+    """Updates, whose first field is the key, and inserts; answers how many rows each of them touched."""
+    given = [f"given{at} AS (SELECT * FROM {_from_json(_fields(*what))})" for at, what in enumerate(changed)]  # noqa: S608
+    parts = [_update_rows_sql(*what, f"given{at}") for at, what in enumerate(changed)]
+    parts += [_insert_rows_sql(model, False, False) for model in new]
     counts = ", ".join(f"(SELECT count(*) FROM w{at})" for at in range(len(parts)))  # noqa: S608
-    return f"WITH {', '.join(f'w{at} AS ({part})' for at, part in enumerate(parts))} SELECT {counts}"
+    return f"WITH {', '.join([*given, *(f'w{at} AS ({part})' for at, part in enumerate(parts))])} SELECT {counts}"
 
 
-def _update_rows_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
-    fields = _given_fields(model, names)
-    pairs = ", ".join(f"{_quoted(field)} = given.v{at}" for at, field in enumerate(fields) if at)
+def _update_rows_sql(model: type[models.Model], names: tuple[str, ...], given: str) -> str:
+    pairs = ", ".join(f"{_quoted(field)} = {given}.v{at}" for at, field in enumerate(_fields(model, names)) if at)
     table, key = connection.ops.quote_name(model._meta.db_table), _quoted(model._meta.pk)
-    return f"UPDATE {table} SET {pairs} FROM {_from_json(fields)} WHERE {table}.{key} = given.v0 RETURNING 1"  # noqa: S608
+    # Said twice, so that the few rows are found by their keys and no table is read for them.
+    return (
+        f"UPDATE {table} SET {pairs} FROM {given} WHERE {table}.{key} = {given}.v0"  # noqa: S608
+        f" AND {table}.{key} = ANY(ARRAY(SELECT v0 FROM {given})) RETURNING 1"
+    )
 
 
 def _all_fields(model: type[models.Model], keyed: bool) -> tuple[Any, ...]:
     return (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
-
-
-def _given_fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[Any, ...]:
-    """The key, and the fields of these names."""
-    return (model._meta.pk, *_fields(model, names))
 
 
 def _from_json(fields: Sequence[Any]) -> str:
