@@ -17,7 +17,7 @@ from paycenter.models import Heartbeat
 
 
 def settled() -> None:
-    """Called once a program has started: what is there stays, and the garbage collector need not look through it again."""
+    """Called once a program has started: the garbage collector need not look through what is there again and again."""
     gc.collect()
     gc.freeze()
 
