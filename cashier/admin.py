@@ -77,7 +77,8 @@ class LayoutForm(forms.Form):
 class CashierMethodAdmin(TenantAdmin):
     """No list of its own: the pages hang below an app and a merchant."""
 
-    empty_text = _("Choose on an app's page which pay methods its cashier shows.")
+    empty_text = _("No app's cashier shows a pay method yet.")
+    empty_next = _("Choose on an app's page which pay methods its cashier shows.")
     tenant_keys = {"app": "app_id"}
     can_change = True
     list_display = ["app", "merchant", "method_name", "place"]
@@ -248,7 +249,8 @@ class PrintedCodeAdmin(TenantAdmin):
 
     form = PrintedCodeForm
     read_as = {"fixed_amount": "amount_label"}
-    empty_text = _("A printed code hangs at a counter: whoever scans it pays there. Make the first one.")
+    empty_text = _("A printed code hangs at a counter: whoever scans it pays there.")
+    empty_next = _("Make the first one.")
     tenant_keys = {"app": "app_id", "merchant": "merchant_id"}
     can_add = can_change = True
     list_display = ["title", "app", "merchant", "amount_label", "active_label", "created_time"]

@@ -28,6 +28,13 @@ def content_security_policy(form_targets: Iterable[str] = ()) -> str:
     ))  # fmt: skip
 
 
+_POLICIES = (
+    ("Content-Security-Policy", content_security_policy()), ("Referrer-Policy", "same-origin"),
+    ("Cache-Control", "no-store"), ("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+)  # fmt: skip
+
+
 def form_sources(action: str) -> tuple[str, ...]:
     """Sources for a form sent to a channel: its origin, and its siblings below the same domain.
 
@@ -69,12 +76,8 @@ def payer_page(view: View[P]) -> View[P]:
             response = view(request, *args, **kwargs)
         except StreamAway:
             response = come_back(request)
-        response.headers.setdefault("Content-Security-Policy", content_security_policy())
-        response.headers.setdefault("Referrer-Policy", "same-origin")
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        for name, value in _POLICIES:
+            response.headers.setdefault(name, value)
         return response
 
     # functools.wraps loses the precise type.

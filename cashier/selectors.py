@@ -47,8 +47,8 @@ _FINAL_STATES = {
 }  # fmt: skip
 
 
-_STATUS = compiled.Select(
-    lambda token: CashierOrder.objects.select_related("trade__current_attempt").filter(token=token).only(
+_STATUS = compiled.SelectValues(
+    lambda token: CashierOrder.objects.filter(token=token).values_list(
         "trade__state", "trade__expire_at", "trade__close_requested_at", "trade__amount", "trade__currency",
         "trade__current_attempt__attempt_no", "trade__current_attempt__state",
     ),
@@ -169,12 +169,14 @@ def is_over(trade: Trade, now: datetime) -> bool:
 
 def status_by_token(token: str, now: datetime) -> Status | None:
     """One query over indexed columns: this is what every open page asks every few seconds."""
-    page = _STATUS.first(token=token)
-    if page is None and bring_page("token", token):
-        page = _STATUS.first(token=token)
-    if page is None:
+    found = _STATUS.first(token=token)
+    if found is None and bring_page("token", token):
+        found = _STATUS.first(token=token)
+    if found is None:
         return None
-    return status_of(page.trade, now)
+    state, expire_at, close_requested_at, amount, currency, attempt_no, attempt_state = found
+    phase = phase_of(state, attempt_state or "", is_over=expire_at <= now or close_requested_at is not None)
+    return Status(phase, attempt_no or "", attempt_state or "", expire_at, amount, currency)
 
 
 def status_of(trade: Trade, now: datetime) -> Status:

@@ -1,6 +1,6 @@
 """Addresses of the public entrance that payers see."""
 
-from django.urls import path
+from django.urls import include, path
 
 from cashier.views.authorisation import authorise
 from cashier.views.codes import code
@@ -11,12 +11,12 @@ from cashier.views.status import status
 from cashier.views.theme import theme
 
 app_name = "cashier"
-urlpatterns = [
-    path("c/theme/<slug:colour>.css", theme, name="theme"),
-    path("c/<slug:token>", page, name="page"),
-    path("c/<slug:token>/status", status, name="status"),
-    path("c/<slug:token>/pay", pay, name="pay"),
-    path("c/<slug:token>/go", go, name="go"),
-    path("c/<slug:token>/auth/<slug:channel>", authorise, name="auth"),
-    path("q/<slug:code>", code, name="code"),
+_pages = [
+    path("<slug:token>/status", status, name="status"),  # polled by every open page
+    path("<slug:token>", page, name="page"),
+    path("theme/<slug:colour>.css", theme, name="theme"),
+    path("<slug:token>/pay", pay, name="pay"),
+    path("<slug:token>/go", go, name="go"),
+    path("<slug:token>/auth/<slug:channel>", authorise, name="auth"),
 ]
+urlpatterns = [path("c/", include(_pages)), path("q/<slug:code>", code, name="code")]

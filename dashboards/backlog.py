@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Model
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from cashier.intake.figures import facts
@@ -89,12 +90,14 @@ def not_in_the_sums(answers: Mapping[str, Any]) -> int:
 
 
 def spell(overdue: timedelta | None) -> str:
-    """`45 s`, `12 min`, `3 h`, `2 d`; a dash for nothing."""
+    """`45 s`, `12 min`, `3 h`, `2 d` in the reader's language; a dash for nothing."""
     if overdue is None:
         return "–"
     seconds = int(overdue.total_seconds())
     if seconds < 120:
-        return f"{seconds} s"
+        return gettext("%(n)d s") % {"n": seconds}
     if seconds < 7200:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h" if seconds < 172_800 else f"{seconds // 86_400} d"
+        return gettext("%(n)d min") % {"n": seconds // 60}
+    if seconds < 172_800:
+        return gettext("%(n)d h") % {"n": seconds // 3600}
+    return gettext("%(n)d d") % {"n": seconds // 86_400}

@@ -1,6 +1,6 @@
-"""The sums of one day counted from the rows themselves: what `dashboards.folding` adds up event by event.
+"""The sums of days counted from the rows themselves: what `dashboards.folding` adds up event by event.
 
-Our numbers carry the time they were given, so a day's trades and attempts are found by their unique index.
+Our numbers carry the time they were given, so some days' trades and attempts are found by their unique index.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db import connection
 from django.db.models import (
     BigIntegerField,
+    BooleanField,
     CharField,
     Count,
-    DateTimeField,
     DurationField,
     ExpressionWrapper,
     F,
+    Func,
     OuterRef,
     Q,
     Subquery,
@@ -27,11 +30,11 @@ from django.db.models import (
     Value,
 )
 from django.db.models.fields.json import KT
-from django.db.models.functions import Cast, Coalesce
+from django.db.models.functions import Cast, Coalesce, TruncDate
 
 from dashboards.folding import ANSWERS, Deltas, Key
 from dashboards.models import ANSWER_BOUNDS
-from merchants.models import Merchant
+from merchants.models import Merchant, PaymentAccount
 from merchants.zones import zone_named
 from paycenter.models import Event
 from paycenter.staff.lists import number_bound
@@ -47,20 +50,21 @@ _ANSWERED_WITHIN = timedelta(days=1)
 # How far a record's own time may lie from the time in its number.
 _LEEWAY = timedelta(minutes=10)
 _SENT = ~Q(error_code=NOT_SENT)
+_ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class _Day:
-    """A day of the merchants of one time zone, half-open."""
+class _Days:
+    """Days of the merchants of one time zone, half-open."""
 
-    day: date
+    zone: ZoneInfo
     merchants: list[int]
     start: datetime
     end: datetime
     has_events: bool  # else retention took them: what they alone know is not looked for, row by row
 
     def numbered(self, field: str, kind: str) -> Q:
-        """Rows whose number (`kind` as in `paycenter.numbers`) was given around that day."""
+        """Rows whose number (`kind` as in `paycenter.numbers`) was given around those days."""
         low, high = number_bound(kind, self.start - _LEEWAY), number_bound(kind, self.end + _LEEWAY)
         return Q(**{f"{field}__gte": low, f"{field}__lt": high})
 
@@ -68,28 +72,29 @@ class _Day:
         return Q(**{f"{column}__gte": self.start, f"{column}__lt": self.end})
 
 
-def count_day(day: date) -> Deltas:
-    """Everything that happened on a day, counted afresh."""
+def count_days(first: date, last: date) -> Deltas:
+    """Everything that happened on the days from `first` to `last`, counted afresh."""
     found: Deltas = defaultdict(Counter)
     zones: dict[str, list[int]] = defaultdict(list)
-    oldest = Event.objects.order_by("pk").values_list("created_at", flat=True).first()
+    told = Event.objects.filter(object_type__in=("trade", "attempt")).order_by("pk")
+    oldest = told.values_list("created_at", flat=True).first()
     for pk, name in Merchant.objects.values_list("pk", "timezone"):
         zones[name].append(pk)
     for name, merchants in zones.items():
         for part in (_opened, _paid, _attempts, _refunds):
-            for key, sums in part(_of_zone(day, zone_named(name), merchants, oldest)):
+            for key, sums in part(_of_zone(first, last, zone_named(name), merchants, oldest)):
                 found[key].update({column: int(number) for column, number in sums.items() if number})
-    for key, fee in fees_of(ReconciliationDay.objects.filter(day=day)).items():
+    for key, fee in fees_of(ReconciliationDay.objects.filter(day__range=(first, last))).items():
         found[key]["fee"] += fee
     return found
 
 
-def _of_zone(day: date, zone: ZoneInfo, merchants: list[int], oldest: datetime | None) -> _Day:
-    start, end = (datetime.combine(at, time.min, zone) for at in (day, day + timedelta(days=1)))
-    return _Day(day, merchants, start, end, oldest is not None and oldest < end + _ANSWERED_WITHIN)
+def _of_zone(first: date, last: date, zone: ZoneInfo, merchants: list[int], oldest: datetime | None) -> _Days:
+    start, end = (datetime.combine(at, time.min, zone) for at in (first, last + timedelta(days=1)))
+    return _Days(zone, merchants, start, end, oldest is not None and oldest < end + _ANSWERED_WITHIN)
 
 
-def _opened(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _opened(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
     first = Event.objects.filter(object_type="trade", object_id=OuterRef("pk"), type="trade.created").order_by("id")
     told = Subquery(first.annotate(n=Cast(KT("data__amount"), BigIntegerField())).values("n")[:1])
     asked = Coalesce(told, "amount") if of.has_events else F("amount")
@@ -101,72 +106,95 @@ def _opened(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
         "created_count": Count("pk"), "created_amount": Sum("asked"), "closed_count": Count("pk", filter=closed),
         "closed_amount": Sum("amount", filter=closed),
     }  # fmt: skip
-    yield from _grouped(of, rows, sums, ("merchant_id", "app_id", None, None, "currency"))
+    yield from _grouped(of, rows, "created_at", sums, ("merchant_id", "app_id", None, None, "currency"))
 
 
-def _paid(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
-    rows = Attempt.objects.filter(
-        of.within("paid_at"), state=AttemptState.SUCCEEDED, account__merchant__in=of.merchants,
-        trade__settled_attempt=F("pk"),
+def _paid(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
+    # Accounts by their keys, not by a join: only so are some days found in the index of successes.
+    accounts = list(PaymentAccount.objects.filter(merchant__in=of.merchants).values_list("pk", flat=True))
+    rows = Trade.objects.filter(
+        of.within("settled_attempt__paid_at"), settled_attempt__state=AttemptState.SUCCEEDED,
+        settled_attempt__account__in=accounts,
     )  # fmt: skip
-    sums = {"paid_count": Count("pk"), "paid_amount": Sum("trade__paid_amount")}
-    keys = ("trade__merchant_id", "trade__app_id", "account_id", "method", "trade__currency")
-    yield from _grouped(of, rows, sums, keys)
+    sums = {"paid_count": Count("pk"), "paid_amount": Sum("paid_amount")}
+    keys = ("merchant_id", "app_id", "settled_attempt__account_id", "settled_attempt__method", "currency")
+    yield from _grouped(of, rows, "settled_attempt__paid_at", sums, keys)
 
 
-def _attempts(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
+class _Microseconds(Func):
+    """A duration as a whole number; SQLite keeps it as one."""
+
+    output_field = BigIntegerField()
+    template = "(EXTRACT(EPOCH FROM %(expressions)s) * 1000000)::bigint"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, template="%(expressions)s", **context)
+
+
+_ATTEMPT_SUMS = {
+    "asked_count": "COUNT(*)", "succeeded_count": "COUNT(*) FILTER (WHERE now_state = 'succeeded')",
+    "failed_count": "COUNT(*) FILTER (WHERE now_state = 'failed' AND was_sent)",
+    "unknown_count": "COUNT(*) FILTER (WHERE outcome = 'unknown' AND was_sent)",
+    "answer_count": "COUNT(took) FILTER (WHERE was_sent)", "answer_us": "SUM(took) FILTER (WHERE was_sent)",
+    **{
+        f"under_{bound}": f"COUNT(*) FILTER (WHERE was_sent AND took >= {low * 1000} AND took < {bound * 1000})"
+        for low, bound in pairwise((-(2**31), *ANSWER_BOUNDS))
+    },
+}  # fmt: skip
+
+
+def _attempts(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Counted around a query for the attempts: it looks for the first answer of each once, and not for each sum."""
+    keys = {
+        "the_day": TruncDate("sent_at", tzinfo=of.zone), "merchant": F("trade__merchant_id"), "app": F("trade__app_id"),
+        "account_key": F("account_id"), "way": F("method"), "money": F("currency"),
+    }  # fmt: skip
     first = Event.objects.filter(
         object_type="attempt", object_id=OuterRef("pk"), from_state=AttemptState.CREATED, to_state__in=ANSWERS
     ).order_by("id")
-    took = ExpressionWrapper(F("answered_at") - F("sent_at"), output_field=DurationField())
-    rows = Attempt.objects.filter(
-        of.numbered("attempt_no", "A"), of.within("sent_at"), trade__merchant__in=of.merchants
-    )
+    took: Any = Cast(Value(None), BigIntegerField())
+    outcome: Any = Cast(Value(None), CharField())
     if of.has_events:
-        rows = rows.annotate(
-            answered_at=Subquery(first.values("created_at")[:1]), outcome=Subquery(first.values("to_state")[:1])
+        after = ExpressionWrapper(Subquery(first.values("created_at")[:1]) - F("sent_at"), DurationField())
+        took, outcome = _Microseconds(after), Subquery(first.values("to_state")[:1])
+    was_sent = ExpressionWrapper(_SENT, BooleanField())
+    rows = (
+        Attempt.objects.filter(
+            of.numbered("attempt_no", "A"), of.within("sent_at"), trade__merchant__in=of.merchants
         )
-    else:
-        rows = rows.annotate(
-            answered_at=Value(None, output_field=DateTimeField()), outcome=Value(None, output_field=CharField())
-        )
-    rows = rows.annotate(took=took)
-    answered = _SENT & Q(answered_at__isnull=False)
-    sums: dict[str, Any] = {
-        "asked_count": Count("pk"), "succeeded_count": Count("pk", filter=Q(state=AttemptState.SUCCEEDED)),
-        "failed_count": Count("pk", filter=_SENT & Q(state=AttemptState.FAILED)),
-        "unknown_count": Count("pk", filter=_SENT & Q(outcome=AttemptState.UNKNOWN)),
-        "answer_count": Count("pk", filter=answered), "answer_us": Sum("took", filter=answered),
-    }  # fmt: skip
-    low = None
-    for bound in ANSWER_BOUNDS:
-        within = answered & Q(took__lt=timedelta(milliseconds=bound))
-        sums[f"under_{bound}"] = Count("pk", filter=within if low is None else within & Q(took__gte=low))
-        low = timedelta(milliseconds=bound)
-    keys = ("trade__merchant_id", "trade__app_id", "account_id", "method", "currency")
-    for key, found in _grouped(of, rows, sums, keys):
-        whole = found["answer_us"] or timedelta(0)
-        yield key, {**found, "answer_us": whole // timedelta(microseconds=1)}
+        .order_by().values(**keys, now_state=F("state"), was_sent=was_sent, took=took, outcome=outcome)
+    )  # fmt: skip
+    if of.has_events:
+        rows = rows[:_ALL]  # kept as it is: PostgreSQL does not put its columns into each sum
+    inner, values = rows.query.sql_with_params()
+    sums = ", ".join(_ATTEMPT_SUMS.values())
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(keys)}, {sums} FROM ({inner}) one GROUP BY {', '.join(keys)}", values)  # noqa: S608
+        for day, *rest in cursor.fetchall():
+            whose, found = rest[: len(keys) - 1], rest[len(keys) - 1 :]
+            yield Key(date.fromisoformat(str(day)), *whose), dict(zip(_ATTEMPT_SUMS, found, strict=True))
 
 
-def _refunds(of: _Day) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _refunds(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
     rows = Refund.objects.filter(
         of.within("finished_at"), state=RefundState.SUCCEEDED, account__merchant__in=of.merchants
     )
     sums = {"refund_count": Count("pk"), "refund_amount": Sum("amount")}
     keys = ("merchant_id", "app_id", "account_id", "attempt__method", "currency")
-    yield from _grouped(of, rows, sums, keys)
+    yield from _grouped(of, rows, "finished_at", sums, keys)
 
 
 def _grouped(
-    of: _Day, rows: Any, sums: dict[str, Any], keys: tuple[str | None, ...]
+    of: _Days, rows: Any, column: str, sums: dict[str, Any], keys: tuple[str | None, ...]
 ) -> Iterator[tuple[Key, dict[str, Any]]]:
-    """Per merchant, app, account, method and currency, in the order of `keys`; None stands for concerns none."""
+    """Per day of `column`, merchant, app, account, method and currency, the latter in the order of `keys`; None stands
+    for concerns none."""
     names = [name for name in keys if name is not None]
     nothing = (0, 0, 0, "", "")
-    for row in rows.order_by().values(*names).annotate(**{f"_{name}": how for name, how in sums.items()}):
+    by_day = rows.order_by().annotate(_day=TruncDate(column, tzinfo=of.zone)).values("_day", *names)
+    for row in by_day.annotate(**{f"_{name}": how for name, how in sums.items()}):
         values: list[Any] = [empty if name is None else row[name] for name, empty in zip(keys, nothing, strict=True)]
-        yield Key(of.day, *values), {name: row[f"_{name}"] for name in sums}
+        yield Key(row["_day"], *values), {name: row[f"_{name}"] for name in sums}
 
 
 def fees_of(days: Any) -> dict[Key, int]:

@@ -181,7 +181,7 @@ def _abnormal_table(look: Look, rows: list[Any], now: datetime) -> Table:
 
 
 def _cases_table(look: Look, rows: list[Any], now: datetime) -> Table:
-    heads = [_("Difference"), _("Cases"), _("Oldest"), _("Amount")]
+    heads = [_("Kind"), _("Cases"), _("Oldest"), _("Amount")]
     return Table(
         "cases", _("Differences to the channels' bills"), heads,
         _open_rows(look, rows, "reconciliation.case", CaseKind, now),

@@ -74,7 +74,7 @@ def _rates(look: Look, sums: Sums) -> list[Figure]:
         rate = share(now[name], now["asked_count"])
         note = _("%(part)s of %(whole)s") % {"part": f"{now[name]:,}", "whole": f"{now['asked_count']:,}"}
         worse = tone if (rate.plain or 0) > 5 else "calm"
-        note = f"{note}; {said}" if said and link else note
+        note = _("%(figure)s; %(more)s") % {"figure": note, "more": said} if said and link else note
         moved = points(now, before, name, "asked_count")
         found.append(Figure(title, rate.text, note, link, worse or "calm", icon, moved))
     answered = seconds(now["answer_us"], now["answer_count"])
@@ -170,7 +170,7 @@ def _channels_table(look: Look, sums: Sums) -> Table:
         ])  # fmt: skip
     heads = [_("Channel"), _("Pay method"), _("Attempts"), _("Payments"), _("Paid"), _("Refused"), _("Unknown"),
              _("Mean answer"), _("95 % of answers"), _("Refunds")]  # fmt: skip
-    empty = _("No channel was asked on these days. Set up a payment account, or choose more days above.")
+    empty = _("No channel was asked on these days. Choose more days above.")
     return Table("channels", _("Channels and pay methods"), heads, rows, empty, wide=True)
 
 

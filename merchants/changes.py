@@ -29,6 +29,7 @@ from merchants.models import App, AppKey, ChangeRequest, Merchant, PaymentAccoun
 from merchants.offering import app_merchants
 from merchants.onboarding import merged_config
 from merchants.people.mail import tell_deciders, tell_requester
+from merchants.people.reach import may_ask_about
 from merchants.services import (
     account_advance,
     account_update_config,
@@ -244,6 +245,8 @@ def asker_may(change: ChangeRequest) -> bool:
     user = change.requested_by
     if change.kind in _kinds:
         return user.is_active and _kinds[change.kind].may_ask(user, change.target)
+    if change.kind == Kind.ACCOUNT_CONFIG:
+        return user.is_active and may_ask_about(user, change.target)  # type: ignore[arg-type]
     return user.has_perm(_ASKS[type(change.target)])
 
 

@@ -277,6 +277,7 @@ class ChangeRequest(ChangeStates, models.Model):
         SETTLEMENT_TERMS = "settlement_terms", _("settlement terms")
         MERCHANT_OPENED = "merchant_opened", _("merchant taken into service")
         ACCOUNT_METHODS = "account_methods", _("pay methods of a payment account")
+        ACCOUNT_NAME = "account_name", _("name of a payment account")
         APP_MERCHANTS = "app_merchants", _("merchants an app may collect for")
         CASHIER_METHODS = "cashier_methods", _("methods of a cashier")
 

@@ -1,5 +1,6 @@
 """What is offered to payers changes at once where something is taken away, and through a second person where something
-is added: then each function answers the draft that was made, and None otherwise.
+is added: then each function answers the draft that was made, and None otherwise. Whatever an account's own company
+wants of it takes a second person.
 
 All raise TransitionRefused without a reason where a second person is needed, and where another request is pending.
 """
@@ -26,6 +27,8 @@ from merchants.offering import (
     refuse_foreign_methods,
     refuse_wrong_methods,
 )
+from merchants.people.reach import changes_accounts, may_ask_about
+from merchants.services import account_rename
 from merchants.states import GUARDED_STATES
 from paycenter.errors import TransitionRefused
 from paycenter.staff.tenancy import actor_of, tenant_of
@@ -43,13 +46,33 @@ def account_methods_change(
     locked = lock(PaymentAccount, pk=account.pk)
     wanted, before = set(methods), account_methods(locked)
     refuse_foreign_methods(locked, wanted)
-    if locked.state not in GUARDED_STATES or wanted <= before:
+    if changes_accounts(user) and (locked.state not in GUARDED_STATES or wanted <= before):
         account_methods_set(account=locked, methods=wanted, actor=actor_of(user))
         return None
     _require(reason)
+    if wanted == before:
+        raise TransitionRefused(_("Nothing was changed."))
     return change_request(
         kind=Kind.ACCOUNT_METHODS, target=locked, user=user, reason=reason, payload={"methods": sorted(wanted)},
         before={"methods": sorted(before)}, after={"methods": sorted(wanted)},
+    )  # fmt: skip
+
+
+@transaction.atomic
+def account_name_change(
+    *, account: PaymentAccount, name: str, user: User, reason: str = ""
+) -> ChangeRequest | None:
+    """What staff call an account; payers and the channel never see it."""
+    locked = lock(PaymentAccount, pk=account.pk)
+    if changes_accounts(user):
+        account_rename(account=locked, name=name, actor=actor_of(user))
+        return None
+    _require(reason)
+    if name == locked.name:
+        raise TransitionRefused(_("Nothing was changed."))
+    return change_request(
+        kind=Kind.ACCOUNT_NAME, target=locked, user=user, reason=reason, payload={"name": name},
+        before={"name": locked.name}, after={"name": name},
     )  # fmt: skip
 
 
@@ -115,6 +138,10 @@ def _apply_methods(account: PaymentAccount, payload: Mapping[str, Any], actor: s
     account_methods_set(account=account, methods=payload["methods"], actor=actor, confirmed=True)
 
 
+def _apply_name(account: PaymentAccount, payload: Mapping[str, Any], actor: str) -> None:
+    account_rename(account=account, name=payload["name"], actor=actor)
+
+
 def _apply_merchants(app: App, payload: Mapping[str, Any], actor: str) -> None:
     merchants = Merchant.objects.filter(pk__in=payload["merchants"])
     app_merchants_set(app=app, merchants=merchants, actor=actor, confirmed=True)
@@ -137,8 +164,12 @@ def _asks_for_cashier(user: User, app: App) -> bool:
 
 
 change_kind(ChangeKind(
-    code=Kind.ACCOUNT_METHODS, apply=_apply_methods, may_ask=whose_role_has("merchants.change_paymentaccount"),
+    code=Kind.ACCOUNT_METHODS, apply=_apply_methods, may_ask=may_ask_about,
     version_of=lambda account, scope: _digest([account.state, sorted(account_methods(account))]),
+))  # fmt: skip
+change_kind(ChangeKind(
+    code=Kind.ACCOUNT_NAME, apply=_apply_name, may_ask=may_ask_about,
+    version_of=lambda account, scope: account.name,
 ))  # fmt: skip
 change_kind(ChangeKind(
     code=Kind.APP_MERCHANTS, apply=_apply_merchants, may_ask=whose_role_has("merchants.change_app"),

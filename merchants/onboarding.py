@@ -17,7 +17,7 @@ from channels.base.fields import Field, FieldKind, Label
 from channels.base.provider import Provider
 from paycenter.errors import ChannelConfigInvalid
 
-_ON_FILE = (FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
+ON_FILE = (FieldKind.CERTIFICATE, FieldKind.CERTIFICATE_CHAIN)
 _MOVED = Label(
     "地址改到了其他主机：请重新填写此密钥，已保存的不会发往新主机",
     "an address leads to another host now: type this secret again, the stored one is not sent there",
@@ -26,7 +26,7 @@ _MOVED = Label(
 
 def keeps_when_blank(kind: FieldKind) -> bool:
     """Whether a blank box of this kind means "as stored": what is never shown again, and what is uploaded."""
-    return kind in (FieldKind.SECRET, FieldKind.PRIVATE_KEY, FieldKind.PUBLIC_KEY, *_ON_FILE)
+    return kind in (FieldKind.SECRET, FieldKind.PRIVATE_KEY, FieldKind.PUBLIC_KEY, *ON_FILE)
 
 
 def merged_config(
@@ -91,7 +91,7 @@ def certificates_of(provider: type[Provider], config: Mapping[str, Any]) -> list
     Of a chain only the certificates of a signer count, not the authorities above them; where several
     signers overlap (a channel renewing its own) the last one decides.
     """
-    return [held for f in provider.fields if f.kind in _ON_FILE and (held := _held(f, config.get(f.name)))]
+    return [held for f in provider.fields if f.kind in ON_FILE and (held := certificate_in(f, config.get(f.name)))]
 
 
 def certificate_expiry(provider: type[Provider], config: Mapping[str, Any]) -> datetime | None:
@@ -99,7 +99,8 @@ def certificate_expiry(provider: type[Provider], config: Mapping[str, Any]) -> d
     return min((held.ends_at for held in certificates_of(provider, config)), default=None)
 
 
-def _held(field: Field, pem: Any) -> HeldCertificate | None:
+def certificate_in(field: Field, pem: Any) -> HeldCertificate | None:
+    """The signer's certificate in a parameter, the last one to end where several overlap. Raises KeyProblem."""
     signers = [c for c in keys.parse_certificates(pem) if not _is_authority(c)] if pem else []
     if not signers:
         return None

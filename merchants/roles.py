@@ -99,6 +99,7 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("submit", _APPLICATION)
         | _perms("view add change", ("merchants.user",))
         | _perms("view", ("merchants.changerequest",))
+        | _perms("propose", ("merchants.paymentaccount",))
     ),
     Role.MERCHANT: frozenset(_OWN_MERCHANT | _FILLS_IN),
     Role.APP: frozenset(
@@ -109,6 +110,12 @@ ROLE_PERMISSIONS: Mapping[str, frozenset[str]] = {
         | _perms("view", ("merchants.changerequest",))
     ),
 }
+
+
+def only_looks(user: Any) -> bool:
+    """Whether the role may change nothing at all: no page calls such people to act."""
+    held = ROLE_PERMISSIONS.get(getattr(user, "role", ""), frozenset())
+    return not user.is_superuser and all(".view_" in permission for permission in held)
 
 
 class RoleBackend(ModelBackend):

@@ -13,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from merchants.roles import only_looks
 from notifications.acknowledging import alert_acknowledge, alerts_acknowledge_kind
 from notifications.kinds import KINDS, advice_of, kind_label
 from notifications.models import Alert, AlertRoute
@@ -129,6 +130,7 @@ class AlertAdmin(ReadOnlyAdmin):
             kind=kind_label(alert.kind), advice=advice_of(alert.kind, alert.key), error=reason_word(alert.error),
             told=list(AlertRoute.objects.filter(pk__in=alert.routes_done).values_list("name", flat=True)),
             record_url=record_url(request, alert), trade_url=trade_url(request, alert.trade_no), may_acknowledge=may,
+            looks=only_looks(request.user),
             acknowledged_by=self.acknowledged_label(alert), same=older[:1000].count() if older is not None else 0,
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/alert.html", context)

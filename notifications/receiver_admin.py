@@ -99,7 +99,8 @@ class AlertRouteAdmin(TenantAdmin):
     form = AlertRouteForm
     read_as = {"url": "url_kept", "secret": "secret_kept", "addresses": "addresses_kept", "language": "language_label"}
     can_add = can_change = True
-    empty_text = _("Nobody is told of alerts yet. Add a group robot or a mailbox, then send a test message.")
+    empty_text = _("Nobody is told of alerts yet.")
+    empty_next = _("Add a group robot or a mailbox, then send a test message.")
     list_display = ["name", "kind", "language_label", "is_active", "answer_label"]
     change_form_outer_after_template = "admin/pc/alert_receiver_after.html"
 

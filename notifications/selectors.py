@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from notifications.models import Notification
@@ -29,6 +30,12 @@ def notify_state_of(trade_no: str) -> dict[str, Any]:
         "notify_state": found[0].state if found else None,
         "notified_at": iso(max(times, default=None)),
     }
+
+
+def was_told_sql(trade_no: str) -> str:
+    """In SQL, whether there is any message about a trade; `trade_no` is its number."""
+    table = connection.ops.quote_name(Notification._meta.db_table)
+    return f"EXISTS (SELECT 1 FROM {table} WHERE trade_no = {trade_no} AND trade_no <> '')"  # noqa: S608
 
 
 def told_sql(trade_no: str) -> dict[str, str]:

@@ -72,8 +72,8 @@ def _require_draft(merchant: Merchant) -> None:
     words = {
         MerchantState.REVIEW: _("The application is being reviewed; nothing can be changed until that is decided."),
         MerchantState.ACTIVE: _(
-            "The application was approved. Ask an operator of the center for changes: they make them on the pages of "
-            "the company and of its accounts."
+            "The application was approved. Ask an operator of the center for changes of the company's own details; "
+            "the owner proposes those of a payment account on that account's page."
         ),
     }
     state = MerchantState(merchant.state)

@@ -53,7 +53,8 @@ class Combiner(Generic[T, R]):
     """`alone(item)` writes one; `together(items)` writes several in one transaction and answers a result or an
     exception for each. Where `together` fails because of some row, each is written alone: a bad row spoils nobody
     else's. Where the database itself fails, everybody gets that error, as everybody would alone. `patience` is how
-    many seconds somebody waits in the queue who names no time.
+    many seconds somebody waits in the queue who names no time. With `skips_locked`, `together` waits for no row that
+    somebody else has locked but leaves it to be written alone; then one is a group, too, and holds nobody up.
     """
 
     _all: ClassVar[list[Combiner[Any, Any]]] = []
@@ -61,9 +62,10 @@ class Combiner(Generic[T, R]):
 
     def __init__(
         self, alone: Callable[[T], R], together: Callable[[Sequence[T]], Sequence[R | Exception]],
-        patience: float = MOST_WAIT,
+        patience: float = MOST_WAIT, skips_locked: bool = False,
     ) -> None:  # fmt: skip
         self._alone, self._together, self._patience = alone, together, patience
+        self._least = 1 if skips_locked else 2
         self._start_afresh()
         self._all.append(self)
 
@@ -123,7 +125,7 @@ class Combiner(Generic[T, R]):
             most = min(len(self._waiting), settings.WRITE_TOGETHER - 1)
             group = [own, *(self._waiting.popleft() for _ in range(most))]
         try:
-            if len(group) == 1:
+            if len(group) < self._least:
                 return self._alone(own.item)
             self._write_group(group)
         except BaseException as exc:

@@ -7,19 +7,25 @@ runs; everything else is plain ORM.
 
 from __future__ import annotations
 
+import datetime
+import json
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.models.expressions import RawSQL
 from django.db.models.query import get_related_populators
 from django.db.models.signals import post_save, pre_save
 from django.db.transaction import TransactionManagementError
 from django_fsm import FSMField
+
+from paycenter.cursors import execute, reads_binary
 
 M = TypeVar("M", bound=models.Model)
 _STAND_IN = -(2**40)  # and below: numbers that no query fixes
@@ -28,25 +34,24 @@ _STAND_IN = -(2**40)  # and below: numbers that no query fixes
 class Select(Generic[M]):
     """A query with values that are given at each run, by name: `types` says of which type each is.
 
-    `make` builds it, called with a stand-in for each; it may select related rows, lock and limit.
+    `make` builds it, called with a stand-in for each; it may select related rows, lock and limit. A list of keys is
+    used through `among` (PostgreSQL).
     """
 
-    def __init__(self, make: Callable[..., models.QuerySet[M]], **types: type[int] | type[str]) -> None:
+    def __init__(self, make: Callable[..., models.QuerySet[M]], **types: type[int | str | list[int]]) -> None:
         self._make = make
         self._stand_ins = {n: _STAND_IN - at if of is int else f"<{n}>" for at, (n, of) in enumerate(types.items())}
         self._lock = threading.Lock()
-        self._plan: _SelectPlan | None = None
+        self._plan: _ValuesPlan | None = None
 
-    def rows(self, **values: int | str) -> list[M]:
+    def rows(self, **values: int | str | list[int]) -> list[M]:
         """The rows found with these values. Raises TransactionManagementError where it locks them for nothing."""
         plan = self._plan or self._compile()
         db = connections[DEFAULT_DB_ALIAS]
         if plan.locks and not db.in_atomic_block:
             raise TransactionManagementError("rows are locked inside a transaction only")
-        with _cursor(db) as cursor:
-            cursor.execute(plan.sql, [values[name] for name in plan.parameters])
-            found = cursor.fetchall()
-        return [plan.instance(row, db) for row in found]
+        cursor = execute(db, plan.sql, [values[name] for name in plan.parameters], binary=plan.binary)
+        return [plan.instance(row, db) for row in cursor.fetchall()]
 
     def first(self, **values: int | str) -> M | None:
         """The first row, None where there is none."""
@@ -61,20 +66,30 @@ class Select(Generic[M]):
             raise model.DoesNotExist
         return found
 
-    def _compile(self) -> _SelectPlan:
+    def _compile(self) -> _ValuesPlan:
         with self._lock:
             if self._plan is None:
-                self._plan = _SelectPlan(self._make(**self._stand_ins), self._stand_ins)
+                self._plan = self._plan_of(self._make(**self._stand_ins))
             return self._plan
 
+    def _plan_of(self, query: models.QuerySet[Any]) -> _ValuesPlan:
+        return _SelectPlan(query, self._stand_ins)
 
-class _SelectPlan:
-    """The statement, and how its columns become instances: as `django.db.models.query.ModelIterable` does it."""
+
+class SelectValues(Select[Any]):
+    """The same for a queryset of `values_list`: rows are tuples, in its order."""
+
+    def _plan_of(self, query: models.QuerySet[Any]) -> _ValuesPlan:
+        return _ValuesPlan(query, self._stand_ins)
+
+
+class _ValuesPlan:
+    """The statement, and what makes its values those of their fields."""
 
     def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
-        compiler = query.query.get_compiler(using=query.db)
+        self.compiler = query.query.get_compiler(using=query.db)
         self.locks = query.query.select_for_update
-        sql, parameters = compiler.as_sql()
+        sql, parameters = self.compiler.as_sql()
         names = {stand_in: name for name, stand_in in stand_ins.items()}
         self.parameters = [names[value] for value in parameters if value in names]
         if set(self.parameters) != set(stand_ins):
@@ -82,26 +97,47 @@ class _SelectPlan:
         # What the query itself fixes becomes part of the text: a prepared statement uses a partial index only then.
         words = iter("%s" if value in names else _literal(value) for value in parameters)
         self.sql = re.sub("%s", lambda _found: next(words), sql)
-        select, info = compiler.select or [], compiler.klass_info or {}
-        own = info["select_fields"]
-        self._model, self._db = info["model"], query.db
-        self._own = slice(own[0], own[-1] + 1)
-        self._names = [column[0].target.attname for column in select[self._own]]
-        self._related = get_related_populators(info, select, query.db)  # type: ignore[call-arg]
+        self.select = self.compiler.select or []
+        columns = [column[0] for column in self.select]
+        self.binary = reads_binary(columns, connections[query.db])
         self._converters = [
             (at, converter, expression)
-            for at, (converters, expression) in compiler.get_converters([column[0] for column in select]).items()
+            for at, (converters, expression) in self.compiler.get_converters(columns).items()
             for converter in converters
         ]
 
     def instance(self, row: Sequence[Any], db: Any) -> Any:
+        if not self._converters:
+            return row
         values = list(row)
         for at, converter, expression in self._converters:
             values[at] = converter(values[at], expression, db)
+        return values
+
+
+class _SelectPlan(_ValuesPlan):
+    """How its columns become instances: as `django.db.models.query.ModelIterable` does it."""
+
+    def __init__(self, query: models.QuerySet[Any], stand_ins: Mapping[str, int | str]) -> None:
+        super().__init__(query, stand_ins)
+        info = self.compiler.klass_info or {}
+        own = info["select_fields"]
+        self._model, self._db = info["model"], query.db
+        self._own = slice(own[0], own[-1] + 1)
+        self._names = [column[0].target.attname for column in self.select[self._own]]
+        self._related = get_related_populators(info, self.select, query.db)  # type: ignore[call-arg]
+
+    def instance(self, row: Sequence[Any], db: Any) -> Any:
+        values = super().instance(row, db)
         record = self._model.from_db(self._db, self._names, values[self._own])
         for related in self._related:
             related.populate(values, record)
         return record
+
+
+def among(keys: str) -> RawSQL:
+    """What a query of `Select` asks a field to be `__in`: one of the keys that are given as a list (PostgreSQL)."""
+    return RawSQL("SELECT unnest(%s::bigint[])", [keys])
 
 
 def _literal(value: object) -> str:
@@ -117,7 +153,7 @@ class Gathered:
     def __init__(self, keys: Mapping[type[models.Model], int]) -> None:
         self._keys = dict(keys)
         self.new: dict[type[models.Model], list[models.Model]] = {}
-        self.changed: dict[tuple[type[models.Model], tuple[str, ...]], list[models.Model]] = {}
+        self._changed: dict[int, tuple[models.Model, set[str]]] = {}
 
     def insert(self, records: Iterable[models.Model]) -> None:
         for record in records:
@@ -125,10 +161,24 @@ class Gathered:
                 record.pk = self._keys.pop(type(record))
             self.new.setdefault(type(record), []).append(record)
 
-    def update(self, record: models.Model, names: tuple[str, ...]) -> None:
-        """A row that is new here is written as it is in the end."""
+    def update(self, record: models.Model, names: Iterable[str]) -> None:
+        """A row is written once, as it is in the end."""
         if all(record is not one for one in self.new.get(type(record), ())):
-            self.changed.setdefault((type(record), names), []).append(record)
+            self._changed.setdefault(id(record), (record, set()))[1].update(names)
+
+    def write(self) -> None:
+        """All of it in one statement (PostgreSQL). Raises the model's DoesNotExist where a row that changed is gone."""
+        changed: dict[tuple[type[models.Model], tuple[str, ...]], list[models.Model]] = {}
+        for record, names in self._changed.values():
+            changed.setdefault((type(record), tuple(sorted(names))), []).append(record)
+        if not changed and not self.new:
+            return
+        values = [_as_json(records, _given_fields(*what)) for what, records in changed.items()]
+        values += [_as_json(records, _inserted_fields(model, ()), True) for model, records in self.new.items()]
+        written = row(_write_sql(tuple(changed), tuple(self.new)), values)
+        for ((model, _names), records), count in zip(changed.items(), written, strict=False):
+            if count != len(records):
+                raise model.DoesNotExist  # type: ignore[attr-defined]
 
 
 _gathered: ContextVar[Gathered | None] = ContextVar("gathered", default=None)
@@ -147,9 +197,8 @@ def gathering(keys: Mapping[type[models.Model], int] | None = None) -> Iterator[
 
 def next_keys(model: type[models.Model], count: int) -> list[int]:
     """Keys for so many new rows of a model (PostgreSQL)."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(_KEYS, [model._meta.db_table, model._meta.pk.column, count])
-        return [key for (key,) in cursor.fetchall()]
+    values = [model._meta.db_table, model._meta.pk.column, count]
+    return [key for (key,) in execute(connections[DEFAULT_DB_ALIAS], _KEYS, values).fetchall()]
 
 
 _KEYS = "SELECT nextval(pg_get_serial_sequence(%s::text, %s::text)) FROM generate_series(1, %s::int)"
@@ -162,26 +211,9 @@ def insert_rows(records: Sequence[models.Model], *, keyed: bool = False, unless_
     """
     if not records:
         return set()
-    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
-    fields = (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
-    values = [[_value(field, record, True, db) for record in records] for field in fields]
-    with _cursor(db) as cursor:
-        cursor.execute(_insert_rows_sql(model, keyed, unless_there), values)
-        return {key for (key,) in cursor.fetchall()}
-
-
-def update_rows(records: Sequence[models.Model], names: tuple[str, ...]) -> None:
-    """Write these fields of existing rows of one model in one statement (PostgreSQL).
-
-    Raises the model's DoesNotExist where one is gone.
-    """
-    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
-    keys = [record.pk for record in records]
-    values = [[_value(field, record, False, db) for record in records] for field in _fields(model, names)]
-    with _cursor(db) as cursor:
-        cursor.execute(_update_rows_sql(model, names), [keys, *values])
-        if cursor.rowcount != len(records):
-            raise model.DoesNotExist  # type: ignore[attr-defined]
+    model = type(records[0])
+    values = [_as_json(records, _all_fields(model, keyed), True)]
+    return {key for (key,) in rows(_insert_rows_sql(model, keyed, unless_there), values)}
 
 
 def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
@@ -202,9 +234,7 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
         return
     fields = _inserted_fields(model, empty)
     values = [_value(field, record, True, db) for record in records for field in fields]
-    with _cursor(db) as cursor:
-        cursor.execute(_insert_sql(model, empty, len(records)), values)
-        keys = cursor.fetchall()
+    keys = execute(db, _insert_sql(model, empty, len(records)), values).fetchall()
     for record, (key,) in zip(records, keys, strict=True):
         record.pk, record._state.adding, record._state.db = key, False, db.alias
 
@@ -229,10 +259,8 @@ def update(record: models.Model, names: Iterable[str]) -> None:
         record.save(update_fields=wanted)
         return
     values = [_value(field, record, False, db) for field in _fields(model, wanted)]
-    with _cursor(db) as cursor:
-        cursor.execute(_update_sql(model, wanted), [*values, record.pk])
-        if cursor.rowcount != 1:
-            raise model.DoesNotExist  # type: ignore[attr-defined]
+    if execute(db, _update_sql(model, wanted), [*values, record.pk]).rowcount != 1:
+        raise model.DoesNotExist  # type: ignore[attr-defined]
 
 
 def _is_listened_to(model: type[models.Model]) -> bool:
@@ -242,36 +270,19 @@ def _is_listened_to(model: type[models.Model]) -> bool:
 
 def row(sql: str, values: Sequence[object] | Mapping[str, object]) -> Sequence[Any]:
     """The only row that a statement answers, which is written by hand and always the same."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        found: Sequence[Any] = cursor.fetchone()
-        return found
+    found: Sequence[Any] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchone()
+    return found
 
 
 def rows(sql: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
     """All rows that a statement answers, which is written by hand and always the same."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
+    found: list[tuple[Any, ...]] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchall()
+    return found
 
 
 def run(sql: str, values: Sequence[object] | Mapping[str, object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
-    with _cursor(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(sql, values)
-        return int(cursor.rowcount)
-
-
-def _cursor(db: Any) -> Any:
-    """Django's cursor; on PostgreSQL one that binds on the server, so that what is run often gets prepared."""
-    if db.vendor != "postgresql":
-        return db.cursor()
-    from django.db.backends.postgresql.base import ServerBindingCursor
-
-    db.ensure_connection()
-    with db.wrap_database_errors:
-        return db._prepare_cursor(ServerBindingCursor(db.connection))  # type: ignore[call-arg]
+    return int(execute(connections[DEFAULT_DB_ALIAS], sql, values).rowcount)
 
 
 # Fields that hand these values to the database as they are. By exact type: their subclasses may not.
@@ -313,27 +324,69 @@ def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) ->
 
 @lru_cache(maxsize=64)
 def _insert_rows_sql(model: type[models.Model], keyed: bool, unless_there: bool) -> str:
-    fields = (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
-    columns = ", ".join(_quoted(field) for field in fields)
+    fields = _all_fields(model, keyed)
     return (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
-        f" SELECT * FROM unnest({', '.join(_array(field) for field in fields)})"
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(map(_quoted, fields))})"  # noqa: S608
+        f" SELECT * FROM {_from_json(fields)}"
         f"{' ON CONFLICT DO NOTHING' if unless_there else ''} RETURNING {_quoted(model._meta.pk)}"
     )
 
 
 @lru_cache(maxsize=64)
+def _write_sql(
+    changed: tuple[tuple[type[models.Model], tuple[str, ...]], ...], new: tuple[type[models.Model], ...]
+) -> str:
+    """Updates and inserts; answers how many rows each of them touched."""
+    parts = [*(_update_rows_sql(*what) for what in changed), *(_insert_rows_sql(model, False, False) for model in new)]
+    counts = ", ".join(f"(SELECT count(*) FROM w{at})" for at in range(len(parts)))  # noqa: S608
+    return f"WITH {', '.join(f'w{at} AS ({part})' for at, part in enumerate(parts))} SELECT {counts}"
+
+
 def _update_rows_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
-    fields = (model._meta.pk, *_fields(model, names))
+    fields = _given_fields(model, names)
     pairs = ", ".join(f"{_quoted(field)} = given.v{at}" for at, field in enumerate(fields) if at)
     table, key = connection.ops.quote_name(model._meta.db_table), _quoted(model._meta.pk)
-    given = f"unnest({', '.join(_array(f) for f in fields)}) AS given({', '.join(f'v{n}' for n in range(len(fields)))})"
-    return f"UPDATE {table} SET {pairs} FROM {given} WHERE {table}.{key} = given.v0"  # noqa: S608
+    return f"UPDATE {table} SET {pairs} FROM {_from_json(fields)} WHERE {table}.{key} = given.v0 RETURNING 1"  # noqa: S608
 
 
-def _array(field: Any) -> str:
-    """Without a length: an explicit cast to one would cut a text that is too long instead of refusing it."""
-    return f"%s::{re.sub(r'[(].*[)]', '', field.db_type(connection))}[]"
+def _all_fields(model: type[models.Model], keyed: bool) -> tuple[Any, ...]:
+    return (*((model._meta.pk,) if keyed else ()), *_inserted_fields(model, ()))
+
+
+def _given_fields(model: type[models.Model], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """The key, and the fields of these names."""
+    return (model._meta.pk, *_fields(model, names))
+
+
+def _from_json(fields: Sequence[Any]) -> str:
+    """What `_as_json` made, as a table. Types have no length: one that is too long is refused, not cut."""
+    columns = (f"v{at} {re.sub(r'[(].*[)]', '', field.db_type(connection))}" for at, field in enumerate(fields))
+    return f"json_to_recordset(%s::json) AS given({', '.join(columns)})"
+
+
+def _as_json(records: Sequence[models.Model], fields: Sequence[Any], is_new: bool = False) -> str:
+    """Rows as one value: as an array for each column they cost psycopg more than all the rest."""
+    named = [(f"v{at}", field, type(field) in _PLAIN_FIELDS) for at, field in enumerate(fields)]
+    rows: list[dict[str, Any]] = []
+    for record in records:
+        rows.append(row := {})
+        for name, field, is_plain in named:
+            value = field.pre_save(record, is_new)
+            row[name] = value if is_plain and type(value) in _PLAIN_VALUES else _json_value(field, value)
+    return _encode(rows)
+
+
+def _json_value(field: Any, value: Any) -> Any:
+    """What PostgreSQL reads as the same value."""
+    if type(value) is datetime.datetime and value.tzinfo is not None:
+        return value.isoformat()
+    if value is not None and type(field) is models.JSONField and field.encoder is None:
+        return value  # as a part of the whole
+    value = field.get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
+    return str(value) if isinstance(value, datetime.date | IPv4Address | IPv6Address) else value
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @lru_cache(maxsize=256)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, connection, transaction
@@ -54,7 +55,28 @@ def record_channel_calls(
         _log_failure(f"channel:{channel}", trade_no, exc)
 
 
-def record_inbound(
+def record_inbound(**values: Any) -> None:
+    """Write one request we received and what we answered, as `inbound_row` takes it, in one statement. Never raises."""
+    write_inbound(inbound_row(**values))
+
+
+def write_inbound(row: Exchange | None) -> None:
+    """Write what `inbound_row` made, with others who wait to. Never raises."""
+    try:
+        _write([] if row is None else [row])
+    except Exception as exc:
+        _log_failure(row.peer if row else "", row.trade_no if row else "", exc)
+
+
+def write_answered(rows: Sequence[Exchange]) -> None:
+    """Write what `inbound_row` made for several, outside any transaction (PostgreSQL). Never raises."""
+    try:
+        compiled.insert_rows(rows)
+    except Exception as exc:
+        _log_failure(rows[0].peer, rows[0].trade_no, exc)
+
+
+def inbound_row(
     *,
     peer: str,
     operation: str,
@@ -72,15 +94,15 @@ def record_inbound(
     app_order_no: str = "",
     merchant_no: str = "",
     masked_keys: Iterable[str] = (),
-) -> None:
-    """Write one request we received and what we answered, in one statement. Never raises.
+) -> Exchange | None:
+    """One request we received and what we answered, masked. None where that failed, which is logged; never raises.
 
     `peer` is `app:<app_id>` for calls, `channel:<provider>` for notifications and returns; `url` is
     the path with its query as it came.
     """
     keys = frozenset(masked_keys)
     try:
-        row = Exchange(
+        return Exchange(
             created_at=timezone.now() - timedelta(milliseconds=elapsed_ms), direction=Exchange.Direction.IN,
             peer=peer[:64], operation=operation[:48], method=method[:8], url=mask_url(url, keys=keys), status=status,
             elapsed_ms=elapsed_ms, request=_message(request_headers, request_body, keys),
@@ -89,9 +111,9 @@ def record_inbound(
             merchant_no=_plain(merchant_no, 32),
             request_id=_request_id(),
         )  # fmt: skip
-        _write([row])
     except Exception as exc:
         _log_failure(peer, trade_no, exc)
+        return None
 
 
 def _call_columns(call: HttpCall, keys: frozenset[str], now: datetime) -> dict[str, object]:

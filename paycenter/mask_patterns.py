@@ -20,6 +20,7 @@ _IDENTITY = re.compile(_EDGE + r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:
 _CARD = re.compile(
     _EDGE + r"(?:62|81|4\d|3\d|5\d|6\d|2[2-7])(?:\d{11,17}|\d{2}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,4})?)" + _END
 )
+_DIGITS = re.compile(r"\d[\d -]{10}")  # a part of each of these three numbers
 # The address of an invitation opens a door.
 _JOIN_LINK = re.compile(r"(/join/)[\w-]{20,}")
 _AMOUNT = re.compile(r"(?:amount|amt|fee|total|price|sum|paid|refunded)\w*\W{0,6}$", re.IGNORECASE)
@@ -50,9 +51,20 @@ def mask_patterns(text: str) -> str:
         text = _WEBHOOK_SECRET.sub(f"whsec_{HIDDEN}", text)
     if "/join/" in text:
         text = _JOIN_LINK.sub(rf"\1{HIDDEN}", text)
-    text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+    if _may_hold_token(text):
+        text = _BEARER.sub(rf"\1 {HIDDEN}", text)
     if "@" in text:
         text = _EMAIL.sub(lambda m: hide_middle(m[0]), _USERINFO.sub(f"{HIDDEN}@", text))
+    return _mask_numbers(text) if _DIGITS.search(text) else text
+
+
+def _may_hold_token(text: str) -> bool:
+    """Beyond ASCII other letters may count as those of the scheme."""
+    lower = text.lower()
+    return "bearer" in lower or "basic" in lower or not text.isascii()
+
+
+def _mask_numbers(text: str) -> str:
     text = _IDENTITY.sub(lambda m: hide_middle(m[0]) if _identity_checks(m[0]) else m[0], text)
     text = _PHONE.sub(lambda m: m[0] if _after_amount(m) else f"*******{m[0][-4:]}", text)
     return _CARD.sub(_mask_card, text)

@@ -127,7 +127,8 @@ class _Masker:
             found = self._json(text, depth)
             if found is not None:
                 return found
-        return self._form(stripped, depth) if _FORM.fullmatch(stripped) else self._loose(text, depth)
+        is_form = "=" in stripped and _FORM.fullmatch(stripped)
+        return self._form(stripped, depth) if is_form else self._loose(text, depth)
 
     def _json(self, text: str, depth: int) -> str | None:
         """None when it is not JSON."""
@@ -166,7 +167,9 @@ class _Masker:
             text = _ESCAPED_PAIR.sub(lambda m: self._pair(m, m[2], m[4]), text)
         if "<" in text:
             text = self._elements(text)
-        return mask_patterns(self._loose_pairs(text, depth))
+        if "=" in text or ":" in text:
+            text = self._loose_pairs(text, depth)
+        return mask_patterns(text)
 
     def _loose_pairs(self, text: str, depth: int) -> str:
         """What looks like the value of a harmless word may be a pair itself: `failed: password=…`."""

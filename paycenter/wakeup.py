@@ -29,6 +29,8 @@ class _Waker:
         self._thread: threading.Thread | None = None
 
     def ask(self, task: str) -> None:
+        if task in self._wanted:  # and not sent yet
+            return
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="waker", daemon=True)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from channels.base import Notice
-from paycenter import compiled
 from paycenter.money import Money
 from paycenter.wakeup import wake
 from refunds.external import external_refund_open
@@ -24,10 +23,6 @@ FIRST_WAIT = timedelta(seconds=5)
 KEPT = timedelta(days=30)  # a payment that did not come by then is not waited for; should it come, it finds them
 _UNSURE = (AbnormalState.VOID, AbnormalState.UNVERIFIED)
 BOOK_TASK = "refunds.tasks.book_early"
-# Every payment asks this, and nearly none has any.
-_OF_ATTEMPT = compiled.Select(
-    lambda attempt: EarlyRefund.objects.only("pk").filter(attempt_id=attempt), attempt=int
-)
 
 
 def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
@@ -49,10 +44,14 @@ def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
         EarlyRefund.objects.filter(pk=kept.pk).update(heard_at=now, next_try_at=now + FIRST_WAIT)
 
 
+def early_refunds_sql(attempt: str) -> str:
+    """In SQL, whether anything is kept of an attempt, which every payment asks; `attempt` is its key."""
+    table = connection.ops.quote_name(EarlyRefund._meta.db_table)
+    return f"EXISTS (SELECT 1 FROM {table} WHERE attempt_id = {attempt})"  # noqa: S608
+
+
 def early_refunds_due(attempt: Attempt) -> None:
     """The payment is being booked: what was kept of it is due at once, however long it was to wait."""
-    if _OF_ATTEMPT.first(attempt=attempt.pk) is None:
-        return
     EarlyRefund.objects.filter(attempt_id=attempt.pk).update(next_try_at=timezone.now())
     transaction.on_commit(lambda: wake(BOOK_TASK), robust=True)
 

@@ -16,7 +16,7 @@ from paycenter.money import Money
 from paycenter.wakeup import wake
 from refunds import sums
 from refunds.confirm import Booked, refund_confirm
-from refunds.early import early_refund_keep, early_refunds_due
+from refunds.early import early_refund_keep, early_refunds_due, early_refunds_sql
 from refunds.external import QUERY_TASK, SUM_PREFIX, external_refund_open, external_refund_record
 from refunds.leaving import is_going_back
 from refunds.models import Payout, Refund, RefundRoute
@@ -94,6 +94,9 @@ class _RefundSide:
                     attempt=attempt, channel_request_no=f"{SUM_PREFIX}{attempt.attempt_no}-{refunded.minor}",
                     amount=Money(unknown, refunded.currency), actor=actor,
                 )  # fmt: skip
+
+    def early_sql(self, attempt: str) -> str:
+        return early_refunds_sql(attempt)
 
     def payment_booked(self, attempt: Attempt) -> None:
         early_refunds_due(attempt)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from refunds.inbound import refund_for_address, refund_notify_receive
-from trades.views import inbound_request, log_inbound
+from trades.answering import Answering
+from trades.views import inbound_request
 
 
 @csrf_exempt
@@ -22,7 +21,7 @@ def refund_notify(request: HttpRequest, method: str, refund_no: str) -> HttpResp
     inbound = inbound_request(request)
     if inbound is None:
         return HttpResponse("too large", status=413, content_type="text/plain")
-    started = time.monotonic()
+    answering = Answering("refund_notify", refund.attempt, request, inbound)
     reply = refund_notify_receive(refund=refund, request=inbound)
-    log_inbound("refund_notify", refund.attempt, request, inbound, reply, started)
+    answering.finish(reply)
     return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)

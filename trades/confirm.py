@@ -7,22 +7,26 @@ attempt; everything else is an abnormal payment.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from channels.base import Notice, QueryResult
 from notifications.alerts import alert
 from paycenter import compiled
+from paycenter.combining import Combiner, WriteAlone
+from paycenter.exchange import write_answered
+from paycenter.models import Exchange
 from paycenter.money import Money
 from paycenter.transitions import advance, events_together, record_event
 from trades import refund_port
-from trades.locking import lock_attempt
+from trades.beside import Beside, look_beside, look_beside_each
+from trades.locking import lock_attempt, lock_attempts
 from trades.models import AbnormalKind, AbnormalPayment, Attempt, Trade
 from trades.selectors import live_attempt_ids
 from trades.states import LIVE_ATTEMPT_STATES, AbnormalState, AttemptState, TradeState
@@ -82,12 +86,18 @@ def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str, trade_i
     trade, attempt = lock_attempt(attempt_id, trade_id)
     if attempt.state == AttemptState.SUCCEEDED:
         return _repeated(attempt, money)
-    beside = _look_beside(attempt, money.channel_trade_no)
+    beside = look_beside(attempt, trade, money.channel_trade_no)
     if beside.number_is_taken:
         _alert_contradiction(attempt, f"channel number {money.channel_trade_no} belongs to another attempt")
         return Booked.REFUSED
+    return _book(trade, attempt, money, actor, beside)
+
+
+def _book(trade: Trade, attempt: Attempt, money: MoneyArrived, actor: str, beside: Beside) -> Booked:
+    """Both are locked, and the attempt has no success yet."""
     _record_success(attempt, money, actor)
-    refund_port.side().payment_booked(attempt)
+    if beside.refunds_told_of:
+        refund_port.side().payment_booked(attempt)
     kind = _classify(trade, attempt, money)
     if kind is None:
         _settle(trade, attempt, actor, beside)
@@ -95,6 +105,66 @@ def payment_confirm(*, attempt_id: int, money: MoneyArrived, actor: str, trade_i
     _open_abnormal(trade, attempt, money, kind, actor)
     trade_without_attempts(trade, actor=actor)
     return Booked.ABNORMAL
+
+
+def payment_arrived(
+    *, attempt: Attempt, money: MoneyArrived, actor: str, log: Callable[[], list[Exchange]] = list
+) -> Booked:
+    """As `payment_confirm`, together with others who wait to book at the same moment; not inside a transaction.
+
+    `attempt` was read with its trade, app and merchant, and is not locked. `log` gives the row of the exchange log,
+    which is written after the commit; it is not called where there was no company for it.
+    """
+    return _arrivals.write(_Arrival(attempt, money, actor, log))
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    attempt: Attempt
+    money: MoneyArrived
+    actor: str
+    log: Callable[[], list[Exchange]]
+
+    def confirm(self) -> Booked:
+        return payment_confirm(
+            attempt_id=self.attempt.pk, trade_id=self.attempt.trade_id, money=self.money, actor=self.actor
+        )
+
+
+def _confirm_together(arrivals: Sequence[_Arrival]) -> list[Booked | Exception]:
+    """As each alone, in one transaction, of those that plainly pay their trade. What is repeated, contradicts or
+    settles nothing is left to its own turn, and so are rows that somebody else has locked."""
+    booked: list[Booked | Exception] = []
+    numbers: set[tuple[int, str]] = set()  # in which nothing was looked for beside the stored ones
+    with transaction.atomic():
+        locked = lock_attempts([one.attempt for one in arrivals])
+        beside = look_beside_each(
+            [(*locked[one.attempt.pk], one.money.channel_trade_no) for one in arrivals if one.attempt.pk in locked]
+        )
+        with compiled.gathering() as found:
+            for one in arrivals:
+                number = (one.attempt.account_id, one.money.channel_trade_no)
+                rows = None if number in numbers else locked.get(one.attempt.pk)
+                numbers.add(number)
+                booked.append(_book_if_plain(one, rows, beside))
+        found.write()
+    answered = [one for one, answer in zip(arrivals, booked, strict=True) if isinstance(answer, Booked)]
+    write_answered([row for one in answered for row in one.log()])
+    return booked
+
+
+def _book_if_plain(
+    one: _Arrival, rows: tuple[Trade, Attempt] | None, beside: Mapping[int, Beside]
+) -> Booked | WriteAlone:
+    if rows is None or any(beside[one.attempt.pk]):
+        return WriteAlone()
+    trade, attempt = rows
+    if attempt.state == AttemptState.SUCCEEDED or _classify(trade, attempt, one.money) is not None:
+        return WriteAlone()
+    return _book(trade, attempt, one.money, one.actor, beside[attempt.pk])
+
+
+_arrivals: Combiner[_Arrival, Booked] = Combiner(_Arrival.confirm, _confirm_together, skips_locked=True)
 
 
 def trade_without_attempts(trade: Trade, *, actor: str, reason: str = "") -> bool:
@@ -118,32 +188,6 @@ def _repeated(attempt: Attempt, money: MoneyArrived) -> Booked:
         return Booked.REPEATED
     _alert_contradiction(attempt, f"booked {booked}, now the channel says {money.amount} {money.channel_trade_no}")
     return Booked.REFUSED
-
-
-@dataclass(frozen=True, slots=True)
-class _Beside:
-    """What stands beside an attempt whose trade is locked; nearly always nothing."""
-
-    number_is_taken: bool  # by another attempt of the account
-    was_told_otherwise: bool  # a notification claimed another amount before
-    others_live: bool  # other attempts of the trade may still turn into money
-
-
-def _look_beside(attempt: Attempt, channel_trade_no: str) -> _Beside:
-    """In one statement, as every payment asks it."""
-    values = (attempt.account_id, channel_trade_no, attempt.pk, attempt.pk, attempt.trade_id, attempt.pk)
-    return _Beside(*(bool(one) for one in compiled.row(_beside_sql(), values)))
-
-
-@lru_cache(maxsize=1)
-def _beside_sql() -> str:
-    attempts, abnormal = (connection.ops.quote_name(m._meta.db_table) for m in (Attempt, AbnormalPayment))
-    live = ", ".join(f"'{state}'" for state in LIVE_ATTEMPT_STATES)
-    return (
-        f"SELECT EXISTS (SELECT 1 FROM {attempts} WHERE account_id = %s AND channel_trade_no = %s AND id <> %s),"  # noqa: S608
-        f" EXISTS (SELECT 1 FROM {abnormal} WHERE attempt_id = %s AND state = '{AbnormalState.UNVERIFIED}'),"
-        f" EXISTS (SELECT 1 FROM {attempts} WHERE trade_id = %s AND state IN ({live}) AND id <> %s)"
-    )
 
 
 def _number_is_taken(attempt: Attempt, channel_trade_no: str) -> bool:
@@ -183,14 +227,15 @@ def _classify(trade: Trade, attempt: Attempt, money: MoneyArrived) -> AbnormalKi
     return None
 
 
-def _settle(trade: Trade, attempt: Attempt, actor: str, beside: _Beside) -> None:
+def _settle(trade: Trade, attempt: Attempt, actor: str, beside: Beside) -> None:
     trade.settled_attempt = attempt
     trade.paid_amount = attempt.amount
     trade.paid_at = attempt.paid_at
     trade.next_close_at = None
     trade_advance(
-        trade, "pay", actor=actor, fields=("settled_attempt", "paid_amount", "paid_at", "next_close_at")
-    )
+        trade, "pay", actor=actor, fields=("settled_attempt", "paid_amount", "paid_at", "next_close_at"),
+        untold=not beside.app_was_told,
+    )  # fmt: skip
     if beside.was_told_otherwise:
         _void_unverified(attempt, actor)
     if beside.others_live:  # closed at their channels

@@ -21,8 +21,9 @@ from notifications.alerts import alert
 from paycenter.errors import BadSignature, IdentityMismatch, InboundRefused, MalformedInbound
 from paycenter.wakeup import wake
 from trades import refund_port
+from trades.answering import Answering
 from trades.calling import order_ref
-from trades.confirm import MoneyArrived, payment_confirm, unverified_record
+from trades.confirm import MoneyArrived, payment_arrived, unverified_record
 from trades.locking import lock_attempt
 from trades.models import Attempt
 from trades.states import TradeState
@@ -38,8 +39,11 @@ _TITLES = {
 QUERY_TASK = "trades.tasks.query_due"
 
 
-def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
-    """Handle one notification for an attempt's address; the reply is what this channel expects."""
+def notify_receive(*, attempt: Attempt, request: InboundRequest, answering: Answering | None = None) -> Reply:
+    """Handle one notification for an attempt's address; the reply is what this channel expects.
+
+    `answering` may be written together with what is booked.
+    """
     provider = provider_of(attempt.account)
     try:
         notice = _parsed(provider, lambda: storable(provider.parse_notify(request)))
@@ -47,7 +51,7 @@ def notify_receive(*, attempt: Attempt, request: InboundRequest) -> Reply:
     except InboundRefused as exc:
         _refuse(attempt, exc)
         return provider.nack(refusal_word(exc))
-    return _apply(attempt, notice, provider)
+    return _apply(attempt, notice, provider, answering)
 
 
 def _check_names(attempt: Attempt, notice: Notice) -> None:
@@ -73,7 +77,7 @@ def _parsed(provider: Provider, parse: Callable[[], T]) -> T:
         raise MalformedInbound(f"the parser failed: {type(exc).__name__}") from exc
 
 
-def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
+def _apply(attempt: Attempt, notice: Notice, provider: Provider, answering: Answering | None) -> Reply:
     actor = f"channel:{attempt.channel}"
     match notice.kind:
         case NoticeKind.HINT:
@@ -84,7 +88,11 @@ def _apply(attempt: Attempt, notice: Notice, provider: Provider) -> Reply:
         case NoticeKind.PAYMENT if notice.state == PaymentState.PAID:
             money = MoneyArrived.of(notice)
             if money.amount == attempt.money:
-                payment_confirm(attempt_id=attempt.pk, trade_id=attempt.trade_id, money=money, actor=actor)
+                if answering is not None:
+                    answering.prepare(provider.ack(notice))
+                payment_arrived(
+                    attempt=attempt, money=money, actor=actor, log=answering.take if answering is not None else list
+                )
             else:
                 unverified_record(attempt_id=attempt.pk, money=money, actor=actor)
                 wake(QUERY_TASK)

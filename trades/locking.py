@@ -22,9 +22,26 @@ _TRADE_AND_CURRENT = compiled.Select(
     .defer(*RARELY_NEEDED).filter(pk=pk),
     pk=int,
 )  # fmt: skip
+# Of one attempt the trade is locked first.
+_FREE = compiled.Select(
+    lambda keys: Attempt.objects.select_for_update(of=("trade", "self"), skip_locked=True).select_related("trade")
+    .filter(pk__in=compiled.among(keys)).order_by("trade_id", "pk"),
+    keys=list,
+)  # fmt: skip
 _ITS_TRADE = compiled.Select(lambda pk: Attempt.objects.only("trade").filter(pk=pk), pk=int)
 _LOADED = ("trade", "trade__app", "trade__merchant", "account")
 _ATTEMPT = compiled.Select(lambda pk: _attempts().filter(pk=pk), pk=int)
+# What booking a notification needs of an attempt before it is locked.
+_NOTIFIED = (
+    "attempt_no", "method", "channel", "channel_order_no", "order_day", "channel_trade_no", "amount", "currency",
+    "trade__trade_no", "trade__app_order_no", "trade__app__app_id", "trade__app__notify_url",
+    "trade__merchant__merchant_no", "account__channel", "account__config_version",
+)  # fmt: skip
+_NOTIFIED_BY_NUMBER = compiled.Select(
+    lambda attempt_no, method: Attempt.objects.select_related(*_LOADED).only(*_NOTIFIED)
+    .filter(attempt_no=attempt_no, method=method),
+    attempt_no=str, method=str,
+)  # fmt: skip
 _BY_NUMBER = compiled.Select(
     lambda attempt_no, method: _attempts().filter(attempt_no=attempt_no, method=method), attempt_no=str, method=str
 )
@@ -60,19 +77,14 @@ def lock_attempt(attempt_id: int, trade_id: int | None = None) -> tuple[Trade, A
 
 
 def lock_attempts(attempts: Sequence[Attempt]) -> dict[int, tuple[Trade, Attempt]]:
-    """As `lock_attempt`, for attempts of different trades, by the attempt's key; those whose trade or own row somebody
-    has locked are not among them. Must run inside `atomic`."""
-    keys = [attempt.trade_id for attempt in attempts]
-    rows = Trade.objects.select_for_update(of=("self",), skip_locked=True)
-    trades = {trade.pk: trade for trade in rows.filter(pk__in=keys).order_by("pk")}
+    """As `lock_attempt`, for many attempts, by the attempt's key; those whose trade or own row somebody has locked are
+    not among them. Must run inside `atomic` (PostgreSQL)."""
     known = {attempt.trade_id: attempt.trade for attempt in attempts}
-    free = [attempt.pk for attempt in attempts if attempt.trade_id in trades]
-    locked = Attempt.objects.select_for_update(of=("self",), skip_locked=True).filter(pk__in=free).order_by("pk")
+    trades: dict[int, Trade] = {}
     found = {}
-    for attempt in locked:
-        trade = trades[attempt.trade_id]
+    for attempt in _FREE.rows(keys=[attempt.pk for attempt in attempts]):
+        attempt.trade = trade = trades.setdefault(attempt.trade_id, attempt.trade)
         trade.app, trade.merchant = known[trade.pk].app, known[trade.pk].merchant
-        attempt.trade = trade
         if trade.current_attempt_id == attempt.pk:
             trade.current_attempt = attempt
         found[attempt.pk] = (trade, attempt)
@@ -87,3 +99,8 @@ def load_attempt(attempt_id: int) -> Attempt:
 def find_attempt(attempt_no: str, method: str) -> Attempt | None:
     """The attempt of this number and method, loaded likewise; None when there is none."""
     return _BY_NUMBER.first(attempt_no=attempt_no, method=method)
+
+
+def find_notified(attempt_no: str, method: str) -> Attempt | None:
+    """The same, with what every notification needs; the rest is read where somebody asks for it."""
+    return _NOTIFIED_BY_NUMBER.first(attempt_no=attempt_no, method=method)

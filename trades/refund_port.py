@@ -28,8 +28,12 @@ class RefundSide(Protocol):
     def sum_heard(self, attempt: Attempt, refunded: Money, actor: str) -> None:
         """Asked about the payment, the channel says how much of it was given back in all."""
 
+    def early_sql(self, attempt: str) -> str:
+        """In SQL, whether a refund of an attempt's money was told of before its payment; `attempt` is its key."""
+
     def payment_booked(self, attempt: Attempt) -> None:
-        """This attempt's money is booked in the transaction under way, which holds the locks of trade and attempt."""
+        """This attempt's money, of which `early_sql` holds, is booked in the transaction under way, which holds the
+        locks of trade and attempt."""
 
     def is_going_back(self, attempt_id: int) -> bool:
         """Whether the channel may be giving this attempt's money back although no sum of it says so yet."""

@@ -73,8 +73,8 @@ def trade_data(trade: Trade) -> dict[str, Any]:
     return {**_order_part(trade), **_attempt_part(trade), **notify_state_of(trade.trade_no)}
 
 
-def new_trade_data(trade: Trade) -> dict[str, Any]:
-    """As `trade_data`, of a trade opened in the present transaction: nothing was told about it yet."""
+def untold_trade_data(trade: Trade) -> dict[str, Any]:
+    """As `trade_data`, of a trade that there is no message about yet."""
     return {**_order_part(trade), **_attempt_part(trade), **notify_state_of("")}
 
 

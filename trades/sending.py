@@ -22,7 +22,6 @@ from paycenter import compiled
 from paycenter.combining import Combiner, WriteAlone
 from paycenter.errors import ApiError, NotSent, UnknownOutcome
 from paycenter.http import time_limit
-from paycenter.models import Event
 from paycenter.transitions import advance, record_event
 from trades.calling import call_channel, pay_order
 from trades.confirm import trade_without_attempts
@@ -112,9 +111,7 @@ def _submit_together(answers: Sequence[_Answered]) -> list[tuple[Trade, Attempt]
                 if one.attempt.pk in locked:
                     done[one.attempt.pk] = locked[one.attempt.pk]
                     _submit(*locked[one.attempt.pk], one)
-        for (_model, names), rows in found.changed.items():
-            compiled.update_rows(rows, names)
-        compiled.insert_rows(found.new.get(Event, []))
+        found.write()
     return [done.get(one.attempt.pk) or WriteAlone() for one in answers]
 
 

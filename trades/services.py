@@ -349,7 +349,7 @@ def _new_attempt(
         fields.append("amount")
     record_event(attempt, "attempt.created", actor=wish.actor, to_state=str(attempt.state),
                  detail={"method": wish.method, "amount": amount})  # fmt: skip
-    trade_advance(trade, "start_paying", actor=wish.actor, fields=tuple(fields), is_new=is_new)
+    trade_advance(trade, "start_paying", actor=wish.actor, fields=tuple(fields), untold=is_new)
     return attempt
 
 

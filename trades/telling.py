@@ -13,7 +13,7 @@ from paycenter import compiled
 from paycenter.models import Event
 from paycenter.transitions import advance, record_event
 from trades.models import AbnormalPayment, Trade
-from trades.selectors import duplicate_data, new_trade_data, trade_data
+from trades.selectors import duplicate_data, trade_data, untold_trade_data
 
 # Transition → the type apps know it by. Transitions that are not here are not told, only recorded.
 _TOLD = {"pay": "trade.paid", "accept_late_money": "trade.paid", "close": "trade.closed", "fail": "trade.failed"}
@@ -27,13 +27,16 @@ _EVENT = {
 
 
 def trade_advance(
-    trade: Trade, transition: str, *, actor: str, reason: str = "", fields: tuple[str, ...] = (), is_new: bool = False
+    trade: Trade, transition: str, *, actor: str, reason: str = "", fields: tuple[str, ...] = (), untold: bool = False
 ) -> None:
     """Run a transition on a locked trade; write its public event and, where apps are told, the notification.
 
-    `is_new` says that it was opened in this transaction. Raises TransitionRefused.
+    `untold` says that there is no message about it yet. Raises TransitionRefused.
     """
-    data_of = _data_when_told if transition in _TOLD else new_trade_data if is_new else trade_data
+    def data_of(changed: Trade) -> dict[str, Any]:
+        data = untold_trade_data(changed) if untold else trade_data(changed)
+        return _when_told(changed, data) if transition in _TOLD else data
+
     event = advance(
         trade, transition, actor=actor, reason=reason, fields=fields, event=_EVENT[transition], public=True,
         data_of=data_of,
@@ -46,15 +49,14 @@ def _address(trade: Trade) -> str:
     return trade.notify_url or trade.app.notify_url
 
 
-def _data_when_told(trade: Trade) -> dict[str, Any]:
-    """As the query answers from the commit on: with the message that is written beside it."""
-    data = trade_data(trade)
+def _when_told(trade: Trade, data: dict[str, Any]) -> dict[str, Any]:
+    """The data as the query answers from the commit on: with the message that is written beside it."""
     return {**data, "notify_state": str(NotificationState.PENDING)} if _address(trade) else data
 
 
 def trade_created(trade: Trade, *, actor: str) -> None:
     """Write the event of a trade opened in this transaction."""
-    data = new_trade_data(trade)
+    data = untold_trade_data(trade)
     record_event(trade, "trade.created", actor=actor, to_state=str(trade.state), public=True, data=data)
 
 
@@ -71,7 +73,7 @@ def trade_count_up(trade: Trade) -> None:
 
 def abnormal_opened(abnormal: AbnormalPayment, *, actor: str) -> None:
     """Tell the app about money that does not settle its trade."""
-    data = {**duplicate_data(abnormal), **_data_when_told(abnormal.trade)}
+    data = {**duplicate_data(abnormal), **_when_told(abnormal.trade, trade_data(abnormal.trade))}
     record_event(
         abnormal, "trade.duplicate_paid", actor=actor, to_state=str(abnormal.state), public=True, data=data
     )

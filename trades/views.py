@@ -17,9 +17,10 @@ from channels.base import InboundRequest, Reply
 from channels.base.discovery import provider_for
 from paycenter import exchange
 from paycenter.errors import InboundRefused
+from trades.answering import Answering
 from trades.contracts.inbound import contract_for_address, contract_notify_receive, query_now
 from trades.inbound import notify_receive, return_receive
-from trades.locking import find_attempt
+from trades.locking import find_attempt, find_notified
 from trades.models import Attempt
 
 MAX_NOTIFY_BYTES = 1024 * 1024
@@ -29,16 +30,16 @@ MAX_NOTIFY_BYTES = 1024 * 1024
 @require_http_methods(["POST", "GET"])
 def notify(request: HttpRequest, method: str, attempt_no: str) -> HttpResponse:
     """A channel's notification about one attempt."""
-    attempt = find_attempt(attempt_no, method)
+    attempt = find_notified(attempt_no, method)
     if attempt is None:
         return HttpResponse("unknown address", status=404, content_type="text/plain")
     inbound = inbound_request(request)
     if inbound is None:
         return HttpResponse("too large", status=413, content_type="text/plain")
     bind_contextvars(trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no)
-    started = time.monotonic()
-    reply = notify_receive(attempt=attempt, request=inbound)
-    log_inbound("notify", attempt, request, inbound, reply, started)
+    answering = Answering("notify", attempt, request, inbound)
+    reply = notify_receive(attempt=attempt, request=inbound, answering=answering)
+    answering.finish(reply)
     return HttpResponse(reply.body, status=reply.status, content_type=reply.content_type)
 
 
@@ -51,13 +52,13 @@ def payer_return(request: HttpRequest, method: str, attempt_no: str) -> HttpResp
     inbound = inbound_request(request)
     if attempt is None or inbound is None:
         return render(request, "trades/return.html", {"problem": True}, status=404)
-    started = time.monotonic()
+    answering = Answering("return", attempt, request, inbound)
     try:
         return_receive(attempt=attempt, request=inbound)
     except InboundRefused:
-        log_inbound("return", attempt, request, inbound, Reply(status=400, body=b"refused"), started)
+        answering.finish(Reply(status=400, body=b"refused"))
         return render(request, "trades/return.html", {"problem": True}, status=400)
-    log_inbound("return", attempt, request, inbound, Reply(status=303, body=b""), started)
+    answering.finish(Reply(status=303, body=b""))
     if not attempt.return_to:
         return render(request, "trades/return.html", {"problem": False})
     response = HttpResponseRedirect(_with_numbers(attempt), preserve_request=False)
@@ -120,16 +121,3 @@ def inbound_request(request: HttpRequest) -> InboundRequest | None:
         headers={name.lower(): value for name, value in request.headers.items()}, body=body,
     )  # fmt: skip
 
-
-def log_inbound(
-    operation: str, attempt: Attempt, request: HttpRequest, inbound: InboundRequest, reply: Reply, started: float
-) -> None:
-    """Write the exchange log's row of an inbound request about a payment."""
-    exchange.record_inbound(
-        peer=f"channel:{attempt.channel}", operation=operation, method=inbound.method,
-        url=request.get_full_path(), request_headers=inbound.headers, request_body=inbound.body,
-        status=reply.status, response_body=reply.body, elapsed_ms=int((time.monotonic() - started) * 1000),
-        trade_no=attempt.trade.trade_no, attempt_no=attempt.attempt_no,
-        app_order_no=attempt.trade.app_order_no, merchant_no=attempt.trade.merchant.merchant_no,
-        masked_keys=provider_for(attempt.channel).masked_keys,
-    )  # fmt: skip

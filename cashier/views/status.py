@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -16,10 +18,10 @@ def status(request: HttpRequest, token: str) -> HttpResponse:
     found = status_by_token(token, timezone.now())
     if found is None:
         return JsonResponse({"phase": "unknown", "final": True}, status=404)
-    if request.headers.get("If-None-Match") == found.etag:
+    if request.META.get("HTTP_IF_NONE_MATCH") == found.etag:
         response: HttpResponse = HttpResponse(status=304)
     else:
-        response = JsonResponse(_body(found))
+        response = HttpResponse(json.dumps(_body(found)), content_type="application/json")
     response.headers["ETag"] = found.etag
     return response
 

@@ -7,8 +7,9 @@ from collections import defaultdict
 from typing import Any, NamedTuple
 
 from deploy.history.cast import Account, Cast, bill_day, fee_of
-from deploy.history.chain import Chain, Happened
+from deploy.history.chain import Chain
 from deploy.history.clock import DAY, EAST, HOUR, MINUTE, SECOND, day_text, iso, utc
+from deploy.history.links import Happened
 from deploy.history.tables import Table
 from deploy.history.words import Words
 from reconciliation.models import BankProfile, BankReceipt, Bill, BillRow, Case, ReconciliationDay, SettlementBatch
@@ -267,4 +268,3 @@ class _Day:
             detail = f'{{"batch_no":"S{utc(self.imported)[:10].replace("-", "")}{number:019d}","date":"{date}"}}'
             book.event(at, "batch.settled", "settlementbatch", number, self.account, before="expected",
                        after="settled", detail=detail)  # fmt: skip
-

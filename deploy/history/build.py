@@ -60,6 +60,7 @@ class History:
                 told(f"{done:,} of {total:,} trades")
         self._end(days[-1])
         sink.finish()
+        self.telling.chain.save_head()
 
     def _end(self, today: int) -> None:
         self.story.reach(self.now)

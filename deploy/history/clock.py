@@ -9,6 +9,7 @@ MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 EAST = 8 * HOUR  # the merchants' clocks, and the center's
 _EPOCH = date(1970, 1, 1)
 _HMS = [f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(86_400)]
+_THREE = [f"{n:03d}" for n in range(1000)]
 _DIGITS = [text.replace(":", "") for text in _HMS]
 
 
@@ -28,22 +29,25 @@ def day_text(number: int) -> str:
 
 def utc(moment: int) -> str:
     """As both databases read it in a session in UTC."""
-    second, rest = divmod(moment, 1_000_000)
-    day, second = divmod(second, 86_400)
-    return f"{_DAYS[day]} {_HMS[second]}.{rest:06d}"
+    second = moment // 1_000_000
+    day, rest = second // 86_400, moment - second * 1_000_000
+    thousands = rest // 1000
+    return f"{_DAYS[day]} {_HMS[second - day * 86_400]}.{_THREE[thousands]}{_THREE[rest - thousands * 1000]}"
 
 
 def digits(moment: int) -> str:
     """The 20 digits in our numbers."""
-    second, rest = divmod(moment, 1_000_000)
-    day, second = divmod(second, 86_400)
-    return f"{_DAY_DIGITS[day]}{_DIGITS[second]}{rest:06d}"
+    second = moment // 1_000_000
+    day, rest = second // 86_400, moment - second * 1_000_000
+    thousands = rest // 1000
+    seconds = _DIGITS[second - day * 86_400]
+    return f"{_DAY_DIGITS[day]}{seconds}{_THREE[thousands]}{_THREE[rest - thousands * 1000]}"
 
 
 def iso(moment: int) -> str:
     """As `paycenter.times.iso` writes it in the merchants' zone."""
     second = moment // 1_000_000 + 28_800
-    return f"{_DAYS[second // 86_400]}T{_HMS[second % 86_400]}.{moment % 1_000_000 // 1000:03d}+08:00"
+    return f"{_DAYS[second // 86_400]}T{_HMS[second % 86_400]}.{_THREE[moment % 1_000_000 // 1000]}+08:00"
 
 
 def chained(text: str) -> str:

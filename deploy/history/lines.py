@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import marshal
+from collections.abc import Sequence
 from typing import Any
 
 
-def packed(rows: list[tuple[Any, ...]]) -> bytes:
-    """Rows of texts, numbers and None on their way to another process; several times faster than pickle."""
-    return marshal.dumps(rows)
-
-
-def as_lines(table: str, rows: bytes, end: str) -> bytes:
-    """A line per packed row, each with the same `end`; None is written as `None`.
+def as_lines(table: str, rows: Sequence[tuple[Any, ...]], end: str) -> bytes:
+    """A line per row of texts, numbers and None, each with the same `end`; None is written as `None`.
 
     Raises ValueError, naming the table, where a value needs escaping.
     """
-    text = "".join(["\t".join(map(str, row)) + end for row in marshal.loads(rows)])  # noqa: S302
+    line = "\t".join(["%s"] * len(rows[0])) + end  # half the time of joining the texts of the values
+    text = "".join([line % row for row in rows])
     if "\\" in text:
         raise ValueError(f"a row of {table} needs escaping")
     return text.encode()

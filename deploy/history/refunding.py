@@ -7,8 +7,8 @@ from typing import Any
 
 from deploy.history.bills import Bills, Returned
 from deploy.history.cast import Cast
-from deploy.history.chain import Happened
 from deploy.history.clock import DAY, HOUR, MINUTE, SECOND, digits, iso, utc
+from deploy.history.links import Happened
 from deploy.history.orders import Order, Try, record
 from deploy.history.story import Story
 from deploy.history.tables import Table

@@ -10,13 +10,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import astuple
 from multiprocessing import get_context
 from typing import Any
 
 from django.db import connection
 from django.db.models import JSONField, Max, Model
 
-from deploy.history.lines import as_lines, packed
+from deploy.history.lines import as_lines
+from deploy.history.links import Links, begin, chained_lines, last_link, packed
 
 PORTION = 5_000  # rows that are handed over at once
 _WAITING = 24  # portions the database may lag behind, a day's worth of a million trades: it works while days are told
@@ -24,7 +26,9 @@ _AT_ONCE = 1 << 20  # bytes
 
 
 class Table:
-    """One model's rows on their way. `ids` counts up from what was there."""
+    """One model's rows on their way. `links`: what is added are events that still have to be chained."""
+
+    links: Links | None = None
 
     def __init__(self, model: type[Model], *columns: str) -> None:
         fields = {field.attname: field for field in model._meta.concrete_fields}
@@ -75,7 +79,8 @@ class Sink:
         places = ", ".join(["%s"] * len(table.columns))
         with connection.cursor() as cursor:
             statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})"  # noqa: S608
-            cursor.executemany(statement, [row + table.defaults for row in rows])
+            ready = rows if table.links is None else table.links.rows(rows)
+            cursor.executemany(statement, [row + table.defaults for row in ready])
 
     def finish(self) -> None:
         """Everything is there when this returns."""
@@ -83,12 +88,12 @@ class Sink:
 
 
 class CopySink(Sink):
-    """COPY in a thread of its own, of text made by a process of its own: the next rows are made meanwhile."""
+    """COPY in a thread of its own, and events chained in a process of its own: the next rows are made meanwhile."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
         super().__init__(tables)
         self._thread = ThreadPoolExecutor(max_workers=1)
-        self._writer = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+        self._chaining: ProcessPoolExecutor | None = None
         self._pending: list[Future[None]] = []
         connection.ensure_connection()
         self._driver: Any = connection.connection
@@ -97,12 +102,21 @@ class CopySink(Sink):
         while len(self._pending) >= _WAITING:
             self._pending.pop(0).result()
         end = "".join([f"\t{value}" for value in table.defaults]) + "\n"
-        lines = self._writer.submit(as_lines, table.name, packed(rows), end)
+        lines: Future[bytes] | bytes
+        if table.links is None:
+            lines = as_lines(table.name, rows, end)
+        else:
+            lines = self._process(table.links).submit(chained_lines, table.name, packed(rows), end)
         self._pending.append(self._thread.submit(self._copy, table, lines))
 
-    def _copy(self, table: Table, lines: Future[bytes]) -> None:
+    def _process(self, links: Links) -> ProcessPoolExecutor:
+        if self._chaining is None:
+            self._chaining = ProcessPoolExecutor(1, get_context("spawn"), begin, astuple(links))
+        return self._chaining
+
+    def _copy(self, table: Table, lines: Future[bytes] | bytes) -> None:
         statement = f"COPY {table.name} ({_names(table)}) FROM STDIN WITH (NULL 'None')"
-        text = memoryview(lines.result())
+        text = memoryview(lines if isinstance(lines, bytes) else lines.result())
         with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
             for at in range(0, len(text), _AT_ONCE):
                 copy.write(text[at : at + _AT_ONCE])
@@ -113,7 +127,11 @@ class CopySink(Sink):
             done.result()
         self._pending.clear()
         self._thread.shutdown()
-        self._writer.shutdown()
+        if self._chaining is not None:
+            for table in self.tables:
+                if table.links is not None:
+                    table.links = Links(*self._chaining.submit(last_link).result())
+            self._chaining.shutdown()
         with connection.cursor() as cursor:
             for table in self.tables:
                 if table.last_id:

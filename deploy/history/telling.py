@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from deploy.history.chain import Chain, Happened
+from deploy.history.chain import Chain
 from deploy.history.clock import DAY, MINUTE, SECOND, iso, utc
+from deploy.history.links import Happened
 from deploy.history.orders import Order, Try, record
 from deploy.history.tables import Table
 from deploy.history.words import Words

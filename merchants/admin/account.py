@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -24,15 +25,17 @@ from merchants.checking import account_check
 from merchants.forms import AccountForm, NameForm, ReasonForm, method_label, say
 from merchants.guards import why_account_not
 from merchants.models import Merchant, PaymentAccount
-from merchants.offer_changes import account_methods_change
+from merchants.offer_changes import account_methods_change, account_name_change
 from merchants.offering import account_methods
-from merchants.services import account_advance, account_create, account_rename, account_update_config
+from merchants.people.reach import changes_accounts, may_ask_about
+from merchants.services import account_advance, account_create, account_update_config
 from merchants.states import GUARDED_STATES, OPENING, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
 from paycenter.staff.acts import written_reason
 from paycenter.staff.display import chip, copyable, state_chip
+from paycenter.staff.stepup import sensitive
 from paycenter.staff.tenancy import actor_of, registered
-from paycenter.staff.words import names_channels
+from paycenter.staff.words import names_channels, names_methods
 
 CERTIFICATE_WARNING = timedelta(days=30)
 
@@ -65,10 +68,21 @@ class CertificateFilter(admin.SimpleListFilter):
         return ending_certificates(queryset) if self.value() == "ending" else queryset
 
 
+def _only_asks(_page: Any, request: HttpRequest, **_more: Any) -> bool:
+    """An account's own company asks for what it wants of it, with a fresh code."""
+    return not changes_accounts(request.user)
+
+
+def _proposes(user: Any, account: PaymentAccount) -> bool:
+    """Whether this is somebody of the account's company who may ask for changes of it: once it was in service. Until
+    then it is filled in as part of the application."""
+    return not changes_accounts(user) and may_ask_about(user, account) and account.state in GUARDED_STATES
+
+
 @admin.register(PaymentAccount)
 class PaymentAccountAdmin(StateButtonsAdmin):
-    empty_text = _("A payment account is a contract with a channel. Set one up for each channel the company has"
-                   " signed with.")  # fmt: skip
+    empty_text = _("A payment account is a contract with a channel.")
+    empty_next = _("Set one up for each channel the company has signed with.")
     tenant_keys = {"merchant": "merchant_id"}
     asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
     can_add = can_change = True
@@ -186,6 +200,7 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             request, account, title=account.name, account=account, channel_name=channel_name(account.channel),
             parameters=_parameters(account), methods=_methods(account), guarded=account.state in GUARDED_STATES,
             may_change=self.has_change_permission(request, account) and provider is not None,
+            proposes=_proposes(request.user, account) and provider is not None,
             pending=waiting(request, account.changes.all()),
             check_chip=self.check_label(account), state_chip=state_chip(account),
             certificate=self.certificate_label(account), elsewhere=why_account_not(account),
@@ -193,9 +208,17 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         )  # fmt: skip
         return TemplateResponse(request, "admin/pc/account.html", context)
 
+    def _fetch_to_change(self, request: HttpRequest, object_id: str) -> PaymentAccount:
+        """An account that the reader changes, or asks to change. Raises Http404, PermissionDenied."""
+        account: PaymentAccount = self.fetch(request, object_id)
+        if not (self.has_change_permission(request, account) or _proposes(request.user, account)):
+            raise PermissionDenied
+        return account
+
+    @sensitive(when=_only_asks)
     def config_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """New parameters: stored at once for a draft, asked for where the account is or was active."""
-        account = self.fetch(request, object_id, change=True)
+        account = self._fetch_to_change(request, object_id)
         guarded = account.state in GUARDED_STATES
         form = AccountForm(
             request.POST or None, request.FILES or None, provider=provider_for(account.channel),
@@ -229,29 +252,39 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             return False
         return True
 
+    @sensitive(when=_only_asks)
     def rename_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Another name for staff: opens no doors, so one person may."""
-        account = self.fetch(request, object_id, change=True)
+        """Another name for staff: opens no doors, so one person of the center may; the company itself asks for it."""
+        account = self._fetch_to_change(request, object_id)
+        proposes = _proposes(request.user, account)
         form = NameForm(request.POST or None, initial={"name": account.name})
-        if request.method == "POST" and form.is_valid():
-            try:
-                account_rename(account=account, name=form.cleaned_data["name"], actor=actor_of(request.user))
-            except TransitionRefused as exc:
-                messages.error(request, str(exc))
-            else:
-                messages.success(request, gettext("Saved."))
+        reason = ReasonForm(request.POST or None) if proposes else None
+        if request.method == "POST" and form.is_valid() and (reason is None or reason.is_valid()):
+            self._rename(request, account, form.cleaned_data["name"])
             return self._back(account)
         title = gettext("Rename %(account)s") % {"account": account.name}
         context = self.page_context(
-            request, account, title=title, forms=[form], submit=gettext("Save"), cancel="../change/"
-        )
+            request, account, title=title, forms=[form, *([reason] if reason else [])], cancel="../change/",
+            submit=gettext("Ask for confirmation") if proposes else gettext("Save"),
+        )  # fmt: skip
         return TemplateResponse(request, "admin/pc/form.html", context)
+
+    def _rename(self, request: HttpRequest, account: PaymentAccount, name: str) -> None:
+        try:
+            asked = account_name_change(
+                account=account, name=name, user=request.user, reason=written_reason(request)  # type: ignore[arg-type]
+            )
+        except TransitionRefused as exc:
+            messages.error(request, str(exc))
+        else:
+            waits = gettext("Asked for. It takes effect once somebody else confirms it.")
+            messages.success(request, gettext("Saved.") if asked is None else waits)
 
     def check_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask the channel. POST only."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        account = self.fetch(request, object_id, change=True)
+        account = self._fetch_to_change(request, object_id)
         if account.channel not in providers():
             raise Http404
         result = account_check(account=account, actor=actor_of(request.user))
@@ -259,11 +292,13 @@ class PaymentAccountAdmin(StateButtonsAdmin):
         messages.add_message(request, level, say(result.message))
         return self._back(account)
 
+    @sensitive(when=_only_asks)
     def methods_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Which scenes the contract covers; asked for where an account in service gets a further one. POST only."""
+        """Which scenes the contract covers; asked for where an account in service gets a further one, and by the
+        account's own company in any case. POST only."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        account = self.fetch(request, object_id, change=True)
+        account = self._fetch_to_change(request, object_id)
         try:
             asked = account_methods_change(
                 account=account, methods=request.POST.getlist("methods"), user=request.user,  # type: ignore[arg-type]
@@ -290,6 +325,9 @@ class PaymentAccountAdmin(StateButtonsAdmin):
             return
         why = reason or gettext("Taken into use")
         account_open_request(account=record, transition=transition, user=request.user, reason=why)  # type: ignore[arg-type]
+
+
+names_methods(method_label)
 
 
 @names_channels

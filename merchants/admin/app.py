@@ -59,7 +59,8 @@ class AppList(ChangeList):
 
 @admin.register(App)
 class AppAdmin(TenantAdmin):
-    empty_text = _("An app is a business line that asks for payments. Register the first one to get its keys.")
+    empty_text = _("An app is a business line that asks for payments.")
+    empty_next = _("Register the first one to get its keys.")
     tenant_keys = {"app": "pk"}
     can_add = can_change = True
     list_display = ["name", "number", "active_label", "merchant_names", "requests_per_second", "created_time"]

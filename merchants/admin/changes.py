@@ -20,9 +20,20 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from channels.base.discovery import providers
-from merchants.changes import asker_may, change_confirm, change_reject, change_withdraw, is_overdue, is_stale
+from channels.base.fields import Field, FieldKind
+from channels.base.keys import KeyProblem
+from merchants.changes import (
+    asker_may,
+    change_confirm,
+    change_reject,
+    change_withdraw,
+    fingerprint,
+    is_overdue,
+    is_stale,
+)
 from merchants.forms import method_label, say
 from merchants.models import ChangeRequest, Role
+from merchants.onboarding import ON_FILE, certificate_in
 from merchants.people.reach import CONFIRM_PERMISSION
 from merchants.states import ChangeState, MerchantState
 from paycenter.errors import ChannelConfigInvalid, TransitionRefused
@@ -188,11 +199,34 @@ class ChangeRequestAdmin(ReadOnlyAdmin):
 
 def _rows(change: ChangeRequest) -> list[tuple[str, str, str]]:
     """(field, before, after) in the reader's language."""
-    words: dict[str, str] = {name: str(word) for name, word in _FIELD_WORDS.items()}
     provider = providers().get(change.account.channel) if change.account else None
-    if provider is not None:
-        words |= {f.name: say(f.label) for f in provider.fields}
-    return [(words.get(n, n), _text(change.before.get(n)), _text(change.after.get(n))) for n in change.after]
+    fields = {f.name: f for f in provider.fields} if provider is not None else {}
+    words = {n: str(word) for n, word in _FIELD_WORDS.items()} | {n: say(f.label) for n, f in fields.items()}
+    sides = [(n, *(_shown(fields.get(n), side.get(n)) for side in (change.before, change.after))) for n in change.after]
+    return [(words.get(name, name), before, after) for name, before, after in sides]
+
+
+def _shown(field: Field | None, value: Any) -> str:
+    """A value as people compare it: of a certificate whose it is and until when, of it and of a key the fingerprint."""
+    if field is None or not value:
+        return _text(value)
+    if field.kind in ON_FILE:
+        return _certificate(field, str(value))
+    if field.kind is FieldKind.PUBLIC_KEY:
+        return fingerprint(str(value))
+    return {code: say(label) for code, label in field.choices}.get(value) or _text(value)
+
+
+def _certificate(field: Field, pem: str) -> str:
+    try:
+        held = certificate_in(field, pem)
+    except KeyProblem:
+        held = None
+    if held is None:
+        return fingerprint(pem)
+    ends = timezone.localtime(held.ends_at).date().isoformat()
+    said = gettext("serial %(serial)s, valid until %(day)s") % {"serial": held.serial, "day": ends}
+    return f"{held.subject}\n{said}\n{fingerprint(pem)}"
 
 
 def _link(change: ChangeRequest) -> str:

@@ -42,7 +42,8 @@ class MerchantForm(forms.ModelForm):  # type: ignore[type-arg]
 class MerchantAdmin(StateButtonsAdmin):
     form = MerchantForm
     asks = dict.fromkeys(OPENING, _("Payments can be taken once somebody else has confirmed it."))
-    empty_text = _("A merchant is a company that takes payments. Register the first one; its owner fills in the rest.")
+    empty_text = _("A merchant is a company that takes payments.")
+    empty_next = _("Register the first one; its owner fills in the rest.")
     tenant_keys = {"merchant": "pk"}
     can_add = can_change = True
     list_display = ["name", "number", "state_label", "account_count", "contact_name", "created_time"]

@@ -1,4 +1,4 @@
-"""Who may invite and change whom, and which of it needs a second person."""
+"""Who may invite and change whom, and which of it needs a second person; who may ask for what."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from merchants.models import ChangeRequest, Role, User
+from merchants.models import ChangeRequest, PaymentAccount, Role, User
 from merchants.roles import ROLE_PERMISSIONS
 
 CONFIRM_PERMISSION = "merchants.confirm_changerequest"
@@ -38,6 +38,18 @@ def keeps(by: User, person: User) -> bool:
 def needs_second(role: str, *, is_superuser: bool = False) -> bool:
     """Whether nobody alone may let in somebody of this role, because it takes part in what two people decide."""
     return is_superuser or role not in _LET_IN_ALONE
+
+
+def changes_accounts(user: Any) -> bool:
+    """Whether somebody may do alone what takes nobody else: the center's staff, not an account's own company."""
+    return bool(user.has_perm("merchants.change_paymentaccount"))
+
+
+def may_ask_about(user: User, account: PaymentAccount) -> bool:
+    """Whether somebody may ask for other parameters, methods or another name of an account: who changes accounts,
+    and the owners of the account's company."""
+    own = user.merchant_id is not None and user.merchant_id == account.merchant_id
+    return changes_accounts(user) or (own and user.has_perm("merchants.propose_paymentaccount"))
 
 
 def deciders(change: ChangeRequest) -> QuerySet[User]:

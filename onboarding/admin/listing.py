@@ -28,7 +28,8 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class ApplicationListing(TenantAdmin):
-    empty_text = _("No company has applied yet. Open one: its owner then fills in the application step by step.")
+    empty_text = _("No company has applied yet.")
+    empty_next = _("Open one: its owner then fills in the application step by step.")
     tenant_keys = {"merchant": "merchant_id"}
     can_add = can_change = True
     list_display = ["company", "number", "state_label", "last_number", "last_submitted", "created_time"]
@@ -62,6 +63,6 @@ class ApplicationListing(TenantAdmin):
     def last_number(self, obj: Any) -> Any:
         return obj.last or "–"
 
-    @display(description=_("submitted"))
+    @display(description=_("submitted at"))
     def last_submitted(self, obj: Any) -> Any:
         return obj.submitted or "–"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from paycenter.models import Event
 from paycenter.staff.audit_words import changes_of, model_of, record_name, rest_of, trail_of
+from paycenter.staff.event_details import data_of, details_of
 from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import TenantAdmin
 from paycenter.staff.words import event_word, party
@@ -19,9 +23,14 @@ def event_page(page: TenantAdmin, request: HttpRequest, event: Event) -> Templat
     context = page.page_context(
         request, event, title=event_word(event.type), event=event, record=record_name(event),
         actor=party(event.actor), trail=trail_of(event), changes=changes_of(event), rest=rest_of(event),
+        details=details_of(event), data=data_of(event), data_text=_json(event.data),
         reason=reason_word(event.reason), previous=previous or "", record_url=_record_url(page, request, event),
     )  # fmt: skip
     return TemplateResponse(request, "admin/pc/event.html", context)
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=1) if data else ""
 
 
 def _record_url(page: TenantAdmin, request: HttpRequest, event: Event) -> str:

@@ -86,7 +86,8 @@ class RetryScheduleAdmin(TenantAdmin):
     can_add = can_change = True
     list_display = ["of_what", "name", "delays_label", "repeat_last", "updated_at"]
 
-    empty_text = _("Without a schedule of your own the built-in delays count. Add one to wait longer or shorter.")
+    empty_text = _("Without a schedule of your own the built-in delays count.")
+    empty_next = _("Add one to wait longer or shorter.")
 
     def name_of(self, obj: RetrySchedule) -> str:
         return schedule_word(obj.name)

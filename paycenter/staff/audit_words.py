@@ -50,11 +50,16 @@ def trail_of(event: Event) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def rest_of(event: Event) -> str:
-    """What else the detail says, as JSON; empty where there is nothing."""
+def rest_values(event: Event) -> dict[str, Any]:
+    """What the detail says besides the trail, before and after."""
     detail = event.detail if isinstance(event.detail, dict) else {"": event.detail}
     shown = {KEY, *(side for side in ("before", "after") if isinstance(detail.get(side), dict))}
-    rest = {name: value for name, value in detail.items() if name not in shown}
+    return {name: value for name, value in detail.items() if name not in shown}
+
+
+def rest_of(event: Event) -> str:
+    """The same as JSON; empty where there is nothing."""
+    rest = rest_values(event)
     return json.dumps(rest, ensure_ascii=False, indent=1, sort_keys=True) if rest else ""
 
 

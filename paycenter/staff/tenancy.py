@@ -113,6 +113,7 @@ class TenantScope:
 class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     """Base of every admin page. Nothing can be added, changed or deleted unless the page says so."""
 
+    empty_value_display = "–"
     list_fullwidth = True
     compressed_fields = True
     list_filter_submit = False
@@ -122,8 +123,9 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     can_add = False
     can_change = False
-    # What an empty list says to do next.
+    # What an empty list says, and what to do next where it is the reader's to do.
     empty_text: Any = _("Records appear here by themselves.")
+    empty_next: Any = ""
     # Field → the column that says its value to people who may only look: what is secret, or not stored as it is said.
     read_as: ClassVar[Mapping[str, str]] = {}
     # What an export of the list holds; lists without columns cannot be exported.
@@ -155,7 +157,12 @@ class TenantAdmin(TenantScope, ModelAdmin):  # type: ignore[misc]
         if self.grows and self.has_view_permission(request):
             tell_ready(request)
             extra_context = {**(extra_context or {}), "tools": ListTools(self, request)}
+        extra_context = {"empty_next": self.empty_next if self.is_for(request) else "", **(extra_context or {})}
         return super().changelist_view(request, extra_context)
+
+    def is_for(self, request: HttpRequest) -> bool:
+        """Whether it is the reader's to fill the list."""
+        return self.has_add_permission(request) or self.has_change_permission(request)
 
     @admin.display(description=_("Created"), ordering="created_at")
     def created_time(self, obj: Any) -> Any:

@@ -139,6 +139,7 @@ _SYSTEM_WORDS = {
 }  # fmt: skip
 _states: dict[tuple[str, str], Any] = {}
 _channel_names: list[Callable[[str], str]] = []
+_method_names: list[Callable[[str], str]] = []
 
 
 def names_states(choices: Iterable[tuple[str, Any]], of: str = "") -> None:
@@ -150,6 +151,17 @@ def names_channels(function: Callable[[str], str]) -> Callable[[str], str]:
     """Register what knows a channel's name by its code."""
     _channel_names.append(function)
     return function
+
+
+def names_methods(function: Callable[[str], str]) -> Callable[[str], str]:
+    """Register what knows a pay method's name by its code."""
+    _method_names.append(function)
+    return function
+
+
+def method_word(code: str) -> str:
+    """A pay method, in words."""
+    return next((found for ask in _method_names if (found := ask(code)) != code), code)
 
 
 def event_word(type_: str) -> str:

@@ -13,4 +13,4 @@ from paycenter.urls.parts import (
 )
 
 __all__ = ["handler400", "handler404", "handler500", "urlpatterns"]
-urlpatterns = [*health, *api, *staff, *docs, *metrics, *payers_and_channels]
+urlpatterns = [*payers_and_channels, *health, *api, *staff, *docs, *metrics]

@@ -48,9 +48,9 @@ _ACTS = {"override": batch_override, "accept": batch_accept}
 class StatementForm(forms.Form):
     """A bank's statement, in one of the formats that were set up."""
 
-    profile = forms.ModelChoiceField(label=_("bank"), queryset=BankProfile.objects.all())
+    profile = forms.ModelChoiceField(label=_("bank"), queryset=BankProfile.objects.all(), empty_label=_("Choose …"))
     account = forms.ModelChoiceField(
-        label=_("payment account"), queryset=PaymentAccount.objects.none(), required=False,
+        label=_("payment account"), queryset=PaymentAccount.objects.none(), required=False, empty_label=_("none"),
         help_text=_("For lines whose sender the format does not name. Empty: such lines are left out."),
     )  # fmt: skip
     file = forms.FileField(label=_("file"), help_text="CSV")

@@ -43,7 +43,9 @@ names_states(choice for choice in CaseState.choices if choice[0] not in (CaseSta
 class AskForm(forms.Form):
     """Which bill a channel is asked for."""
 
-    account = forms.ModelChoiceField(label=_("payment account"), queryset=PaymentAccount.objects.none())
+    account = forms.ModelChoiceField(
+        label=_("payment account"), queryset=PaymentAccount.objects.none(), empty_label=_("Choose …")
+    )
     day = forms.DateField(label=_("day"), widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}))
     kind = forms.ChoiceField(label=_("kind"), choices=BILL_KINDS)
 
@@ -83,8 +85,8 @@ class BillAdmin(ReadOnlyAdmin):
     ordering = ["-day", "-id"]
     paginator = BoundedPaginator
     change_list_template = "admin/pc/reconciliation/bill_list.html"
-    empty_text = _("Bills are fetched by themselves the morning after an account took money. Have one already?"
-                   " Upload it.")  # fmt: skip
+    empty_text = _("Bills are fetched by themselves the morning after an account took money.")
+    empty_next = _("Have one already? Upload it.")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("account__merchant").defer("account__config")
@@ -119,8 +121,11 @@ class BillAdmin(ReadOnlyAdmin):
         return [*own, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        may = request.user.has_perm("reconciliation.upload_bill")
-        return super().changelist_view(request, {**(extra_context or {}), "may_upload": may})
+        return super().changelist_view(request, {**(extra_context or {}), "may_upload": self.is_for(request)})
+
+    def is_for(self, request: HttpRequest) -> bool:
+        """Who may upload."""
+        return request.user.has_perm("reconciliation.upload_bill")
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The bill's page: what is known of the file, how far it is read, its history."""

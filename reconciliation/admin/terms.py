@@ -147,7 +147,8 @@ def _sees_changes(request: HttpRequest) -> bool:
 @admin.register(FeeRate)
 class FeeRateAdmin(_ByTwoPeople):
     kind, asked, asking = changing.FEE_RATE.code, RateForm, _("Ask for a fee rate")
-    empty_text = _("Set what each channel charges: without a rate no fee in a bill can be checked.")
+    empty_text = _("Without a rate no fee in a bill can be checked.")
+    empty_next = _("Set what each channel charges.")
     list_display = ["account_label", "method_label", "from_day", "standing", "ratio", "rounding", "fixed_label",
                     "limits"]  # fmt: skip
     change_list_template = "admin/pc/reconciliation/terms_list.html"
@@ -211,7 +212,8 @@ class FeeRateAdmin(_ByTwoPeople):
 @admin.register(SettlementTerms)
 class SettlementTermsAdmin(_ByTwoPeople):
     kind, asked, asking = changing.SETTLEMENT_TERMS.code, TermsForm, _("Ask for settlement terms")
-    empty_text = _("Say when each account's money arrives: without terms no settlement batch is made.")
+    empty_text = _("Without terms no settlement batch is made.")
+    empty_next = _("Say when each account's money arrives.")
     list_display = ["account_label", "days_label", "calendar"]
     change_list_template = "admin/pc/reconciliation/terms_list.html"
 
@@ -266,7 +268,9 @@ class SettlementCalendarAdmin(_Lined):
     form = CalendarForm
     read_as = {"holidays": "holidays_lines", "workdays": "workdays_lines"}
     list_display = ["name", "holidays_label"]
-    empty_text = _("List the days on which banks do not settle, and settlement terms can count in working days.")
+    empty_text = _("A calendar lists the days on which banks do not settle, so that settlement terms can count in"
+                   " working days.")  # fmt: skip
+    empty_next = _("Add the first one.")
 
     @display(description=_("holidays"))
     def holidays_lines(self, obj: SettlementCalendar) -> str:
@@ -302,7 +306,8 @@ class ProfileForm(ModelForm):  # type: ignore[type-arg]
 class BankProfileAdmin(_Lined):
     form = ProfileForm
     read_as = {"senders": "senders_lines"}
-    empty_text = _("Say once per bank which column of its statement is what; then statements can be imported.")
+    empty_text = _("A format says which column of a bank's statement is what; then statements can be imported.")
+    empty_next = _("Add one for each bank.")
     list_display = ["name", "currency", "date_column", "amount_column", "reference_column"]
 
     @display(description=_("senders"))

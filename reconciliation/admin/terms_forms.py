@@ -23,7 +23,9 @@ _AMOUNTS_HELP = _("In other currencies the same number of smallest units counts.
 
 
 class _AccountForm(forms.Form):
-    account = forms.ModelChoiceField(label=_("Payment account"), queryset=PaymentAccount.objects.none())
+    account = forms.ModelChoiceField(
+        label=_("Payment account"), queryset=PaymentAccount.objects.none(), empty_label=_("Choose …")
+    )
 
     def __init__(self, *args: Any, accounts: QuerySet[PaymentAccount], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

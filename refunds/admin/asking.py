@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from channels.base.discovery import provider_for
 from merchants.api.errors import NotPossible, RefundExceeds
+from merchants.roles import only_looks
 from paycenter.errors import TransitionRefused
 from paycenter.staff.acts import Act, Section, adds_to_page, adds_view
 from paycenter.staff.amount_field import AmountField
@@ -138,8 +139,9 @@ def _sums(source: Source) -> list[tuple[Any, str]]:
 
 @adds_to_page(Trade)
 def ask_on_trade(request: HttpRequest, trade: Any) -> list[Act | Section]:
-    """The button that leads to the form, and why it cannot be pressed; tenants do nothing here."""
-    if tenant_of(request.user) is not None and not request.user.has_perm(ASK_PERMISSION):
+    """The button that leads to the form, and why it cannot be pressed; tenants and who only looks do nothing here."""
+    stranger = tenant_of(request.user) is not None and not request.user.has_perm(ASK_PERMISSION)
+    if stranger or only_looks(request.user):
         return []
     why_not = why_not_role(request.user, ASK_PERMISSION) or why_not_refund(trade)
     url = reverse("admin:trades_trade_refund", args=[trade.pk])

@@ -19,7 +19,7 @@ from paycenter.staff.reasons import reason_word
 from paycenter.staff.tenancy import actor_of, tenant_of
 from paycenter.staff.words import actor_word, names_states
 from refunds import sums
-from refunds.admin.acts import dialogs_for, reason_not
+from refunds.admin.acts import dialogs_for, reason_not, works_on_refunds
 from refunds.admin.listing import payer_mask, refund_chip
 from refunds.admin.payouts import payee_lines, sees_payee
 from refunds.approvals import refuse_amount_change
@@ -42,7 +42,7 @@ def page_facts(refund: Refund, user: User) -> dict[str, Any]:
     center = tenant_of(user) is None
     beside = facts_of([refund], user)[refund.pk]
     dialogs = dialogs_for(refund, user)
-    acts = [button for _act, button in dialogs] + (_links(refund, user) if center else [])
+    acts = [button for _act, button in dialogs] + (_links(refund, user) if works_on_refunds(user) else [])
     return {
         "refund": refund, "center": center, "state_chip": refund_chip(refund), "figures": _figures(refund),
         "payer": payer_mask(refund), "method": method_label(refund.attempt.method), "channel_name": _channel(refund),

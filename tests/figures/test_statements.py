@@ -18,7 +18,7 @@ from tests.fakes.signing import signed_post
 
 # Statements including BEGIN and COMMIT, with everything that is cached for a second already cached. Of a
 # notification's, one looks for refunds that were told of before this payment: the money must not be given back twice.
-AT_MOST = {"gopay": 16, "notify": 13, "cashier status": 1}
+AT_MOST = {"gopay": 16, "notify": 11, "cashier status": 1}
 
 
 def statements(work: Callable[[], Any]) -> int:

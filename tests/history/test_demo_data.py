@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models import F, Q, Sum
 
+from dashboards.folding import ANSWERS
 from dashboards.models import PaymentDay
 from merchants.models import Merchant
 from notifications.models import Notification
@@ -123,6 +124,8 @@ def _pages_work() -> None:
 
 def _dashboards_and_applications_have_something() -> None:
     assert PaymentDay.objects.aggregate(n=Sum("paid_count"))["n"] == Trade.objects.filter(state="paid").count()
+    answered = Event.objects.filter(object_type="attempt", from_state="created", to_state__in=ANSWERS).count()
+    assert PaymentDay.objects.aggregate(n=Sum("answer_count"))["n"] == answered
     desk = signed_in(make_staff("operator", username="reviewer"))
     draft, waiting = Application.objects.order_by("merchant__state")
     assert (draft.merchant.state, waiting.merchant.state) == ("draft", "review")

@@ -46,6 +46,23 @@ def test_a_row_is_read_as_the_orm_reads_it(paid_for: Attempt) -> None:
     assert read.trade.app.webhook_secret == factories.WEBHOOK_SECRET
 
 
+def test_values_are_read_as_the_orm_reads_them(paid_for: Attempt) -> None:
+    def query(number: str) -> Any:
+        names = ("detail", "payer", "created_at", "paid_at", "amount", "current_attempt__method", "app__app_id")
+        return Trade.objects.filter(trade_no=number).values_list(*names)
+
+    number = paid_for.trade.trade_no
+    read = compiled.SelectValues(query, number=str)
+    assert tuple(read.first(number=number) or ()) == query(number).get()
+
+
+def test_nothing_is_read_where_the_transaction_is_lost(paid_for: Attempt) -> None:
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            load_attempt(paid_for.pk)
+
+
 def test_related_rows_cost_no_further_statement(paid_for: Attempt, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
         read = load_attempt(paid_for.pk)

@@ -68,11 +68,11 @@ def notification_acknowledged_before_the_commit() -> Planted:
 
     def hopeful(**values: Any) -> Any:
         try:
-            return confirm.payment_confirm(**values)
+            return confirm.payment_arrived(**values)
         except DatabaseError:
             return None
 
-    return patch.object(inbound, "payment_confirm", hopeful)
+    return patch.object(inbound, "payment_arrived", hopeful)
 
 
 def refund_sent_again_under_a_new_number() -> Planted:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import DataError, connection, models
+from django.db import DataError, models
 from django.utils import timezone
 
 from merchants.api.authentication import _store_nonces
@@ -16,6 +15,7 @@ from merchants.api.errors import BadParameter
 from merchants.models import Nonce
 from paycenter.models import Event
 from tests.conftest import World
+from tests.fakes.queues import hold_first
 from trades import services
 from trades.models import Attempt, Trade
 from trades.orders import OrderRequest
@@ -29,27 +29,8 @@ GOOD, SAME, LATE = 40, 12, 6
 
 @pytest.fixture
 def queued(committed_world: World, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The first to write is held until all others wait; the sizes of the groups they were written in."""
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer at a time: nothing is written together")
-    sizes: list[int] = []
-    first, alone, together = threading.Lock(), services._firsts._alone, services._firsts._together
-
-    def held(item: Any) -> Any:
-        if first.acquire(blocking=False):
-            for _ in range(200):
-                if len(services._firsts._waiting) >= 8:
-                    break
-                threading.Event().wait(0.01)
-        return alone(item)
-
-    def counted(items: Sequence[Any]) -> Any:
-        sizes.append(len(items))
-        return together(items)
-
-    monkeypatch.setattr(services._firsts, "_alone", held)
-    monkeypatch.setattr(services._firsts, "_together", counted)
-    return sizes
+    """The sizes of the groups that first calls are written in."""
+    return hold_first(monkeypatch, services._firsts)
 
 
 def test_good_bad_and_repeated_calls_side_by_side(

@@ -12,17 +12,19 @@ from django.utils.translation import gettext as _
 
 from merchants.api.errors import AlreadyPaid
 from merchants.models import Role
-from merchants.roles import ROLE_PERMISSIONS
+from merchants.roles import ROLE_PERMISSIONS, only_looks
 from notifications.models import Notification
 from notifications.services import notification_resend
 from paycenter.staff.acts import Act, Section, adds_to_page, adds_view
 from paycenter.staff.tenancy import actor_of, tenant_of
+from trades.accepting import ACCEPT_PERMISSION
 from trades.closing import trade_close
 from trades.models import AbnormalPayment, Trade
 from trades.states import AbnormalState, TradeState
 
 CLOSE_PERMISSION = "trades.close_trade"
 RESEND_PERMISSION = "notifications.resend_notification"
+REFUND_PERMISSION = "refunds.add_refund"  # of the part above this one, which offers to give the money back
 
 
 def why_not_role(user: Any, permission: str) -> str:
@@ -35,9 +37,11 @@ def why_not_role(user: Any, permission: str) -> str:
 
 @adds_to_page(Trade)
 def acts_on_trade(request: HttpRequest, trade: Any) -> list[Act | Section]:
-    """Buttons of the center's staff; tenants do nothing here."""
+    """Buttons of the center's staff; tenants do nothing here, and who only looks is led to what there is to see."""
     if tenant_of(request.user) is not None:
         return []
+    if only_looks(request.user):
+        return [*_stray(request, trade)]
     return [_close(request, trade), _resend(request, trade), *_stray(request, trade)]
 
 
@@ -72,12 +76,14 @@ def _last_message(trade: Trade) -> Notification | None:
 
 
 def _stray(request: HttpRequest, trade: Trade) -> list[Act]:
-    """The way to money that came and settles nothing."""
+    """The way to money that came and settles nothing, which some decide on and others look at."""
     rows = AbnormalPayment.objects.filter(trade=trade, state=AbnormalState.OPEN).order_by("id")
     found = rows.values_list("pk", flat=True).first()
     if found is None:
         return []
     url = reverse("admin:trades_abnormalpayment_change", args=[found])
+    if not any(request.user.has_perm(permission) for permission in (ACCEPT_PERMISSION, REFUND_PERMISSION)):
+        return [Act(_("Look at the abnormal money"), url=url, icon="visibility", order=20)]
     return [Act(_("Decide on the abnormal money"), url=url, tone="primary", icon="savings", order=20)]
 
 

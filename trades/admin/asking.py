@@ -12,6 +12,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from channels.base import PaymentState, QueryResult
+from merchants.roles import only_looks
 from paycenter import trail
 from paycenter.staff.acts import Act, Answer, adds_to_page, adds_view
 from paycenter.staff.display import money
@@ -29,8 +30,9 @@ ASKED_AT_ONCE = 3  # attempts, the newest: each may take the channel's whole tim
 
 @adds_to_page(Trade)
 def ask_on_trade(request: HttpRequest, trade: Any) -> list[Act]:
-    """The button of the center's staff; disabled for whose role may not, and while nothing was sent to a channel."""
-    if tenant_of(request.user) is not None:
+    """The button of the center's staff who do something; disabled for whose role may not do this, and while nothing
+    was sent to a channel."""
+    if tenant_of(request.user) is not None or only_looks(request.user):
         return []
     url = reverse("admin:trades_trade_ask", args=[trade.pk])
     why_not = why_not_role(request.user, ASK_PERMISSION)

@@ -28,7 +28,7 @@ names_states(ContractState.choices)
 class ContractAdmin(ReadOnlyAdmin):
     empty_text = _("Contracts appear here once a payer agrees to be charged without confirming each payment.")
     tenant_keys = {"merchant": "merchant_id", "app": "app_id"}
-    list_display = ["numbers", "state_label", "method_shown", "merchant_label", "created_at", "signed_at"]
+    list_display = ["numbers", "state_label", "method_shown", "merchant_label", "created_time", "signed_at"]
     list_filter = ["state", SerialDayFilter]
     ordering = ["-id"]
     sortable_by = ["numbers"]

@@ -185,6 +185,7 @@ SENSITIVE: list[tuple[str, dict[str, str] | None]] = [
     (f"{_M}/changerequest/1/decide/confirm/", {}),
     *((f"{_M}/app/{place}/", {}) for place in ("add", "1/rsa", "1/secret/app_hmac", "1/secret/app_webhook")),
     (f"{_M}/app/1/shown-once/", None),
+    *((f"{_M}/paymentaccount/1/{place}/", {}) for place in ("config", "methods", "rename")),
     *((f"{_M}/user/{place}/", {}) for place in ("add", "1/change", "1/link", "1/ask-link", "1/reset-factor")),
     (f"{_M}/user/1/link-shown/", None),
     ("/admin/onboarding/application/add/", {}),

@@ -220,6 +220,8 @@ def test_tenants_exports_do_not_name_the_centers_staff(world: World, case: Case,
     assert exported_rows(finance, CASES)[0]["owner"] == "wang.li"
     owner = signed_in(make_staff("merchant", merchant=world.merchant))
     assert b"wang.li" not in exported(owner, CASES)
+    assert "wang.li" in finance.get(f"{CASES}?state=all").content.decode()
+    assert "wang.li" not in owner.get(f"{CASES}?state=all").content.decode()
 
 
 def test_who_sees_no_cases_exports_none(world: World, case: Case, finance: Client) -> None:
