@@ -71,6 +71,9 @@ def main() -> None:
 
     django.setup()
     install()
+    from paycenter.working import settled
+
+    settled()  # as a worker of the center does
     for line in sys.stdin:
         print(_MARK + json.dumps(_answer(line)), flush=True)
 

@@ -48,7 +48,7 @@ SLOTS_OF_NEW_HOST = 20  # for a receiver that has not answered yet while somethi
 SLOTS_OF_SLOW_HOST = 4  # for a receiver that just let a message time out
 _WINDOW = 400  # due rows looked at in one claim
 _GROUP = 200  # results written in one transaction
-_AT_ONCE = 5  # messages started in one turn of the loop
+_AT_ONCE = 10  # messages started in one turn of the loop
 _GATHER = 0.05  # seconds in which results become a group while others are on their way
 _POLL = 0.1  # seconds without any result before what is due is looked at again
 
@@ -261,10 +261,10 @@ class Flight:
         self._http = http
         # These four belong to the loop.
         self._waiting: deque[Claim] = deque()
-        self._flying: set[asyncio.Task[Outcome]] = set()
-        self._ended: list[asyncio.Task[Outcome]] = []
+        self._flying: dict[int, asyncio.Task[None]] = {}  # by the messages' keys
+        self._ended: list[Outcome | Exception] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._groups: queue.SimpleQueue[list[asyncio.Task[Outcome]]] = queue.SimpleQueue()
+        self._groups: queue.SimpleQueue[list[Outcome | Exception]] = queue.SimpleQueue()
 
     def start(self, claims: Sequence[Claim]) -> None:
         """Send these. For the pump's thread."""
@@ -273,7 +273,7 @@ class Flight:
     def group(self) -> list[Outcome]:
         """The next group of what has ended, after a moment's wait for it. For the pump's thread."""
         try:
-            return [task.result() for task in self._groups.get(timeout=_POLL)]
+            return [_certain(ended) for ended in self._groups.get(timeout=_POLL)]
         except queue.Empty:
             return []
 
@@ -286,15 +286,22 @@ class Flight:
         """A few in each turn of the loop, so that answers are read in between: hundreds at once would fill memory
         with what the garbage collector then looks through again and again."""
         for _ in range(min(_AT_ONCE, len(self._waiting))):
-            task = asyncio.create_task(send(self._waiting.popleft(), self._http))
-            self._flying.add(task)
-            task.add_done_callback(self._end)
+            claim = self._waiting.popleft()
+            self._flying[claim.pk] = asyncio.create_task(self._send(claim))
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._start_some)
 
-    def _end(self, task: asyncio.Task[Outcome]) -> None:
-        self._flying.discard(task)
-        self._ended.append(task)
+    async def _send(self, claim: Claim) -> None:
+        ended: Outcome | Exception
+        try:
+            ended = await send(claim, self._http)
+        except Exception as exc:  # raised again where the group is read
+            ended = exc
+        self._flying.pop(claim.pk, None)
+        self._end(ended)
+
+    def _end(self, ended: Outcome | Exception) -> None:
+        self._ended.append(ended)
         if len(self._ended) >= _GROUP or not (self._flying or self._waiting):
             self._hand_over()
         elif self._timer is None:
@@ -306,6 +313,12 @@ class Flight:
             self._timer = None
         self._groups.put(self._ended)
         self._ended = []
+
+
+def _certain(ended: Outcome | Exception) -> Outcome:
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
 
 
 class Pump:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_init
+from celery.signals import setup_logging, worker_init, worker_ready
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paycenter.settings")
@@ -100,6 +100,13 @@ def _watch_tasks(sender: Any, **_kwargs: object) -> None:
     from paycenter.working import Watch
 
     Watch(sender.hostname).start()
+
+
+@worker_ready.connect
+def _settle(**_kwargs: object) -> None:
+    from paycenter.working import settled
+
+    settled()
 
 
 @setup_logging.connect

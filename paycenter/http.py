@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -253,16 +254,18 @@ class HttpClient:
         max_bytes: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
         """As `request`, on the background loop."""
-        with _OurErrors(limits):
+        try:
             async with self._answer(method, url, headers=headers, body=body, limits=limits) as answer:
                 content = await _read_bounded(answer, max_bytes)
                 return HttpResponse(answer.status, _headers(answer), content)
+        except _FAILURES as exc:
+            raise _our_error(exc, limits) from exc
 
     async def _fetch_file(
         self, method: str, url: str, file: IO[bytes], *, headers: Mapping[str, str], body: bytes,
         limits: TimeLimits, max_bytes: int,
     ) -> HttpResponse:  # fmt: skip
-        with _OurErrors(limits):
+        try:
             async with self._answer(
                 method, url, headers=headers, body=body, limits=limits, unpack=False
             ) as answer:  # fmt: skip
@@ -274,6 +277,8 @@ class HttpClient:
                     _bound(answer, size, max_bytes)
                     await asyncio.to_thread(file.write, chunk)
                 return HttpResponse(answer.status, _headers(answer), b"")
+        except _FAILURES as exc:
+            raise _our_error(exc, limits) from exc
 
     def _answer(
         self, method: str, url: str, *, headers: Mapping[str, str] | None, body: bytes, limits: TimeLimits,
@@ -285,11 +290,8 @@ class HttpClient:
             target = URL(url, encoded=True)
         except (EgressRefused, ValueError) as exc:
             raise NotSent(str(exc)) from exc
-        # Exactly so long: rounded up to a whole second (aiohttp's way from 5 s on), the calls of a channel that
-        # hangs would all end in one moment, and what follows them would hold up everybody.
-        timeout = aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, ceil_threshold=math.inf)
         return self._get_session().request(
-            method, target, data=body or None, headers=headers, allow_redirects=False, timeout=timeout,
+            method, target, data=body or None, headers=headers, allow_redirects=False, timeout=_timeout(limits),
             auto_decompress=unpack,
         )  # fmt: skip
 
@@ -320,28 +322,29 @@ class HttpClient:
                 start_on_loop(session.close()).result(timeout=1.0)
 
 
-class _OurErrors:
-    """What fails inside, until the answer's end, is one of our errors."""
+@lru_cache(maxsize=64)
+def _timeout(limits: TimeLimits) -> aiohttp.ClientTimeout:
+    # Exactly so long: rounded up to a whole second (aiohttp's way from 5 s on), the calls of a channel that
+    # hangs would all end in one moment, and what follows them would hold up everybody.
+    return aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, ceil_threshold=math.inf)
 
-    __slots__ = ("_limits",)
 
-    def __init__(self, limits: TimeLimits) -> None:
-        self._limits = limits
+# What fails until an answer has been read to its end. A time limit that ran out is an OSError.
+_FAILURES = (EgressRefused, aiohttp.ClientError, OSError, ValueError)
 
-    def __enter__(self) -> None:
-        pass
 
-    def __exit__(self, _type: object, exc: BaseException | None, _traceback: object) -> None:
-        if isinstance(exc, EgressRefused):
-            raise NotSent(str(exc)) from exc
-        if isinstance(exc, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError):
-            raise NotSent(f"no connection: {type(exc).__name__}") from exc
-        if isinstance(exc, aiohttp.InvalidURL):
-            raise NotSent("not a usable address") from exc
-        if isinstance(exc, TimeoutError):
-            raise UnknownOutcome(f"no answer within {self._limits.total:g} s") from exc
-        if isinstance(exc, aiohttp.ClientError | OSError | ValueError):
-            raise UnknownOutcome(f"the connection broke: {type(exc).__name__}") from exc
+def _our_error(exc: Exception, limits: TimeLimits) -> NotSent | UnknownOutcome:
+    match exc:
+        case EgressRefused():
+            return NotSent(str(exc))
+        case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
+            return NotSent(f"no connection: {type(exc).__name__}")
+        case aiohttp.InvalidURL():
+            return NotSent("not a usable address")
+        case TimeoutError():
+            return UnknownOutcome(f"no answer within {limits.total:g} s")
+        case _:
+            return UnknownOutcome(f"the connection broke: {type(exc).__name__}")
 
 
 def _recorded(call: HttpCall, work: Coroutine[Any, Any, HttpResponse], *, body: bool = True) -> HttpResponse:
@@ -376,7 +379,7 @@ async def _read_bounded(answer: aiohttp.ClientResponse, max_bytes: int) -> bytes
     """Read the body, refusing what is larger than `max_bytes` after decompression."""
     parts: list[bytes] = []
     size = 0
-    async for chunk in answer.content.iter_any():
+    while chunk := await answer.content.readany():
         size += len(chunk)
         _bound(answer, size, max_bytes)
         parts.append(chunk)

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from django.db import connection
@@ -83,13 +84,18 @@ def _outcome(call: HttpCall) -> str:
 
 def count_delivery(*, acknowledged: bool, answered: bool, seconds: float) -> None:
     """Count one try to tell an app."""
-    _DELIVERIES.labels("acknowledged" if acknowledged else "refused" if answered else "no_answer").inc()
+    _deliveries("acknowledged" if acknowledged else "refused" if answered else "no_answer").inc()
     _DELIVERY_SECONDS.observe(seconds)
 
 
 def count_given_up() -> None:
     """Count one notification that will not be tried again."""
-    _DELIVERIES.labels("given_up").inc()
+    _deliveries("given_up").inc()
+
+
+@cache
+def _deliveries(outcome: str) -> Counter:
+    return _DELIVERIES.labels(outcome)
 
 
 def count_task(task: str, outcome: str, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from typing import Any
 
@@ -13,6 +14,12 @@ from prometheus_client import start_http_server
 from paycenter.heartbeats import Pulse
 from paycenter.metrics import count_task
 from paycenter.models import Heartbeat
+
+
+def settled() -> None:
+    """Called once a program has started: the garbage collector need not look through what is there again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 class Watch:
