@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Sequence
 from typing import Any
+
+
+def packed(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    """Rows on their way to another process; several times faster than pickle."""
+    return marshal.dumps([tuple(row) for row in rows])
+
+
+def unpacked(rows: bytes) -> list[tuple[Any, ...]]:
+    """The rows again."""
+    found: list[tuple[Any, ...]] = marshal.loads(rows)  # noqa: S302 - from our own process
+    return found
+
+
+def plain_lines(table: str, rows: bytes, end: str) -> bytes:
+    """`as_lines` of packed rows."""
+    return as_lines(table, unpacked(rows), end)
 
 
 def as_lines(table: str, rows: Sequence[tuple[Any, ...]], end: str) -> bytes:

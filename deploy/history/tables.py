@@ -17,8 +17,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import JSONField, Max, Model
 
-from deploy.history.lines import as_lines
-from deploy.history.links import Links, begin, chained_lines, last_link, packed
+from deploy.history.lines import packed, plain_lines
+from deploy.history.links import Links, begin, chained_lines, last_link
 
 PORTION = 5_000  # rows that are handed over at once
 _WAITING = 24  # portions the database may lag behind, a day's worth of a million trades: it works while days are told
@@ -88,11 +88,13 @@ class Sink:
 
 
 class CopySink(Sink):
-    """COPY in a thread of its own, and events chained in a process of its own: the next rows are made meanwhile."""
+    """COPY in a thread of its own, of text made by processes of their own, one of which chains the events: the next
+    rows are made meanwhile."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
         super().__init__(tables)
         self._thread = ThreadPoolExecutor(max_workers=1)
+        self._writer = ProcessPoolExecutor(1, get_context("spawn"))
         self._chaining: ProcessPoolExecutor | None = None
         self._pending: list[Future[None]] = []
         connection.ensure_connection()
@@ -102,9 +104,8 @@ class CopySink(Sink):
         while len(self._pending) >= _WAITING:
             self._pending.pop(0).result()
         end = "".join([f"\t{value}" for value in table.defaults]) + "\n"
-        lines: Future[bytes] | bytes
         if table.links is None:
-            lines = as_lines(table.name, rows, end)
+            lines = self._writer.submit(plain_lines, table.name, packed(rows), end)
         else:
             lines = self._process(table.links).submit(chained_lines, table.name, packed(rows), end)
         self._pending.append(self._thread.submit(self._copy, table, lines))
@@ -114,9 +115,9 @@ class CopySink(Sink):
             self._chaining = ProcessPoolExecutor(1, get_context("spawn"), begin, astuple(links))
         return self._chaining
 
-    def _copy(self, table: Table, lines: Future[bytes] | bytes) -> None:
+    def _copy(self, table: Table, lines: Future[bytes]) -> None:
         statement = f"COPY {table.name} ({_names(table)}) FROM STDIN WITH (NULL 'None')"
-        text = memoryview(lines if isinstance(lines, bytes) else lines.result())
+        text = memoryview(lines.result())
         with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
             for at in range(0, len(text), _AT_ONCE):
                 copy.write(text[at : at + _AT_ONCE])
@@ -127,17 +128,22 @@ class CopySink(Sink):
             done.result()
         self._pending.clear()
         self._thread.shutdown()
+        self._writer.shutdown()
         if self._chaining is not None:
-            for table in self.tables:
-                if table.links is not None:
-                    table.links = Links(*self._chaining.submit(last_link).result())
-            self._chaining.shutdown()
+            self._bring_back(self._chaining)
         with connection.cursor() as cursor:
             for table in self.tables:
                 if table.last_id:
                     cursor.execute(
                         "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table.name, table.last_id]
                     )
+
+    def _bring_back(self, chaining: ProcessPoolExecutor) -> None:
+        """The last link, to where it was given from."""
+        for table in self.tables:
+            if table.links is not None:
+                table.links = Links(*chaining.submit(last_link).result())
+        chaining.shutdown()
 
 
 def _names(table: Table) -> str:
