@@ -47,7 +47,7 @@ def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
 def early_refunds_sql(attempt: str) -> str:
     """In SQL, whether anything is kept of an attempt, which every payment asks; `attempt` is its key."""
     table = connection.ops.quote_name(EarlyRefund._meta.db_table)
-    return f"EXISTS (SELECT 1 FROM {table} WHERE attempt_id = {attempt})"  # noqa: S608
+    return f"(SELECT count(*) FROM {table} WHERE attempt_id = {attempt}) > 0"  # noqa: S608
 
 
 def early_refunds_due(attempt: Attempt) -> None:

@@ -21,7 +21,7 @@ from tests.factories import fresh
 from tests.fakes.queues import hold_first
 from trades import confirm
 from trades.closing import trade_close
-from trades.confirm import Booked, MoneyArrived, payment_arrived
+from trades.confirm import Booked, MoneyArrived, payment_arrived, payment_confirm
 from trades.locking import find_notified, lock_attempt
 from trades.models import AbnormalPayment, Attempt, Trade
 from trades.services import trade_pay
@@ -42,22 +42,32 @@ def pay(world: World, **order: Any) -> Attempt:
     return trade_pay(app=world.app, order=world.order(**order), method="fake_qr")
 
 
-def arrive(attempt: Attempt, *, number: str = "", amount: Money | None = None) -> Booked:
-    read = find_notified(attempt.attempt_no, attempt.method)
-    assert read is not None
-    money = MoneyArrived(
+def money_of(attempt: Attempt, number: str = "", amount: Money | None = None) -> MoneyArrived:
+    return MoneyArrived(
         amount=amount or attempt.money, channel_trade_no=number or f"CH{attempt.attempt_no}", payer_id="openid",
         funding="card", channel_state="SUCCESS",
     )  # fmt: skip
-    return payment_arrived(attempt=read, money=money, actor="channel:fakepay")
 
 
-def test_rows_are_as_of_money_booked_alone(committed_world: World, queued: list[int], in_threads: Threads) -> None:
+def arrive(attempt: Attempt, *, number: str = "", amount: Money | None = None) -> Booked:
+    read = find_notified(attempt.attempt_no, attempt.method)
+    assert read is not None
+    return payment_arrived(attempt=read, money=money_of(attempt, number, amount), actor="channel:fakepay")
+
+
+def arrive_alone(attempt: Attempt) -> Booked:
+    return payment_confirm(attempt_id=attempt.pk, money=money_of(attempt), actor="channel:fakepay")
+
+
+def test_rows_are_as_of_money_booked_alone(
+    committed_world: World, queued: list[int], in_threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
     attempts = [pay(committed_world, detail={"a": [1.5, "é"]}, attach='x, {"y"}') for _ in range(12)]
+    assert arrive_alone(attempts[0]) is Booked.PAID, "to be compared with the others"
+    monkeypatch.setattr(confirm._arrivals, "_alone", None)  # none of the others is left to a turn of its own
 
-    assert in_threads(lambda place: arrive(attempts[place]), 12) == [Booked.PAID] * 12
+    assert in_threads(lambda place: arrive(attempts[place + 1]), 11) == [Booked.PAID] * 11
 
-    assert queued[0] == 1, "the first is booked alone, and compared with the others"
     assert max(queued) > 1
     trades = list(Trade.objects.select_related("settled_attempt").order_by("id"))
     assert len({repr(kept(trade)) for trade in trades}) == 1
