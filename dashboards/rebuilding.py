@@ -24,10 +24,11 @@ from trades.states import AttemptState
 Progress = Callable[[date], None]
 _TRIES = 20
 _ONE = timedelta(days=1)
-_AT_ONCE = 31  # days counted in one snapshot
+_AT_ONCE = 31  # days counted in one snapshot, during which no event is folded in
+_ALL_AT_ONCE = 92  # the same where the sums are incomplete until the end anyway
 
 
-def rebuild(first: date, last: date, *, progress: Progress | None = None) -> int:
+def rebuild(first: date, last: date, *, progress: Progress | None = None, at_once: int = _AT_ONCE) -> int:
     """Replace the sums of the days from `first` to `last`; answers how many days. Payments go on meanwhile.
 
     Some days are counted in one snapshot; what they hold already of events that are not folded in yet is taken off
@@ -38,8 +39,8 @@ def rebuild(first: date, last: date, *, progress: Progress | None = None) -> int
     while fold_events():
         pass
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    for at in range(0, len(days), _AT_ONCE):
-        part = days[at : at + _AT_ONCE]
+    for at in range(0, len(days), at_once):
+        part = days[at : at + at_once]
         _rebuild_days(part[0], part[-1])
         if progress is not None:
             for day in part:
@@ -63,7 +64,7 @@ def rebuild_everything(*, progress: Progress | None = None) -> int:
         return 0
     # A day more at both ends: merchants may live in other time zones than the center.
     first, last = timezone.localdate(min(times)) - _ONE, timezone.localdate(max(times)) + _ONE
-    return rebuild(first, last, progress=progress)
+    return rebuild(first, last, progress=progress, at_once=_ALL_AT_ONCE)
 
 
 def _all_times() -> list[datetime]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from deploy.history.cast import Account, Cast, bill_day, fee_of
 from deploy.history.chain import Chain
-from deploy.history.clock import DAY, EAST, HOUR, MINUTE, SECOND, day_text, iso, utc
+from deploy.history.clock import DAY, EAST, HOUR, MINUTE, SECOND, day_text, digits, iso
 from deploy.history.links import Happened
 from deploy.history.tables import Table
 from deploy.history.words import Words
@@ -182,7 +182,7 @@ class _Day:
         self.line += 1
         self.book.rows.add(
             self.bill_id, self.line, self.account.pk, kind, "succeeded", refund_no or order_no, amount, currency, fee,
-            utc(at), order_no, channel_no, refund_no, channel_refund_no, "SUCCESS",
+            at, order_no, channel_no, refund_no, channel_refund_no, "SUCCESS",
         )  # fmt: skip
 
     # ---- differences ----
@@ -207,7 +207,7 @@ class _Day:
             one.attempt_no if known else "", ours, theirs, one.currency, difference,
             json.dumps(self._evidence(one, ours, theirs, fee, charged)), day_text(self.number + 2) if carried else None,
             outcome if closed else "", "已与渠道核对" if closed else "", first[0] if two else None,
-            second[0] if closed else None, None, utc(opened), finished and utc(finished), 2 if closed else 1,
+            second[0] if closed else None, None, opened, finished, 2 if closed else 1,
         )  # fmt: skip
         names = {"app_id": one.app_id, "trade_no": one.trade_no, "attempt_no": one.attempt_no} if known else {}
         detail = f'{{"currency":"{one.currency}","difference":{difference},"kind":"{kind}"}}'
@@ -236,11 +236,11 @@ class _Day:
         totals = json.dumps(self.theirs)
         book.bills.add(
             self.bill_id, account.pk, self.text, "trade", "imported", f"{account.payment_no}-{self.text}.csv",
-            self.line, totals, utc(self.imported), utc(self.imported - MINUTE), 4, 1,
+            self.line, totals, self.imported, self.imported - MINUTE, 4, 1,
         )  # fmt: skip
         ours = {currency: {name: sums[name] for name in _SUMS[:4]} for currency, sums in self.ours.items()}
         number = book.days.next_id()
-        book.days.add(number, account.pk, self.text, utc(matched), json.dumps(ours), totals)
+        book.days.add(number, account.pk, self.text, matched, json.dumps(ours), totals)
         detail = f'{{"day":"{self.text}","kind":"trade","payment_no":"{account.payment_no}"}}'
         book.event(self.imported, "bill.imported", "bill", self.bill_id, account, before="importing", after="imported",
                    detail=detail)  # fmt: skip
@@ -255,9 +255,9 @@ class _Day:
         state = "blocked" if self.open else "settled" if arrived else "expected"
         received = expected - sums["fee"] if arrived else None
         book.batches.add(
-            number, f"S{utc(self.imported)[:10].replace('-', '')}{number:019d}", self.account.pk, date, currency, state,
+            number, f"S{digits(self.imported)[:8]}{number:019d}", self.account.pk, date, currency, state,
             self.text, self.text, sums["paid"], sums["refunded"], expected, sums["fee"], received,
-            utc(at) if state == "settled" else None, 2,
+            at if state == "settled" else None, 2,
         )  # fmt: skip
         if received is not None:
             book.receipts.add(
@@ -265,6 +265,6 @@ class _Day:
                 f"DEMO{self.account.payment_no}{number:010d}", "渠道结算款", "0" * 64, number,
             )  # fmt: skip
         if state == "settled":
-            detail = f'{{"batch_no":"S{utc(self.imported)[:10].replace("-", "")}{number:019d}","date":"{date}"}}'
+            detail = f'{{"batch_no":"S{digits(self.imported)[:8]}{number:019d}","date":"{date}"}}'
             book.event(at, "batch.settled", "settlementbatch", number, self.account, before="expected",
                        after="settled", detail=detail)  # fmt: skip

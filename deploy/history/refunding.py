@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.history.bills import Bills, Returned
 from deploy.history.cast import Cast
-from deploy.history.clock import DAY, HOUR, MINUTE, SECOND, digits, iso, utc
+from deploy.history.clock import DAY, HOUR, MINUTE, SECOND, digits, iso
 from deploy.history.links import Happened
 from deploy.history.orders import Order, Try, record
 from deploy.history.story import Story
@@ -174,7 +174,7 @@ class Refunding:
     def _decision(self, r: Return, place: int, at: int, decision: str) -> None:
         user, actor = self.staff[place]
         comment = self.random.choice(CLERK_WORDS) if decision == "approve" else "与账单不符，请业务核对后重新申请"
-        self.approvals.add(self.approvals.next_id(), r.id, 1, user, decision, r.amount, comment, utc(at))
+        self.approvals.add(self.approvals.next_id(), r.id, 1, user, decision, r.amount, comment, at)
         detail = f'{{"amount":{r.amount},"round":1}}'
         self._event(r, at, f"refund.decision_{decision}", actor, "", "", comment, detail)
 
@@ -262,7 +262,7 @@ class Refunding:
             self._refund(o, tried, s, s.amount, back, self.staff[2])
         self.strays.add(
             s.id, o.id, tried.id, tried.account_id, kind, s.state, s.amount, o.currency, tried.channel_trade_no,
-            utc(tried.paid_at or at), s.refunded, utc(at), s.resolved_at and utc(s.resolved_at), s.version,
+            tried.paid_at or at, s.refunded, at, s.resolved_at, s.version,
             s.refunding,
         )  # fmt: skip
 
@@ -270,15 +270,15 @@ class Refunding:
     def _write(self, r: Return) -> None:
         o, t = r.order, r.tried
         kind = "business" if r.stray is None else "duplicate" if r.stray.kind == "duplicate" else "abnormal"
-        sent, undecided = r.sent_at and utc(r.sent_at), r.state == "pending_approval"
+        sent, undecided = r.sent_at, r.state == "pending_approval"
         self.refunds.add(
             r.id, r.no, o.line.app_pk, o.line.merchant_pk, o.id, t.id, r.stray and r.stray.id, t.account_id, t.channel,
             r.app_no, r.amount, r.amount, o.currency, r.reason, "full" if r.full else "partial", kind,
-            "admin" if r.asker else "api", r.state, r.asker and r.asker[0], r.needed, utc(r.asked_at),
-            r.approved_at and utc(r.approved_at), sent, sent, r.finished_at and utc(r.finished_at), r.no, r.channel_no,
+            "admin" if r.asker else "api", r.state, r.asker and r.asker[0], r.needed, r.asked_at,
+            r.approved_at, sent, sent, r.finished_at, r.no, r.channel_no,
             "SUCCESS" if r.state == "succeeded" else "", r.error[0], r.error[1], 1 if sent else 0,
-            bool(sent and r.full), sent, utc(self.now + 2 * MINUTE) if r.state == "processing" else None,
-            None if undecided or sent or r.approved_at is None else utc(r.approved_at + APPROVAL_LIFE), r.version,
+            bool(sent and r.full), sent, self.now + 2 * MINUTE if r.state == "processing" else None,
+            None if undecided or sent or r.approved_at is None else r.approved_at + APPROVAL_LIFE, r.version,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cashier.models import CashierOrder
 from deploy.history.bills import Bills, Paid
 from deploy.history.cast import Cast, Line
-from deploy.history.clock import MINUTE, SECOND, digits, utc
+from deploy.history.clock import MINUTE, SECOND, digits
 from deploy.history.orders import Order, Try, record
 from deploy.history.tables import Table
 from deploy.history.telling import Telling
@@ -96,7 +96,7 @@ class Story:
         if o.cashier:
             self.cashier.add(
                 self.cashier.next_id(), o.id, words.hex(43), words.hex(16),
-                f'[{{"label": "房屋", "value": "{o.business_no}"}}]' if o.business_no else "[]", utc(at),
+                f'[{{"label": "房屋", "value": "{o.business_no}"}}]' if o.business_no else "[]", at,
             )  # fmt: skip
         return o
 
@@ -224,26 +224,23 @@ class Story:
     # ---- rows ----
     def write(self, o: Order) -> None:
         """The trade and its attempts as they stand in the end."""
-        line, last, expires = o.line, o.tries[-1].id if o.tries else None, utc(o.expire_at)
-        paid = utc(o.paid_at) if o.paid_at is not None else None
+        line, last = o.line, o.tries[-1].id if o.tries else None
         is_open = o.state in ("waiting", "paying")
         self.trades.add(
             o.id, o.no, line.app_pk, line.merchant_pk, o.app_order_no, o.business_no, o.amount, o.currency, o.subject,
             _ADDRESSES[o.id % 997], o.payer, o.tail, o.state, o.paid, o.refunded,
-            o.refunding, last, o.settled.id if o.settled else None, utc(o.at), expires, paid,
-            o.closed_at and utc(o.closed_at), expires if is_open else None, o.version,
+            o.refunding, last, o.settled.id if o.settled else None, o.at, o.expire_at, o.paid_at,
+            o.closed_at, o.expire_at if is_open else None, o.version,
         )  # fmt: skip
         for a in o.tries:
-            self._write_attempt(o, a, expires)
+            self._write_attempt(o, a)
 
-    def _write_attempt(self, o: Order, a: Try, expires: str) -> None:
-        paid, created = a.paid_at is not None, utc(a.at)
+    def _write_attempt(self, o: Order, a: Try) -> None:
+        paid = a.paid_at is not None
         self.attempts.add(
-            a.id, a.no, o.id, a.account_id, a.channel, a.method, a.no, o.amount, o.currency, a.state, created, created,
-            created, expires,
+            a.id, a.no, o.id, a.account_id, a.channel, a.method, a.no, o.amount, o.currency, a.state, a.at, a.at,
+            a.at, o.expire_at,
             f'{{"type": "qrcode", "content": "{_PAY_WORDS[a.channel]}{a.no[-12:]}"}}', a.channel_trade_no,
-            o.amount if paid else None, o.currency if paid else "", utc(a.paid_at) if a.paid_at is not None else None,
-            "SUCCESS" if paid else "", a.error, _REFUSED if a.error else "",
-            a.superseded_at and utc(a.superseded_at),
-            utc(self.now + MINUTE) if a.state == "submitted" else None, a.version,
+            o.amount if paid else None, o.currency if paid else "", a.paid_at, "SUCCESS" if paid else "", a.error,
+            _REFUSED if a.error else "", a.superseded_at, self.now + MINUTE if a.state == "submitted" else None, a.version,
         )  # fmt: skip

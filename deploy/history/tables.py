@@ -15,9 +15,9 @@ from multiprocessing import get_context
 from typing import Any
 
 from django.db import connection
-from django.db.models import JSONField, Max, Model
+from django.db.models import DateTimeField, JSONField, Max, Model
 
-from deploy.history.lines import packed, plain_lines
+from deploy.history.lines import packed, plain_lines, with_times
 from deploy.history.links import Links, begin, chained_lines, last_link
 
 PORTION = 5_000  # rows that are handed over at once
@@ -35,6 +35,7 @@ class Table:
         composite = model._meta.pk is not None and model._meta.pk.attname not in fields
         rest = [field for name, field in fields.items() if name not in columns and not (field.primary_key)]
         self.model, self.name = model, model._meta.db_table
+        self.moments = [at for at, name in enumerate(columns) if isinstance(fields[name], DateTimeField)]
         self.columns = [str(field.column) for field in (*(fields[name] for name in columns), *rest)]
         self.defaults = tuple(_default(field) for field in rest)
         last = None if composite or "id" not in columns else model._default_manager.aggregate(last=Max("pk"))["last"]
@@ -47,8 +48,14 @@ class Table:
         return self.last_id
 
     def add(self, *values: Any) -> None:
-        """A row: the columns that were named; the rest is the same in all."""
+        """A row: the columns that were named, times as moments; the rest is the same in all."""
         self.rows.append(values)
+
+    def ready(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows as the database takes them."""
+        if self.links is not None:
+            return self.links.rows(rows)
+        return [with_times(row, self.moments) for row in rows]
 
     def take(self) -> list[tuple[Any, ...]]:
         rows, self.rows = self.rows, []
@@ -79,8 +86,7 @@ class Sink:
         places = ", ".join(["%s"] * len(table.columns))
         with connection.cursor() as cursor:
             statement = f"INSERT INTO {table.name} ({_names(table)}) VALUES ({places})"  # noqa: S608
-            ready = rows if table.links is None else table.links.rows(rows)
-            cursor.executemany(statement, [row + table.defaults for row in ready])
+            cursor.executemany(statement, [row + table.defaults for row in table.ready(rows)])
 
     def finish(self) -> None:
         """Everything is there when this returns."""
@@ -105,7 +111,7 @@ class CopySink(Sink):
             self._pending.pop(0).result()
         end = "".join([f"\t{value}" for value in table.defaults]) + "\n"
         if table.links is None:
-            lines = self._writer.submit(plain_lines, table.name, packed(rows), end)
+            lines = self._writer.submit(plain_lines, table.name, packed(rows), table.moments, end)
         else:
             lines = self._process(table.links).submit(chained_lines, table.name, packed(rows), end)
         self._pending.append(self._thread.submit(self._copy, table, lines))
@@ -190,6 +196,7 @@ def without_indexes(tables: Sequence[Table], *, told: Any) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
+        cursor.execute("SET LOCAL jit = off")  # the questions of foreign keys are short
         # Indexes before the foreign keys that are checked through them.
         for number, (_name, statement) in enumerate(sorted(again, key=lambda one: "FOREIGN KEY" in one[1]), start=1):
             if number % 10 == 1:
@@ -211,8 +218,10 @@ def _drop(cursor: Any, table: str) -> list[tuple[str, str]]:
 
 
 def analyse(tables: Iterable[Table]) -> None:
-    """Let the planner know what was loaded."""
+    """Let the planner know what was loaded, from a smaller sample than the server's own, which comes by later."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
+            cursor.execute("SET default_statistics_target = 40")
             for table in tables:
                 cursor.execute(f"ANALYZE {table.name}")
+            cursor.execute("RESET default_statistics_target")

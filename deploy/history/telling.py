@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.history.chain import Chain
-from deploy.history.clock import DAY, MINUTE, SECOND, iso, utc
+from deploy.history.clock import DAY, MINUTE, SECOND, iso
 from deploy.history.links import Happened
 from deploy.history.orders import Order, Try, record
 from deploy.history.tables import Table
@@ -76,13 +76,12 @@ class Telling:
         self.messages.add(
             number, webhook_id, o.line.app_pk, type_, o.line.notify_url, o.line.host,
             f'{{"id":"{webhook_id}","type":"{type_}","created_at":"{iso(at)}","data":{data}}}', o.no, refund_no, state,
-            len(done), None if state != "pending" else utc(max(times[len(done)], self.now) + MINUTE), utc(at),
-            delivered and utc(delivered),
+            len(done), None if state != "pending" else max(times[len(done)], self.now) + MINUTE, at, delivered,
         )  # fmt: skip
         for n, time in enumerate(done, start=1):
             ok = bool(delivered) and n == len(times)
             self.deliveries.add(
-                self.deliveries.next_id(), number, n, utc(time), 20 + n * 7, 200 if ok else 502,
+                self.deliveries.next_id(), number, n, time, 20 + n * 7, 200 if ok else 502,
                 "success" if ok else "", "" if ok else _GIVEN_UP, ok,
             )  # fmt: skip
         o.notify_state, o.notified_at = state, delivered or o.notified_at
@@ -110,7 +109,7 @@ class Telling:
         """`way`: direction, peer, operation, HTTP method, address."""
         direction, peer, operation, method, url = way
         self.exchanges.add(
-            self.exchanges.next_id(), utc(at), direction, peer, operation, o.app_order_no, o.no, a.no if a else "",
+            self.exchanges.next_id(), at, direction, peer, operation, o.app_order_no, o.no, a.no if a else "",
             o.line.merchant_no, method, url, 200, 30 + self.random.randrange(400), request, response,
             self.words.hex(32),
         )  # fmt: skip
@@ -119,8 +118,8 @@ class Telling:
         """Acknowledged by now unless it is of the last two days."""
         if at < self.log_from:
             return
-        seen = utc(at + 2 * 3600 * SECOND) if at < self.now - 2 * DAY else None
+        seen = at + 2 * 3600 * SECOND if at < self.now - 2 * DAY else None
         self.alerts.add(
-            self.alerts.next_id(), kind, key, "critical", title, text, o.line.merchant_no, o.no, utc(at), utc(at),
-            utc(at + SECOND), seen, "demo-operator" if seen else "",
+            self.alerts.next_id(), kind, key, "critical", title, text, o.line.merchant_no, o.no, at, at,
+            at + SECOND, seen, "demo-operator" if seen else "",
         )  # fmt: skip
