@@ -242,5 +242,6 @@ class Story:
             a.at, o.expire_at,
             f'{{"type": "qrcode", "content": "{_PAY_WORDS[a.channel]}{a.no[-12:]}"}}', a.channel_trade_no,
             o.amount if paid else None, o.currency if paid else "", a.paid_at, "SUCCESS" if paid else "", a.error,
-            _REFUSED if a.error else "", a.superseded_at, self.now + MINUTE if a.state == "submitted" else None, a.version,
+            _REFUSED if a.error else "", a.superseded_at, self.now + MINUTE if a.state == "submitted" else None,
+            a.version,
         )  # fmt: skip
