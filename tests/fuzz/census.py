@@ -38,7 +38,8 @@ REQUESTS = {
 # No stranger's bytes: what the center wrote itself, into its database, its files, a session or a sealed text.
 OURS = {
     "cashier/intake/taken.py:_order", "cashier/intake/taken.py:_parsed", "merchants/admin/app.py:AppAdmin.once_view",
-    "merchants/admin/staff.py:StaffAdmin.link_shown_view", "notifications/signing.py:_key",
+    "merchants/admin/staff.py:StaffAdmin.link_shown_view", "notifications/outbox.py:_opened",
+    "notifications/signing.py:_key",
     "paycenter/audit.py:_noted_heads", "paycenter/crypto.py:EncryptedJSONField.from_db_value",
     "paycenter/crypto.py:EncryptedTextField.from_db_value", "paycenter/fields.py:ExactJSONField.from_db_value",
     "paycenter/partitions/retiring.py:_copy_out", "paycenter/partitions/retiring.py:_read_through",
