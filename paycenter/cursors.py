@@ -26,9 +26,7 @@ def reads_binary(columns: Iterable[Any], db: Any) -> bool:
 def execute(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
     """Run a statement; the cursor that holds its rows, to be read before the next statement. Raises Django's errors."""
     if db.vendor != "postgresql":
-        cursor = db.cursor()
-        cursor.execute(sql, values)
-        return cursor
+        return _read_at_once(db, sql, values)
     if db.connection is None:
         db.ensure_connection()
     if db.execute_wrappers or db.queries_logged:  # somebody watches the statements
@@ -37,6 +35,26 @@ def execute(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
     cursor = getattr(db.connection, _KEPT, None) or _keep(db.connection)
     with db.wrap_database_errors:
         return cursor.execute(sql, values, binary=binary)
+
+
+class _Rows:
+    """What a cursor held that is closed."""
+
+    def __init__(self, rows: list[Any], rowcount: int) -> None:
+        self._rows, self.rowcount = rows, rowcount
+
+    def fetchall(self) -> list[Any]:
+        return self._rows
+
+    def fetchone(self) -> Any:
+        return self._rows[0] if self._rows else None
+
+
+def _read_at_once(db: Any, sql: str, values: Values) -> _Rows:
+    """SQLite lets nobody write while a statement is not read to its end."""
+    with db.cursor() as cursor:
+        cursor.execute(sql, values)
+        return _Rows(cursor.fetchall() if cursor.description else [], cursor.rowcount)
 
 
 def _watched(db: Any, sql: str, values: Values) -> Any:

@@ -196,12 +196,12 @@ def delivered_without_an_acknowledgement() -> Planted:
 
 def words_changed_on_the_way() -> Planted:
     """A later try tells something else than the first."""
-    load = deliveries._load
+    claims = deliveries._claims
 
-    def reworded(ids: Any, until: Any) -> Any:
-        return [replaced(claim, body=claim.body.replace(b'"version"', b'"versions"')) for claim in load(ids, until)]
+    def reworded(rows: Any, until: Any) -> Any:
+        return [replaced(claim, body=claim.body.replace(b'"version"', b'"versions"')) for claim in claims(rows, until)]
 
-    return patch.object(deliveries, "_load", reworded)
+    return patch.object(deliveries, "_claims", reworded)
 
 
 def own_refunds_taken_for_others() -> Planted:
