@@ -17,7 +17,7 @@ from django.db import connection
 from django.db.models import (
     BigIntegerField,
     BooleanField,
-    CharField,
+    Case,
     Count,
     DurationField,
     ExpressionWrapper,
@@ -28,6 +28,7 @@ from django.db.models import (
     Subquery,
     Sum,
     Value,
+    When,
 )
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, TruncDate
@@ -61,7 +62,13 @@ class _Days:
     merchants: list[int]
     start: datetime
     end: datetime
-    has_events: bool  # else retention took them: what they alone know is not looked for, row by row
+    told_from: datetime | None  # of what began before it retention took the events: they are not looked for
+
+    def told(self, column: str, found: Any) -> Any:
+        """What an event tells, where there may be one of a row that began at `column`; else None."""
+        if self.told_from is None:
+            return Cast(Value(None), found.output_field)
+        return Case(When(**{f"{column}__gte": self.told_from}, then=found), default=None)
 
     def numbered(self, field: str, kind: str) -> Q:
         """Rows whose number (`kind` as in `paycenter.numbers`) was given around those days."""
@@ -91,13 +98,14 @@ def count_days(first: date, last: date) -> Deltas:
 
 def _of_zone(first: date, last: date, zone: ZoneInfo, merchants: list[int], oldest: datetime | None) -> _Days:
     start, end = (datetime.combine(at, time.min, zone) for at in (first, last + timedelta(days=1)))
-    return _Days(zone, merchants, start, end, oldest is not None and oldest < end + _ANSWERED_WITHIN)
+    told_from = oldest - _ANSWERED_WITHIN if oldest is not None else end
+    return _Days(zone, merchants, start, end, told_from if told_from < end else None)
 
 
 def _opened(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
     first = Event.objects.filter(object_type="trade", object_id=OuterRef("pk"), type="trade.created").order_by("id")
     told = Subquery(first.annotate(n=Cast(KT("data__amount"), BigIntegerField())).values("n")[:1])
-    asked = Coalesce(told, "amount") if of.has_events else F("amount")
+    asked = Coalesce(of.told("created_at", told), "amount")
     rows = Trade.objects.filter(
         of.numbered("trade_no", "P"), of.within("created_at"), merchant__in=of.merchants
     ).annotate(asked=asked)
@@ -152,11 +160,9 @@ def _attempts(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
     first = Event.objects.filter(
         object_type="attempt", object_id=OuterRef("pk"), from_state=AttemptState.CREATED, to_state__in=ANSWERS
     ).order_by("id")
-    took: Any = Cast(Value(None), BigIntegerField())
-    outcome: Any = Cast(Value(None), CharField())
-    if of.has_events:
-        after = ExpressionWrapper(Subquery(first.values("created_at")[:1]) - F("sent_at"), DurationField())
-        took, outcome = _Microseconds(after), Subquery(first.values("to_state")[:1])
+    after = ExpressionWrapper(Subquery(first.values("created_at")[:1]) - F("sent_at"), DurationField())
+    took = of.told("sent_at", _Microseconds(after))
+    outcome = of.told("sent_at", Subquery(first.values("to_state")[:1]))
     was_sent = ExpressionWrapper(_SENT, BooleanField())
     rows = (
         Attempt.objects.filter(
@@ -164,7 +170,7 @@ def _attempts(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
         )
         .order_by().values(**keys, now_state=F("state"), was_sent=was_sent, took=took, outcome=outcome)
     )  # fmt: skip
-    if of.has_events:
+    if of.told_from is not None:
         rows = rows[:_ALL]  # kept as it is: PostgreSQL does not put its columns into each sum
     inner, values = rows.query.sql_with_params()
     sums = ", ".join(_ATTEMPT_SUMS.values())
