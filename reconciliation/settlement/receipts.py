@@ -20,6 +20,7 @@ from reconciliation.settlement.models import BankProfile, BankReceipt, Settlemen
 
 NEAR = timedelta(days=5)  # how far a receipt may lie from the settlement day that its amount names exactly
 MOST_LINES = 200_000
+_MOST_MINOR = 10**13  # of one line; so many lines of it can still be summed up in a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def _line(profile: BankProfile, row: Mapping[str, str], line: int) -> StatementL
     try:
         day = datetime.strptime(row[profile.date_column], profile.date_format).date()
         amount = Money.from_major(row[profile.amount_column].replace(",", ""), profile.currency)
+        if abs(amount.minor) > _MOST_MINOR:
+            raise MoneyError("not an amount of any order of money")
     except KeyError:
         raise BillRefused("the line is too short", line=line) from None
     except (ValueError, MoneyError) as exc:

@@ -180,6 +180,7 @@ def test_money_a_day_late_finds_its_batch_by_the_sum(world: World, paid: Any, pr
     ("line", "head", "why"),
     [
         ("2026/11/23,B1,99.405,支付渠道", "日期,流水号,金额,摘要", "line 3: no day or amount"),
+        ("2026/11/23,B1,-59223372036854775808.00,支付渠道", "日期,流水号,金额,摘要", "line 3: no day or amount"),
         ("23.11.2026,B1,99.40,支付渠道", "日期,流水号,金额,摘要", "line 3: no day or amount"),
         ("2026/11/23,,99.40,支付渠道", "日期,流水号,金额,摘要", "line 3: a line without"),
         ("2026/11/23,B1,99.40,支付渠道", "日期,流水,金额,摘要", "line 1: columns are missing: 流水号"),
