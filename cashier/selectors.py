@@ -164,7 +164,11 @@ def trade_phase(trade: Trade, now: datetime) -> Phase:
 
 def is_over(trade: Trade, now: datetime) -> bool:
     """Whether an open trade accepts no new attempt any more."""
-    return trade.expire_at <= now or trade.close_requested_at is not None
+    return _is_over(trade.expire_at, trade.close_requested_at, now)
+
+
+def _is_over(expire_at: datetime, close_requested_at: datetime | None, now: datetime) -> bool:
+    return expire_at <= now or close_requested_at is not None
 
 
 def status_by_token(token: str, now: datetime) -> Status | None:
@@ -174,16 +178,25 @@ def status_by_token(token: str, now: datetime) -> Status | None:
         found = _STATUS.first(token=token)
     if found is None:
         return None
-    state, expire_at, close_requested_at, amount, currency, attempt_no, attempt_state = found
-    phase = phase_of(state, attempt_state or "", is_over=expire_at <= now or close_requested_at is not None)
-    return Status(phase, attempt_no or "", attempt_state or "", expire_at, amount, currency)
+    return _status(*found, now=now)
 
 
 def status_of(trade: Trade, now: datetime) -> Status:
     """The status of a loaded trade."""
     attempt = trade.current_attempt
-    attempt_no, attempt_state = (attempt.attempt_no, str(attempt.state)) if attempt else ("", "")
-    return Status(trade_phase(trade, now), attempt_no, attempt_state, trade.expire_at, trade.amount, trade.currency)
+    attempt_no, attempt_state = (attempt.attempt_no, str(attempt.state)) if attempt else (None, None)
+    return _status(
+        str(trade.state), trade.expire_at, trade.close_requested_at, trade.amount, trade.currency, attempt_no,
+        attempt_state, now=now,
+    )  # fmt: skip
+
+
+def _status(
+    state: str, expire_at: datetime, close_requested_at: datetime | None, amount: int, currency: str,
+    attempt_no: str | None, attempt_state: str | None, *, now: datetime,
+) -> Status:  # fmt: skip
+    phase = phase_of(state, attempt_state or "", is_over=_is_over(expire_at, close_requested_at, now))
+    return Status(phase, attempt_no or "", attempt_state or "", expire_at, amount, currency)
 
 
 def method_availability(account: PaymentAccount, method: Method) -> str | None:
