@@ -10,9 +10,6 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
-from django.db.models import Model
-
 from merchants.models import App
 from notifications.models import Delivery, Notification, NotificationState
 from paycenter import compiled
@@ -57,10 +54,6 @@ def write_acknowledged(outcomes: Sequence[Outcome], now: datetime) -> None:
     compiled.run(_acknowledged_sql(), {"now": now, "given": json.dumps(given)})
 
 
-def _table(model: type[Model]) -> str:
-    return connection.ops.quote_name(model._meta.db_table)
-
-
 @cache
 def _claim_sql(window: int) -> str:
     """The window stands in the text: a plan made for any number would not know that it is small."""
@@ -69,7 +62,7 @@ def _claim_sql(window: int) -> str:
     WITH known AS MATERIALIZED (
         SELECT key AS host, value::int AS room FROM json_each_text(%(room)s::json)
     ), due AS MATERIALIZED (
-        SELECT id, host, next_delivery_at FROM {_table(Notification)}
+        SELECT id, host, next_delivery_at FROM {compiled.table_of(Notification)}
         WHERE next_delivery_at <= %(now)s::timestamptz AND host NOT IN (SELECT host FROM known WHERE room <= 0)
         ORDER BY next_delivery_at, id LIMIT {window:d} FOR UPDATE SKIP LOCKED
     ), placed AS (
@@ -80,8 +73,8 @@ def _claim_sql(window: int) -> str:
         SELECT id FROM placed LEFT JOIN known USING (host) WHERE place <= coalesce(room, %(default_room)s::int)
         ORDER BY next_delivery_at, id LIMIT %(limit)s::int
     )
-    UPDATE {_table(Notification)} AS n SET next_delivery_at = %(until)s::timestamptz
-    FROM chosen, {_table(App)} AS app WHERE n.id = chosen.id AND app.id = n.app_id
+    UPDATE {compiled.table_of(Notification)} AS n SET next_delivery_at = %(until)s::timestamptz
+    FROM chosen, {compiled.table_of(App)} AS app WHERE n.id = chosen.id AND app.id = n.app_id
     RETURNING {", ".join(columns)}
     """  # noqa: S608
 
@@ -89,6 +82,7 @@ def _claim_sql(window: int) -> str:
 @cache
 def _acknowledged_sql() -> str:
     """Rows are locked by their keys' order, as every group of outcomes is: workers never wait in a circle."""
+    messages = compiled.table_of(Notification)
     stored = compiled.insert_sql(Delivery, "told JOIN given USING (id)", {
         "notification_id": "id", "number": "tries", "started_at": "started_at", "elapsed_ms": "elapsed_ms",
         "status": "status", "response": "response", "error": "''", "acknowledged": "true", "by": "asked_by",
@@ -99,9 +93,9 @@ def _acknowledged_sql() -> str:
             id bigint, started_at timestamptz, elapsed_ms int, status int, response text, asked_by text
         )
     ), locked AS MATERIALIZED (
-        SELECT n.id FROM {_table(Notification)} AS n WHERE n.id IN (SELECT id FROM given) ORDER BY n.id FOR UPDATE
+        SELECT n.id FROM {messages} AS n WHERE n.id IN (SELECT id FROM given) ORDER BY n.id FOR UPDATE
     ), told AS (
-        UPDATE {_table(Notification)} AS n
+        UPDATE {messages} AS n
         SET state = '{NotificationState.DELIVERED}', next_delivery_at = NULL, resend_by = '', tries = n.tries + 1,
             delivered_at = coalesce(n.delivered_at, %(now)s::timestamptz)
         FROM locked WHERE n.id = locked.id RETURNING n.id, n.tries

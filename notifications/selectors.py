@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from notifications.models import Notification
@@ -34,7 +33,7 @@ def notify_state_of(trade_no: str) -> dict[str, Any]:
 
 def was_told_sql(trade_no: str) -> str:
     """In SQL, whether there is any message about a trade; `trade_no` is its number."""
-    table = connection.ops.quote_name(Notification._meta.db_table)
+    table = compiled.table_of(Notification)
     return f"(SELECT count(*) FROM {table} WHERE trade_no = {trade_no} AND trade_no <> '') > 0"  # noqa: S608
 
 

@@ -240,9 +240,14 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
         record.pk, record._state.adding, record._state.db = key, False, db.alias
 
 
+def table_of(model: type[models.Model]) -> str:
+    """The name of a model's table, as a statement written by hand has it."""
+    return connection.ops.quote_name(model._meta.db_table)
+
+
 def insert_sql(model: type[models.Model], source: str, columns: Mapping[str, str]) -> str:
     """The text of an INSERT of a row for each row of `source`, part of a statement written by hand."""
-    table = connection.ops.quote_name(model._meta.db_table)
+    table = table_of(model)
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {source}"  # noqa: S608
 
 
@@ -318,7 +323,7 @@ def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) ->
     columns = ", ".join(_quoted(field) for field in (*given, *unset))
     row = ", ".join(["%s"] * len(given) + ["NULL" if field.null else "''" for field in unset])
     return (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({columns})"  # noqa: S608
+        f"INSERT INTO {table_of(model)} ({columns})"  # noqa: S608
         f" VALUES {', '.join([f'({row})'] * rows)} RETURNING {_quoted(model._meta.pk)}"
     )
 
@@ -327,7 +332,7 @@ def _insert_sql(model: type[models.Model], empty: tuple[str, ...], rows: int) ->
 def _insert_rows_sql(model: type[models.Model], keyed: bool, unless_there: bool) -> str:
     fields = _all_fields(model, keyed)
     return (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(map(_quoted, fields))})"  # noqa: S608
+        f"INSERT INTO {table_of(model)} ({', '.join(map(_quoted, fields))})"  # noqa: S608
         f" SELECT * FROM {_from_json(fields)}"
         f"{' ON CONFLICT DO NOTHING' if unless_there else ''} RETURNING {_quoted(model._meta.pk)}"
     )
@@ -347,7 +352,7 @@ def _write_sql(
 
 def _update_rows_sql(model: type[models.Model], names: tuple[str, ...], given: str) -> str:
     pairs = ", ".join(f"{_quoted(field)} = {given}.v{at}" for at, field in enumerate(_fields(model, names)) if at)
-    table, key = connection.ops.quote_name(model._meta.db_table), _quoted(model._meta.pk)
+    table, key = table_of(model), _quoted(model._meta.pk)
     # Said twice, so that the few rows are found by their keys and no table is read for them.
     return (
         f"UPDATE {table} SET {pairs} FROM {given} WHERE {table}.{key} = {given}.v0"  # noqa: S608
@@ -393,7 +398,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 @lru_cache(maxsize=256)
 def _update_sql(model: type[models.Model], names: tuple[str, ...]) -> str:
     pairs = ", ".join(f"{_quoted(field)} = %s" for field in _fields(model, names))
-    table = connection.ops.quote_name(model._meta.db_table)
+    table = table_of(model)
     return f"UPDATE {table} SET {pairs} WHERE {_quoted(model._meta.pk)} = %s"  # noqa: S608
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from channels.base import Notice
+from paycenter import compiled
 from paycenter.money import Money
 from paycenter.wakeup import wake
 from refunds.external import external_refund_open
@@ -46,7 +47,7 @@ def early_refund_keep(*, attempt: Attempt, number: str, notice: Notice) -> None:
 
 def early_refunds_sql(attempt: str) -> str:
     """In SQL, whether anything is kept of an attempt, which every payment asks; `attempt` is its key."""
-    table = connection.ops.quote_name(EarlyRefund._meta.db_table)
+    table = compiled.table_of(EarlyRefund)
     return f"(SELECT count(*) FROM {table} WHERE attempt_id = {attempt}) > 0"  # noqa: S608
 
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from notifications.selectors import was_told_sql
 from paycenter import compiled
 from trades import refund_port
@@ -66,7 +64,7 @@ def _each_sql() -> str:
 def _columns(place: str) -> str:
     """`place` says where the given values stand."""
     attempt, trade, account, number, trade_no = (place.format(name) for name in _GIVEN)
-    attempts, abnormal = (connection.ops.quote_name(m._meta.db_table) for m in (Attempt, AbnormalPayment))
+    attempts, abnormal = compiled.table_of(Attempt), compiled.table_of(AbnormalPayment)
     live = ", ".join(f"'{state}'" for state in LIVE_ATTEMPT_STATES)
     # Counted by the one index that finds them. An EXISTS, or a state beside the trade, is worth reading much more to
     # PostgreSQL where it does not know how few there are.
