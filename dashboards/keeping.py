@@ -63,6 +63,18 @@ def lock_mark(*, wait: bool) -> FoldedUpTo | None:
     return mark
 
 
+def hold_mark() -> int:
+    """Up to which event the sums know, unchanged until the transaction ends; others may hold it too."""
+    if connection.vendor != "postgresql":
+        mark = lock_mark(wait=True)
+        return mark.seq if mark is not None else 0
+    table = connection.ops.quote_name(FoldedUpTo._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT seq FROM {table} WHERE id = %s FOR SHARE", [_MARK])  # noqa: S608
+        row = cursor.fetchone()
+    return row[0] if row is not None else 0
+
+
 def _add_fees(deltas: Deltas, changes: list[Change]) -> None:
     """A day that was compared (again) has the fees its bill names now: what is added is the rest to that, also of a
     currency that the bill does not name any more."""

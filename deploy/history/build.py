@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -110,8 +111,11 @@ def _write(history: History, numbers: list[int], times: list[list[int]], told: T
              and trades > _WORTH_IT * t.last_id]  # fmt: skip
     sink = sink_for(history.tables)
     gc.disable()  # nothing here refers to itself, and looking for it takes a tenth of the time
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)  # the thread that copies asks for little, but often, and the database waits for it
     try:
         with without_indexes(large, told=told):
             history.tell(numbers, times, sink, told)
     finally:
         gc.enable()
+        sys.setswitchinterval(interval)

@@ -29,19 +29,18 @@ def day_text(number: int) -> str:
 
 def utc(moment: int) -> str:
     """As both databases read it in a session in UTC."""
-    second = moment // 1_000_000
-    day, rest = second // 86_400, moment - second * 1_000_000
-    thousands = rest // 1000
-    return f"{_DAYS[day]} {_HMS[second - day * 86_400]}.{_THREE[thousands]}{_THREE[rest - thousands * 1000]}"
+    second, rest = divmod(moment, 1_000_000)
+    day, second = divmod(second, 86_400)
+    thousands, rest = divmod(rest, 1000)
+    return f"{_DAYS[day]} {_HMS[second]}.{_THREE[thousands]}{_THREE[rest]}"
 
 
 def digits(moment: int) -> str:
     """The 20 digits in our numbers."""
-    second = moment // 1_000_000
-    day, rest = second // 86_400, moment - second * 1_000_000
-    thousands = rest // 1000
-    seconds = _DIGITS[second - day * 86_400]
-    return f"{_DAY_DIGITS[day]}{seconds}{_THREE[thousands]}{_THREE[rest - thousands * 1000]}"
+    second, rest = divmod(moment, 1_000_000)
+    day, second = divmod(second, 86_400)
+    thousands, rest = divmod(rest, 1000)
+    return f"{_DAY_DIGITS[day]}{_DIGITS[second]}{_THREE[thousands]}{_THREE[rest]}"
 
 
 def iso(moment: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from deploy.history.clock import chained, utc
-from deploy.history.lines import as_lines, unpacked
+from deploy.history.lines import filed_lines, unpacked
 
 
 class Happened(NamedTuple):
@@ -82,9 +83,9 @@ def begin(number: int, seq: int, digest: str) -> None:
     _mine = Links(number, seq, digest)
 
 
-def chained_lines(table: str, events: bytes, end: str) -> bytes:
-    """The next events as the text COPY reads."""
-    return as_lines(table, _mine.rows(unpacked(events)), end)
+def chained_lines(table: str, events: str, end: str) -> str:
+    """A file of the next events as the text COPY reads."""
+    return filed_lines(table, _mine.rows(unpacked(events)), end, os.path.dirname(events))
 
 
 def last_link() -> tuple[int, int, str]:

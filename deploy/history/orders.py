@@ -30,7 +30,7 @@ class Order:
 
     __slots__ = ("amount", "app_order_no", "at", "business_no", "cashier", "closed_at", "currency", "expire_at",
                  "id", "line", "logged", "no", "notified_at", "notify_state", "paid", "paid_at", "payer", "refunded",
-                 "refunding", "settled", "state", "subject", "tail", "tries", "version")  # fmt: skip
+                 "refunding", "settled", "spelled", "state", "subject", "tail", "tries", "version")  # fmt: skip
 
     def __init__(self, number: int, no: str, line: Line, at: int) -> None:
         self.id, self.no, self.line, self.at = number, no, line, at
@@ -44,6 +44,7 @@ class Order:
         self.logged = self.cashier = False
         self.app_order_no = self.business_no = self.currency = self.subject = self.tail = ""
         self.payer: str | None = None
+        self.spelled: tuple[str, ...] = ()
         self.amount = self.expire_at = 0
 
 
@@ -59,16 +60,26 @@ def record(o: Order) -> str:
             f'"channel":"{tried.channel}","channel_order_no":"{tried.no}","channel_trade_no":{number},',
             f'"{tried.method}"',
         )
+    head, business, order, scale, tail = o.spelled or _spelled(o)
     return (
-        f'{{"amount":{o.amount},"app_id":"{o.line.app_id}","app_order_no":"{o.app_order_no}","attach":null,{middle[0]}'
-        f'"business_no":{_text(o.business_no)},{middle[1]}"closed_at":{_time(o.closed_at)},"created_at":"{iso(o.at)}",'
-        f'"currency":"{o.currency}","detail":null,"expire_at":"{iso(o.expire_at)}","funding":null,'
-        f'"merchant_no":"{o.line.merchant_no}","method":{middle[2]},"notified_at":{_time(o.notified_at)},'
-        f'"notify_state":{_text(o.notify_state)},"paid_amount":{o.paid},"paid_at":{_time(o.paid_at)},'
-        f'"refundable_amount":{o.paid - o.refunded - o.refunding},"refunded_amount":{o.refunded},'
-        f'"refunding_amount":{o.refunding},"scale":{_SCALES.get(o.currency, 2)},"state":"{o.state}",'
-        f'"subject":"{o.subject}","trade_no":"{o.no}","version":{o.version}}}'
+        f'{head}{middle[0]}{business}{middle[1]}"closed_at":{_time(o.closed_at)},{order}"method":{middle[2]},'
+        f'"notified_at":{_time(o.notified_at)},"notify_state":{_text(o.notify_state)},"paid_amount":{o.paid},'
+        f'"paid_at":{_time(o.paid_at)},"refundable_amount":{o.paid - o.refunded - o.refunding},'
+        f'"refunded_amount":{o.refunded},"refunding_amount":{o.refunding},{scale}"state":"{o.state}",'
+        f'{tail}"version":{o.version}}}'
     )
+
+
+def _spelled(o: Order) -> tuple[str, ...]:
+    """What stays the same in all records of an order."""
+    o.spelled = (
+        f'{{"amount":{o.amount},"app_id":"{o.line.app_id}","app_order_no":"{o.app_order_no}","attach":null,',
+        f'"business_no":{_text(o.business_no)},',
+        f'"created_at":"{iso(o.at)}","currency":"{o.currency}","detail":null,"expire_at":"{iso(o.expire_at)}",'
+        f'"funding":null,"merchant_no":"{o.line.merchant_no}",',
+        f'"scale":{_SCALES.get(o.currency, 2)},', f'"subject":"{o.subject}","trade_no":"{o.no}",',
+    )  # fmt: skip
+    return o.spelled
 
 
 def _text(value: str | None) -> str:

@@ -218,7 +218,8 @@ class Refunding:
     def _tell(
         self, r: Return, at: int, type_: str, actor: str, before: str, detail: str, reason: str = ""
     ) -> None:
-        self._event(r, at, type_, actor, before, r.state, reason, detail, _record(r))
+        if at >= self.telling.log_from:  # a record takes longer than all else
+            self._event(r, at, type_, actor, before, r.state, reason, detail, _record(r))
 
     def _event(
         self, r: Return, at: int, type_: str, actor: str, before: str, after: str, reason: str, detail: str,
@@ -231,7 +232,8 @@ class Refunding:
             ))  # fmt: skip
 
     def _told(self, r: Return, at: int, type_: str) -> None:
-        self.telling.app(r.order, at, type_, _record(r), r.no)
+        if at >= self.telling.log_from:
+            self.telling.app(r.order, at, type_, _record(r), r.no)
 
     def _tell_stray(self, o: Order, s: Stray, at: int, type_: str, actor: str, before: str, data: Any = None) -> None:
         if at >= self.telling.log_from:

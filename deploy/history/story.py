@@ -9,7 +9,7 @@ from cashier.models import CashierOrder
 from deploy.history.bills import Bills, Paid
 from deploy.history.cast import Cast, Line
 from deploy.history.clock import MINUTE, SECOND, digits
-from deploy.history.orders import Order, Try, record
+from deploy.history.orders import Order, Try
 from deploy.history.tables import Table
 from deploy.history.telling import Telling
 from deploy.history.words import Words
@@ -153,9 +153,9 @@ class Story:
         before, o.state, o.version = o.state, "paid", o.version + 1
         o.settled, o.paid, o.paid_at = a, o.amount, a.paid_at
         o.notify_state = "pending" if o.logged else None
-        self.telling.of_trade(o, at + 400_000, "trade.paid", actor, before)
+        data = self.telling.of_trade(o, at + 400_000, "trade.paid", actor, before)
         if o.logged:
-            self.telling.app(o, at + 400_000, "trade.paid", record(o))
+            self.telling.app(o, at + 400_000, "trade.paid", data)
         return True
 
     def money(self, o: Order, a: Try, at: int, actor: str) -> None:
@@ -213,9 +213,9 @@ class Story:
                 self.close(o, a, at, "system:expiry")
         before, o.state, o.version, o.closed_at = o.state, "closed", o.version + 1, at
         o.notify_state = "pending" if o.logged else None
-        self.telling.of_trade(o, at, "trade.closed", "system:expiry", before)
+        data = self.telling.of_trade(o, at, "trade.closed", "system:expiry", before)
         if o.logged:
-            self.telling.app(o, at, "trade.closed", record(o))
+            self.telling.app(o, at, "trade.closed", data)
         if o.tries and self.random.random() < LATE_SHARE and at + 20 * MINUTE < self.now:
             a = o.tries[-1]
             self.money(o, a, at + 5 * MINUTE, f"channel:{a.channel}")

@@ -12,6 +12,8 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.db import connection
@@ -33,11 +35,14 @@ class Table:
     def __init__(self, model: type[Model], *columns: str) -> None:
         fields = {field.attname: field for field in model._meta.concrete_fields}
         composite = model._meta.pk is not None and model._meta.pk.attname not in fields
-        rest = [field for name, field in fields.items() if name not in columns and not (field.primary_key)]
+        rest = [
+            (field, default) for name, field in fields.items()
+            if name not in columns and not field.primary_key and (default := _default(field)) is not None
+        ]  # fmt: skip
         self.model, self.name = model, model._meta.db_table
         self.moments = [at for at, name in enumerate(columns) if isinstance(fields[name], DateTimeField)]
-        self.columns = [str(field.column) for field in (*(fields[name] for name in columns), *rest)]
-        self.defaults = tuple(_default(field) for field in rest)
+        self.columns = [str(fields[name].column) for name in columns] + [str(field.column) for field, _value in rest]
+        self.defaults = tuple(default for _field, default in rest)
         last = None if composite or "id" not in columns else model._default_manager.aggregate(last=Max("pk"))["last"]
         self.last_id: int = last or 0
         self.rows: list[tuple[Any, ...]] = []
@@ -102,6 +107,7 @@ class CopySink(Sink):
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._writer = ProcessPoolExecutor(1, get_context("spawn"))
         self._chaining: ProcessPoolExecutor | None = None
+        self._folder = TemporaryDirectory()
         self._pending: list[Future[None]] = []
         connection.ensure_connection()
         self._driver: Any = connection.connection
@@ -111,9 +117,10 @@ class CopySink(Sink):
             self._pending.pop(0).result()
         end = "".join([f"\t{value}" for value in table.defaults]) + "\n"
         if table.links is None:
-            lines = self._writer.submit(plain_lines, table.name, packed(rows), table.moments, end)
+            lines = self._writer.submit(plain_lines, table.name, packed(rows, self._folder.name), table.moments, end)
         else:
-            lines = self._process(table.links).submit(chained_lines, table.name, packed(rows), end)
+            events = packed([tuple(row) for row in rows], self._folder.name)
+            lines = self._process(table.links).submit(chained_lines, table.name, events, end)
         self._pending.append(self._thread.submit(self._copy, table, lines))
 
     def _process(self, links: Links) -> ProcessPoolExecutor:
@@ -121,12 +128,13 @@ class CopySink(Sink):
             self._chaining = ProcessPoolExecutor(1, get_context("spawn"), begin, astuple(links))
         return self._chaining
 
-    def _copy(self, table: Table, lines: Future[bytes]) -> None:
+    def _copy(self, table: Table, lines: Future[str]) -> None:
         statement = f"COPY {table.name} ({_names(table)}) FROM STDIN WITH (NULL 'None')"
-        text = memoryview(lines.result())
-        with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
-            for at in range(0, len(text), _AT_ONCE):
-                copy.write(text[at : at + _AT_ONCE])
+        path = Path(lines.result())
+        with path.open("rb", buffering=0) as text, self._driver.cursor() as cursor, cursor.copy(statement) as copy:
+            while part := text.read(_AT_ONCE):
+                copy.write(part)
+        path.unlink()
 
     def finish(self) -> None:
         super().finish()
@@ -137,6 +145,7 @@ class CopySink(Sink):
         self._writer.shutdown()
         if self._chaining is not None:
             self._bring_back(self._chaining)
+        self._folder.cleanup()
         with connection.cursor() as cursor:
             for table in self.tables:
                 if table.last_id:

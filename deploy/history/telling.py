@@ -41,14 +41,16 @@ class Telling:
         self.tables = (self.chain.table, self.messages, self.deliveries, self.exchanges, self.alerts)
 
     # ---- events ----
-    def of_trade(self, o: Order, at: int, type_: str, actor: str, before: str = "", reason: str = "") -> None:
-        """A public event with the trade as it stands now; `before` empty where no state changed."""
-        if at >= self.log_from:
-            after = o.state if before or type_ == "trade.created" else ""
-            self.chain.add(Happened(
-                at, type_, "trade", o.id, actor, o.line.app_id, o.line.merchant_no, o.no, "", "", before, after,
-                reason, "{}", record(o), True,
-            ))  # fmt: skip
+    def of_trade(self, o: Order, at: int, type_: str, actor: str, before: str = "", reason: str = "") -> str:
+        """A public event with the trade as it stands now, which is answered; `before` empty where no state changed."""
+        if at < self.log_from:
+            return ""
+        after, data = o.state if before or type_ == "trade.created" else "", record(o)
+        self.chain.add(Happened(
+            at, type_, "trade", o.id, actor, o.line.app_id, o.line.merchant_no, o.no, "", "", before, after, reason,
+            "{}", data, True,
+        ))  # fmt: skip
+        return data
 
     def of_attempt(
         self, o: Order, a: Try, at: int, type_: str, actor: str, before: str = "", reason: str = "", detail: str = "{}"

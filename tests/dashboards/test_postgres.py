@@ -12,8 +12,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dashboards import keeping
-from dashboards.rebuilding import rebuild
+from dashboards import keeping, rebuilding
+from dashboards.models import PaymentDay
+from dashboards.rebuilding import rebuild, rebuild_everything
 from tests.conftest import World
 from tests.dashboards.oracle import by_app, counted, kept, kept_by_app, numbered
 from tests.dashboards.test_pages import PAGES, SEES, staff
@@ -76,3 +77,32 @@ def test_days_are_counted_afresh_while_events_come_and_are_folded(
     expected = counted()
     assert kept() == expected
     assert kept_by_app() == by_app(expected)
+
+
+def test_all_days_are_counted_side_by_side(
+    committed_world: World, in_threads: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While orders are paid and others fold events in, and although every part holds the mark."""
+    monkeypatch.setattr(rebuilding, "_ALL_AT_ONCE", 1)
+    for _ in range(3):
+        paid_trade(committed_world, 100)
+    numbered()
+    while keeping.fold_events():
+        pass
+    expected = kept()
+    PaymentDay.objects.update(paid_count=77)
+
+    def work(number: int) -> None:
+        if number == 0:
+            assert rebuild_everything() >= 3  # the days before and after too
+        elif number == 1:
+            keeping.fold_events()
+        else:
+            paid_trade(committed_world, 100)
+
+    assert in_threads(work, 3) == [None] * 3
+    numbered()
+    while keeping.fold_events():
+        pass
+    assert kept() == counted()
+    assert kept() != expected
