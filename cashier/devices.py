@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from channels.base import Device
 
@@ -13,6 +14,7 @@ _ALIPAY = re.compile(r"alipayclient|alipaydefined", re.IGNORECASE)
 _MOBILE = re.compile(r"mobile|android|iphone|ipod|ipad|harmonyos|opera mini", re.IGNORECASE)
 
 
+@lru_cache(maxsize=2048)  # most payers' browsers name themselves alike
 def device_of(user_agent: str) -> Device:
     """The scene of a User-Agent; an unknown or empty one counts as PC, where a QR code always works.
 

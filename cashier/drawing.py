@@ -1,7 +1,7 @@
 """What a page shows of an order: its texts, and the shape they stand in.
 
 Most pages of one app and merchant differ in these texts only. A shape is therefore drawn by the template once, with
-slots for the texts, and then filled in for each order (`filled`). Whatever a template decides by belongs to the shape.
+slots for the texts, and then filled in for each order (`Sheet`). Whatever a template decides by belongs to the shape.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from html import escape  # as Django's, without looking whether the text is lazy
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.html import escape
 
 from cashier.layout import Layout, layout_of, ordered_rows
 from cashier.models import CashierOrder
 from cashier.selectors import FINAL_PHASES, Phase, Status
+from merchants.models import App
 from paycenter.amounts import AmountText, amount_text
 
 _SHAPES = 512  # of some 8 kB each
@@ -28,8 +29,14 @@ _SHAPES = 512  # of some 8 kB each
 _MARK = f"SLOT{secrets.token_hex(8)}X"
 _TEXTS = (
     "token", "merchant_name", "view", "attempt", "left", "total", "percent", "expire_at", "until", "number", "minor",
-    "subject", "order_no", "csrf_token",
+    "subject", "order_no",
 )  # fmt: skip
+
+
+# Numbers, times and words of ours, in which there is nothing to escape.
+_OURS = frozenset((
+    "token", "view", "attempt", "left", "total", "percent", "expire_at", "until", "number", "minor",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +50,49 @@ class Shape:
     rows: int
 
 
-def order_shape(page: CashierOrder, phase: Phase, language: str) -> Shape:
-    """The shape of an order's page in this language."""
-    trade = page.trade
-    amount = replace(amount_text(trade.money), number="")
-    layout = layout_of(trade.app.cashier_layout, language)
-    return Shape(language, layout, phase, amount, len(page.display))
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an order's page says of the order. `minor` in minor units; `timezone` is the merchant's."""
+
+    token: str
+    display: Sequence[Mapping[str, str]]
+    amount: AmountText
+    minor: int
+    subject: str
+    order_no: str
+    created_at: datetime
+    expire_at: datetime
+    merchant_name: str
+    timezone: str
 
 
-def order_texts(page: CashierOrder, shape: Shape, status: Status, now: datetime) -> dict[str, str]:
+def facts_of(page: CashierOrder) -> Facts:
+    """Those of a loaded page."""
+    trade, merchant = page.trade, page.trade.merchant
+    return Facts(
+        page.token, page.display, amount_text(trade.money), trade.amount, trade.subject, trade.app_order_no,
+        trade.created_at, trade.expire_at, merchant.short_name or merchant.name, merchant.timezone,
+    )  # fmt: skip
+
+
+def order_shape(facts: Facts, app: App, phase: Phase, language: str) -> Shape:
+    """The shape of an order's page of this app in this language."""
+    layout = layout_of(app.cashier_layout, language)
+    return Shape(language, layout, phase, replace(facts.amount, number=""), len(facts.display))
+
+
+def order_texts(facts: Facts, layout: Layout, status: Status, now: datetime) -> dict[str, str]:
     """The texts of an order's page, not escaped."""
-    trade = page.trade
-    left = max(0, int((trade.expire_at - now).total_seconds()))
-    total = max(1, int((trade.expire_at - trade.created_at).total_seconds()))
+    left = max(0, int((facts.expire_at - now).total_seconds()))
+    total = max(1, int((facts.expire_at - facts.created_at).total_seconds()))
     texts = {
-        "token": page.token, "merchant_name": trade.merchant.short_name or trade.merchant.name,
-        "view": status.view, "attempt": status.attempt, "left": str(left), "total": str(total),
-        "percent": str(round(left * 100 / total)), "expire_at": trade.expire_at.isoformat(timespec="seconds"),
-        "until": _clock(trade.expire_at, trade.merchant.timezone), "number": amount_text(trade.money).number,
-        "minor": str(trade.amount), "subject": trade.subject, "order_no": trade.app_order_no,
+        "token": facts.token, "merchant_name": facts.merchant_name, "view": status.view, "attempt": status.attempt,
+        "left": str(left), "total": str(total), "percent": str(round(left * 100 / total)),
+        "expire_at": facts.expire_at.isoformat(timespec="seconds"), "until": _clock(facts.expire_at, facts.timezone),
+        "number": facts.amount.number, "minor": str(facts.minor), "subject": facts.subject,
+        "order_no": facts.order_no,
     }  # fmt: skip
-    for at, row in enumerate(ordered_rows(page.display, shape.layout.rows)):
+    for at, row in enumerate(ordered_rows(facts.display, layout.rows)):
         texts[f"label{at}"], texts[f"value{at}"] = row["label"], row["value"]
     return texts
 
@@ -83,49 +112,48 @@ def order_context(shape: Shape, texts: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def filled(
-    template: str, shape: Shape, rest: Hashable, extra: Callable[[], Mapping[str, Any]], texts: Mapping[str, str]
-) -> str:
-    """An order's page, as the template draws it with `order_context` and `extra`. `rest` tells apart whatever
-    `extra`, which is asked for a new shape only, may give; `texts` has the `csrf_token` too."""
+def sheet_of(template: str, shape: Shape, rest: Hashable, extra: Callable[[], Mapping[str, Any]]) -> Sheet:
+    """What fills in orders' pages as the template draws them with `order_context` and `extra`. `rest` tells apart
+    whatever `extra`, which is asked for a new shape only, may give."""
     key = (template, shape, rest)
-    form = _forms.get(key)
-    if form is None:
-        form = _draw(template, shape, extra())
-        if len(_forms) >= _SHAPES:
-            _forms.clear()
-        _forms[key] = form
-    return form.fill(texts)
+    sheet = _sheets.get(key)
+    if sheet is None:
+        sheet = _draw(template, shape, extra())
+        if len(_sheets) >= _SHAPES:
+            _sheets.clear()
+        _sheets[key] = sheet
+    return sheet
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Sheet:
     """A drawn shape: literal text and names of slots in turn, beginning and ending with literal text."""
 
+    layout: Layout
     literals: Sequence[str]
     names: Sequence[str]
 
-    def fill(self, texts: Mapping[str, str]) -> str:
-        safe = {name: escape(text) for name, text in texts.items()}
+    def filled(self, texts: Mapping[str, str]) -> str:
+        """The page of the order with these texts (`order_texts`)."""
         parts = [self.literals[0]]
         for name, literal in zip(self.names, self.literals[1:], strict=True):
-            parts += (safe[name], literal)
+            text = texts[name]
+            parts += (text if name in _OURS else escape(text), literal)
         return "".join(parts)
 
 
-_forms: dict[Hashable, _Form] = {}
+_sheets: dict[Hashable, Sheet] = {}
 
 
-def _draw(template: str, shape: Shape, extra: Mapping[str, Any]) -> _Form:
+def _draw(template: str, shape: Shape, extra: Mapping[str, Any]) -> Sheet:
     names = [*_TEXTS, *(f"{kind}{at}" for at in range(shape.rows) for kind in ("label", "value"))]
     slots = {name: f"{_MARK}{name.replace('_', '0')}X" for name in names}
-    context = {**order_context(shape, slots), **extra, "csrf_token": slots["csrf_token"]}
+    context = {**order_context(shape, slots), **extra}
     head, *tails = render_to_string(template, context).split(_MARK)
     name_of = {slot[len(_MARK) : -1]: name for name, slot in slots.items()}
     found = [tail.partition("X") for tail in tails]
-    return _Form(
-        [head, *(literal for _slot, _end, literal in found)], [name_of[slot] for slot, _end, _literal in found]
-    )
+    literals = [head, *(literal for _slot, _end, literal in found)]
+    return Sheet(shape.layout, literals, [name_of[slot] for slot, _end, _literal in found])
 
 
 @lru_cache(maxsize=64)
@@ -135,4 +163,5 @@ def _zone(name: str) -> ZoneInfo:
 
 def _clock(moment: datetime, zone: str) -> str:
     """The time of day where the merchant is. To the minute, downwards: nobody is told to have longer than he has."""
-    return moment.astimezone(_zone(zone)).strftime("%H:%M")
+    there = moment.astimezone(_zone(zone))
+    return f"{there.hour:02}:{there.minute:02}"

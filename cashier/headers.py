@@ -28,7 +28,7 @@ def content_security_policy(form_targets: Iterable[str] = ()) -> str:
     ))  # fmt: skip
 
 
-_POLICIES = (
+POLICIES = (
     ("Content-Security-Policy", content_security_policy()), ("Referrer-Policy", "same-origin"),
     ("Cache-Control", "no-store"), ("X-Frame-Options", "DENY"), ("X-Content-Type-Options", "nosniff"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
@@ -76,7 +76,7 @@ def payer_page(view: View[P]) -> View[P]:
             response = view(request, *args, **kwargs)
         except StreamAway:
             response = come_back(request)
-        for name, value in _POLICIES:
+        for name, value in POLICIES:
             response.headers.setdefault(name, value)
         return response
 

@@ -173,25 +173,25 @@ def _is_over(expire_at: datetime, close_requested_at: datetime | None, now: date
 
 def status_by_token(token: str, now: datetime) -> Status | None:
     """One query over indexed columns: this is what every open page asks every few seconds."""
-    found = _STATUS.first(token=token)
+    found = _STATUS.alone(token=token)
     if found is None and bring_page("token", token):
         found = _STATUS.first(token=token)
     if found is None:
         return None
-    return _status(*found, now=now)
+    return status_of_values(*found, now=now)
 
 
 def status_of(trade: Trade, now: datetime) -> Status:
     """The status of a loaded trade."""
     attempt = trade.current_attempt
     attempt_no, attempt_state = (attempt.attempt_no, str(attempt.state)) if attempt else (None, None)
-    return _status(
+    return status_of_values(
         str(trade.state), trade.expire_at, trade.close_requested_at, trade.amount, trade.currency, attempt_no,
         attempt_state, now=now,
     )  # fmt: skip
 
 
-def _status(
+def status_of_values(
     state: str, expire_at: datetime, close_requested_at: datetime | None, amount: int, currency: str,
     attempt_no: str | None, attempt_state: str | None, *, now: datetime,
 ) -> Status:  # fmt: skip

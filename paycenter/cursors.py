@@ -37,6 +37,25 @@ def execute(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
         return cursor.execute(sql, values, binary=binary)
 
 
+def first_row(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
+    """The first row of a statement that only reads, or None, on a connection taken from the pool for it.
+
+    A thread that has no connection need not get one for this: Django makes much more of that than of the statement.
+    """
+    if db.vendor != "postgresql" or db.connection is not None or db.pool is None:
+        return execute(db, sql, values, binary=binary).fetchone()
+    db.pool.open()  # which Django leaves to the first connection
+    connection = db.pool.getconn()
+    try:
+        if not connection.autocommit:
+            connection.autocommit = True
+        cursor = getattr(connection, _KEPT, None) or _keep(connection)
+        with db.wrap_database_errors:
+            return cursor.execute(sql, values, binary=binary).fetchone()
+    finally:
+        db.pool.putconn(connection)
+
+
 class _Rows:
     """What a cursor held that is closed."""
 

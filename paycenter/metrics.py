@@ -55,9 +55,15 @@ def count_call(operation: str, errno: int, seconds: float) -> None:
 
 def count_request(route: str, status: int, seconds: float) -> None:
     """Count one answered request. `route` is a pattern, never an address somebody made up."""
-    _REQUESTS.labels(route, f"{status // 100}xx").inc()
-    _REQUEST_SECONDS.labels(route).observe(seconds)
+    answered, took = _of_route(route, status // 100)
+    answered.inc()
+    took.observe(seconds)
     note_pool()
+
+
+@cache  # routes and classes of status are few
+def _of_route(route: str, hundreds: int) -> tuple[Counter, Histogram]:
+    return _REQUESTS.labels(route, f"{hundreds}xx"), _REQUEST_SECONDS.labels(route)
 
 
 def count_channel_calls(channel: str, calls: Iterable[HttpCall]) -> None:

@@ -5,8 +5,11 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "paycenter.settings")
-application = get_wsgi_application()
+_django = get_wsgi_application()
 
-from paycenter.working import settled  # noqa: E402 - Django is set up by the line above
+from cashier.quick import ROUTES  # noqa: E402 - Django is set up by the lines above
+from paycenter.quick import QuickAnswers  # noqa: E402
+from paycenter.working import settled  # noqa: E402
 
+application = QuickAnswers(_django, ROUTES)
 settled()

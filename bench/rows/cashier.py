@@ -8,7 +8,7 @@ from bench.stage import Stage
 from bench.table import Bar, Pairs, Row, Series
 from bench.wire import request, volley
 
-_REQUESTS = {"page": 1000, "status": 4000, "constant": 6000}
+_REQUESTS = {"page": 4000, "status": 4000, "constant": 6000}
 _SIDE_BY_SIDE = 8
 _BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0",

@@ -9,15 +9,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from cashier.amounts import entered_amount
 from cashier.headers import payer_page
 from cashier.layout import layout_of
 from cashier.models import CashierOrder, PrintedCode
+from cashier.origin import from_our_pages
 from cashier.selectors import (
     Phase,
     choices_for,
@@ -33,6 +32,7 @@ from cashier.views.showing import (
     SeeOther,
     language_switch,
     not_found,
+    page_language,
     page_path,
     plain_context,
     show_message,
@@ -51,8 +51,8 @@ FORM_SECONDS = 24 * 3600
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@csrf_protect
 @payer_page
+@from_our_pages
 def code(request: HttpRequest, code: str) -> HttpResponse:
     page = page_by_code(code)
     if page is not None:
@@ -79,10 +79,10 @@ def _into_order(request: HttpRequest, page: CashierOrder) -> str:
 
 def _ask_amount(request: HttpRequest, printed: PrintedCode, problem: str = "", entered: str = "") -> HttpResponse:
     """The form that opens an order. It carries the order's number, signed: sent twice, it opens one order."""
-    language = get_language() or ""
+    language = page_language()
     fixed = printed.fixed_amount
     context = {
-        **plain_context(request),
+        **plain_context(request.GET, language),
         "layout": layout_of(printed.app.cashier_layout, language),
         "printed": printed,
         "merchant_name": printed.merchant.short_name or printed.merchant.name,

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_safe
 
+from cashier.choosing import choice_context, offer_of, sheet_to_choose_on
+from cashier.drawing import facts_of, order_texts
 from cashier.headers import payer_page
-from cashier.icons import icon_of
 from cashier.models import CashierOrder
-from cashier.naming import payer_names
 from cashier.qr import qr_svg
 from cashier.selectors import (
     Choice,
     Phase,
-    choices_for,
-    configured_methods,
-    one_code_for_all,
     page_by_token,
     page_to_choose_on,
+    status_of,
     trade_phase,
 )
 from cashier.services import qr_url
-from cashier.views.showing import SeeOther, language_switch, not_found, show, show_choice
+from cashier.views.showing import SeeOther, language_switch, not_found, page_language, show
 from cashier.views.starting import request_device, start
-from channels.base import Device
 from channels.base.discovery import methods
 from trades.models import Trade
 
@@ -40,7 +35,6 @@ _RESULT_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED, Phase.EXPIRE
 
 
 @require_safe
-@csrf_protect
 @payer_page
 def page(request: HttpRequest, token: str) -> HttpResponse:
     found = page_to_choose_on(token)
@@ -73,70 +67,29 @@ def _result(request: HttpRequest, found: CashierOrder, phase: Phase) -> HttpResp
 
 
 def _choose(request: HttpRequest, found: CashierOrder) -> HttpResponse:
-    device = request_device(request)
-    configured = configured_methods(found.trade)
-    choices = choices_for(found.trade, configured, device)
-    straight = _straight_through(request, found, choices)
+    offer, language = offer_of(found.trade, request_device(request)), page_language()
+    straight = offer.straight(found.trade) if _comes_first(request) else None
     if straight is not None:
         whole = page_by_token(found.token)
         return SeeOther(start(request, whole, straight)) if whole is not None else not_found(request)
-    shared = device is Device.PC and one_code_for_all(configured)
-    notice = _notice(request, found, choices)
-    names = payer_names([choice.method for choice in choices], get_language())
-    drawn = [_drawn(choice, name, notice) for choice, name in zip(choices, names, strict=True)]
-    extra: dict[str, Any] = {
-        "choices": drawn,
-        "preselected": _preselected(found.trade, drawn),
-        "in_app": device in (Device.WECHAT, Device.ALIPAY, Device.MINI),
-    }
-    if not shared and not request.GET:
-        rest = (extra["preselected"], extra["in_app"], *(tuple(choice.values()) for choice in drawn))
-        return show_choice(request, found, rest, lambda: extra)
-    extra |= {
+    if not offer.shared and not request.GET:
+        now, sheet = timezone.now(), sheet_to_choose_on(found, offer, language)
+        texts = order_texts(facts_of(found), sheet.layout, status_of(found.trade, now), now)
+        return HttpResponse(sheet.filled(texts))
+    notice = _notice(request, found, offer.choices)
+    extra = choice_context(found.trade, offer, language, notice) | {
         "notice": notice,
-        "shared_qr": qr_svg(qr_url(found), _("QR code for WeChat and Alipay")) if shared else "",
-        "refresh_seconds": RECHECK_SECONDS * 3 if shared else 0,
+        "shared_qr": qr_svg(qr_url(found), _("QR code for WeChat and Alipay")) if offer.shared else "",
+        "refresh_seconds": RECHECK_SECONDS * 3 if offer.shared else 0,
     }
     return show(request, "choose", found, extra)
 
 
-def _straight_through(request: HttpRequest, found: CashierOrder, choices: Sequence[Choice]) -> Choice | None:
-    """The only suitable method, if its channel insists on its own cashier and the payer comes for the
-    first time. A browser that merely fetches ahead, and one that comes back, get the page."""
+def _comes_first(request: HttpRequest) -> bool:
+    """Whether the payer comes for the first time. A browser that merely fetches ahead, and one that comes back, get
+    the page."""
     is_fetching_ahead = "prefetch" in request.headers.get("Sec-Purpose", request.headers.get("Purpose", ""))
-    if request.method != "GET" or request.GET or is_fetching_ahead or found.trade.current_attempt is not None:
-        return None
-    if len(choices) != 1 or not choices[0].method.own_cashier or choices[0].unavailable is not None:
-        return None
-    return choices[0]
-
-
-def _preselected(trade: Trade, drawn: Sequence[dict[str, Any]]) -> str:
-    """The method the payer used last, else the first usable one; '' when none is."""
-    usable = [str(choice["code"]) for choice in drawn if not choice["unavailable"]]
-    last = trade.current_attempt.method if trade.current_attempt is not None else ""
-    return last if last in usable else (usable or [""])[0]
-
-
-def _drawn(choice: Choice, name: str, notice: dict[str, str]) -> dict[str, Any]:
-    is_busy = notice.get("method") == choice.code and notice["kind"] in ("busy", "unavailable")
-    reason = choice.unavailable or (_("Busy just now, please try again in a moment") if is_busy else "")
-    return {
-        "code": choice.code,
-        "name": name,
-        "hint": _HINTS[choice.method.instruction](),
-        "icon": icon_of(choice.method, choice.account.channel),
-        "unavailable": reason,
-    }
-
-
-_HINTS = {
-    "qrcode": lambda: _("Shows a QR code to scan"),
-    "redirect": lambda: _("Goes to the channel's page"),
-    "form": lambda: _("Goes to the channel's page"),
-    "sdk": lambda: _("Pays right here"),
-    "none": lambda: _("Pays right here"),
-}
+    return request.method == "GET" and not request.GET and not is_fetching_ahead
 
 
 def _notice(request: HttpRequest, found: CashierOrder, choices: Sequence[Choice]) -> dict[str, str]:

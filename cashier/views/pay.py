@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_POST
 
 from cashier.headers import payer_page
+from cashier.origin import from_our_pages
 from cashier.selectors import FINAL_PHASES, is_over, page_by_token, trade_phase
 from cashier.views.showing import SeeOther, not_found, page_path
 from cashier.views.starting import choice_by_code, start
 
 
 @require_POST
-@csrf_protect
 @payer_page
+@from_our_pages
 def pay(request: HttpRequest, token: str) -> HttpResponse:
     page = page_by_token(token)
     if page is None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.middleware.csrf import get_token
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from cashier.drawing import filled, order_context, order_shape, order_texts
+from cashier.drawing import facts_of, order_context, order_shape, order_texts
 from cashier.layout import layout_of
 from cashier.models import CashierOrder
 from cashier.selectors import status_of
@@ -63,7 +62,7 @@ def show_message(
     action: tuple[str, str] | None = None, icon: str = "warning",
 ) -> HttpResponse:
     """A page that says what happened, with a way on where there is one: `action` is (label, address)."""
-    context = _context(request, page) if page is not None else plain_context(request)
+    context = _context(request, page) if page is not None else plain_context(request.GET, page_language())
     extra = {"message_title": title, "message_text": text, "action": action, "icon": icon}
     return render(request, "cashier/message.html", {**context, **extra}, status=status)
 
@@ -84,49 +83,38 @@ def come_back(request: HttpRequest) -> HttpResponse:
     )  # fmt: skip
 
 
-def plain_context(request: HttpRequest) -> dict[str, Any]:
-    """What a page without an order needs."""
-    language = get_language() or settings.LANGUAGE_CODE
+def plain_context(query: QueryDict, language: str) -> dict[str, Any]:
+    """What a page without an order needs; `query` is that of its address."""
     other = next(code for code, _name in settings.LANGUAGES if code != language)
-    query = request.GET.copy()
-    query[LANGUAGE_PARAMETER] = other
+    switched = query.copy()
+    switched[LANGUAGE_PARAMETER] = other
     return {
         "layout": layout_of({}, language),
         "language": language,
-        "language_query": query.urlencode(),
+        "language_query": switched.urlencode(),
         "other_language": other,
         "other_language_name": dict(settings.LANGUAGES)[other],
     }
 
 
+def page_language() -> str:
+    """The language a page is drawn in."""
+    return get_language() or settings.LANGUAGE_CODE
+
+
 def _context(request: HttpRequest, page: CashierOrder) -> dict[str, Any]:
     """What every page of an order needs."""
     trade, now = page.trade, timezone.now()
-    context = plain_context(request)
-    status = status_of(trade, now)
-    shape = order_shape(page, status.phase, context["language"])
+    context = plain_context(request.GET, page_language())
+    status, facts = status_of(trade, now), facts_of(page)
+    shape = order_shape(facts, trade.app, status.phase, context["language"])
     return {
         **context,
-        **order_context(shape, order_texts(page, shape, status, now)),
+        **order_context(shape, order_texts(facts, shape.layout, status, now)),
         "page": page,
         "trade": trade,
         "return_link": return_link(trade),
     }
-
-
-def show_choice(
-    request: HttpRequest, page: CashierOrder, rest: Hashable, extra: Callable[[], Mapping[str, Any]]
-) -> HttpResponse:
-    """Draw the page to choose a way to pay on: what most payers see, so it is drawn once for each shape.
-
-    Only where nothing but `rest` and the order itself decides what is shown: no query, no notice.
-    """
-    now, language = timezone.now(), get_language() or settings.LANGUAGE_CODE
-    status = status_of(page.trade, now)
-    shape = order_shape(page, status.phase, language)
-    texts = {**order_texts(page, shape, status, now), "csrf_token": get_token(request)}
-    context = lambda: {**plain_context(request), "layout": shape.layout, **extra()}  # noqa: E731
-    return HttpResponse(filled("cashier/choose.html", shape, rest, context, texts))
 
 
 def return_link(trade: Trade) -> str:

@@ -10,20 +10,27 @@ from django.views.decorators.http import require_safe
 
 from cashier.headers import payer_page
 from cashier.selectors import FINAL_PHASES, Status, status_by_token
+from paycenter.quick import Answer
 
 
 @require_safe
 @payer_page
 def status(request: HttpRequest, token: str) -> HttpResponse:
+    answer = status_answer(token, request.META.get("HTTP_IF_NONE_MATCH", ""))
+    if answer is None:
+        return JsonResponse({"phase": "unknown", "final": True}, status=404)
+    return answer.response()
+
+
+def status_answer(token: str, seen: str) -> Answer | None:
+    """The status of the page with this token, or that it is still the one with the tag `seen`; None: no such page."""
     found = status_by_token(token, timezone.now())
     if found is None:
-        return JsonResponse({"phase": "unknown", "final": True}, status=404)
-    if request.META.get("HTTP_IF_NONE_MATCH") == found.etag:
-        response: HttpResponse = HttpResponse(status=304)
-    else:
-        response = HttpResponse(json.dumps(_body(found)), content_type="application/json")
-    response.headers["ETag"] = found.etag
-    return response
+        return None
+    tag = ("ETag", found.etag)
+    if seen == tag[1]:
+        return Answer(304, (tag,))
+    return Answer(200, (("Content-Type", "application/json"), tag), json.dumps(_body(found)).encode())
 
 
 def _body(found: Status) -> dict[str, object]:

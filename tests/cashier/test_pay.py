@@ -173,24 +173,37 @@ def test_jsapi_outside_the_app_is_not_started(cashier: Cashier) -> None:
     assert "notice=unavailable" in where(cashier.pay(page, "fake_jsapi", ua=PC))
 
 
-def test_foreign_site_cannot_press_the_button(cashier: Cashier) -> None:
+FROM_ELSEWHERE = (
+    {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+    {"sec-fetch-site": "cross-site", "origin": "http://testserver"}, {"origin": "https://elsewhere.example"},
+    {"origin": "http://testserver.elsewhere.example"}, {"origin": "http://testserver:81"}, {"origin": "null"},
+    {"origin": "http://[testserver"}, {"referer": "https://elsewhere.example/testserver"},
+)  # fmt: skip
+FROM_HERE: tuple[dict[str, str], ...] = (
+    {"sec-fetch-site": "same-origin", "origin": "http://testserver"}, {"sec-fetch-site": "none"},
+    {"origin": "http://testserver"}, {"origin": "https://testserver"}, {"referer": "http://testserver/c/x"}, {},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE)
+def test_foreign_site_cannot_press_the_button(cashier: Cashier, headers: dict[str, str]) -> None:
     cashier.offer("fake_qr")
     page = cashier.open()
-    strict = Client(enforce_csrf_checks=True)
-    answer = strict.post(f"/c/{page.token}/pay", {"method": "fake_qr"})
+    answer = cashier.client.post(f"/c/{page.token}/pay", {"method": "fake_qr"}, headers=headers)
     assert answer.status_code == 403
-    assert "页面已过期" in answer.content.decode()
-    assert "nothing was charged" in answer.content.decode()
+    assert "本次未扣款" in answer.content.decode()
+    assert answer.headers["Cache-Control"] == "no-store"
     assert not Attempt.objects.exists()
 
 
-def test_own_page_can_press_the_button(cashier: Cashier) -> None:
+@pytest.mark.parametrize("headers", FROM_HERE)
+def test_own_page_can_press_the_button_without_a_cookie(cashier: Cashier, headers: dict[str, str]) -> None:
     cashier.offer("fake_qr")
     page = cashier.open()
     strict = Client(enforce_csrf_checks=True)
-    strict.get(f"/c/{page.token}")
-    body = {"method": "fake_qr", "csrfmiddlewaretoken": strict.cookies["csrftoken"].value}
-    assert where(strict.post(f"/c/{page.token}/pay", body)).endswith("/go")
+    assert not strict.get(f"/c/{page.token}").cookies
+    answer = strict.post(f"/c/{page.token}/pay", {"method": "fake_qr"}, headers=headers)
+    assert where(answer).endswith("/go")
 
 
 def test_paying_is_no_get(cashier: Cashier) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cashier import drawing
-from cashier.drawing import filled, order_context, order_shape, order_texts
+from cashier.drawing import facts_of, order_context, order_shape, order_texts, sheet_of
 from cashier.models import CashierOrder
 from cashier.selectors import status_of
 from merchants.models import App, Merchant
@@ -47,19 +47,18 @@ def orders(draw: Any) -> CashierOrder:
 def test_filling_in_is_drawing(page: CashierOrder, language: str, in_app: bool, count: int) -> None:
     extra = {"choices": CHOICES[:count], "preselected": "fake_qr" if count else "", "in_app": in_app}
     with translation.override(language):
-        status = status_of(page.trade, NOW)
-        shape = order_shape(page, status.phase, language)
-        given_texts = {**order_texts(page, shape, status, NOW), "csrf_token": "c5rf"}
-        drawn = render_to_string(
-            "cashier/choose.html", {**order_context(shape, given_texts), **extra, "csrf_token": "c5rf"}
-        )
+        status, facts = status_of(page.trade, NOW), facts_of(page)
+        shape = order_shape(facts, page.trade.app, status.phase, language)
+        given_texts = order_texts(facts, shape.layout, status, NOW)
+        drawn = render_to_string("cashier/choose.html", {**order_context(shape, given_texts), **extra})
         for _again in range(2):
-            assert filled("cashier/choose.html", shape, (count, in_app), lambda: extra, given_texts) == drawn
+            sheet = sheet_of("cashier/choose.html", shape, (count, in_app), lambda: extra)
+            assert sheet.filled(given_texts) == drawn
 
 
 def test_as_many_shapes_as_there_is_room_for_are_kept(monkeypatch: Any) -> None:
     monkeypatch.setattr(drawing, "_SHAPES", 3)
-    monkeypatch.setattr(drawing, "_forms", {})
+    monkeypatch.setattr(drawing, "_sheets", {})
     page = CashierOrder(
         trade=Trade(
             app=App(), merchant=Merchant(name="M", timezone="UTC"), app_order_no="1", subject="s", state="waiting",
@@ -67,10 +66,9 @@ def test_as_many_shapes_as_there_is_room_for_are_kept(monkeypatch: Any) -> None:
         ),
         token="t", display=[],
     )  # fmt: skip
-    status = status_of(page.trade, NOW)
+    status, facts = status_of(page.trade, NOW), facts_of(page)
     for number in range(10):
-        page.trade.app.cashier_layout = {"title": f"M{number}"}
-        shape = order_shape(page, status.phase, "en")
-        with_texts = {**order_texts(page, shape, status, NOW), "csrf_token": "c"}
-        assert f"M{number}" in filled("cashier/choose.html", shape, (), dict, with_texts)
-        assert len(drawing._forms) <= 3
+        shape = order_shape(facts, App(cashier_layout={"title": f"M{number}"}), status.phase, "en")
+        filled = sheet_of("cashier/choose.html", shape, (), dict).filled(order_texts(facts, shape.layout, status, NOW))
+        assert f"M{number}" in filled
+        assert len(drawing._sheets) <= 3

@@ -1,0 +1,70 @@
+"""On PostgreSQL: one row read on a connection that is only borrowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import DataError, ProgrammingError, connection
+
+from paycenter.cursors import first_row
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
+
+
+@pytest.fixture
+def pooled() -> Iterator[Any]:
+    """The database through a pool of one connection: whoever keeps it stops everybody else."""
+    db = connection.copy(alias="pool_of_one")
+    pool = {"min_size": 1, "max_size": 1, "timeout": 5}
+    db.settings_dict = {**db.settings_dict, "CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+    yield db
+    db.close_pool()
+
+
+def test_a_connection_is_borrowed_for_one_statement(pooled: Any) -> None:
+    assert [first_row(pooled, "SELECT %s::int, NULL", [n], binary=n % 2 == 1) for n in range(20)] == [
+        (n, None) for n in range(20)
+    ]
+    assert first_row(pooled, "SELECT 1 WHERE FALSE", []) is None
+    assert pooled.connection is None
+    assert pooled.pool.get_stats()["pool_available"] == 1
+
+
+def test_what_fails_gives_it_back(pooled: Any) -> None:
+    for wrong, error in (("SELECT 1 / %s::int", DataError), ("SELECT nothing(%s)", ProgrammingError)):
+        for _ in range(3):
+            with pytest.raises(error):
+                first_row(pooled, wrong, [0])
+    assert first_row(pooled, "SELECT 7", []) == (7,)
+
+
+def test_nothing_is_left_open_on_it(pooled: Any) -> None:
+    """No transaction is: another would see an old state, and vacuum would wait."""
+    pooled.pool.open()
+    raw = pooled.pool.getconn()
+    raw.autocommit = False
+    pooled.pool.putconn(raw)
+    first_row(pooled, "SELECT 1", [])
+    raw = pooled.pool.getconn()
+    try:
+        assert (raw.autocommit, raw.info.transaction_status.name) == (True, "IDLE")
+    finally:
+        pooled.pool.putconn(raw)
+
+
+def test_many_take_turns(pooled: Any) -> None:
+    """Each thread has wrappers of its own in production; the pool is what they share."""
+    copies = [pooled.copy(alias=pooled.alias) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda n: first_row(copies[n % 8], "SELECT %s::int", [n]), range(200)))
+    assert found == [(n,) for n in range(200)]
+
+
+def test_a_thread_with_a_connection_uses_it() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE only_mine (n int)")
+        cursor.execute("INSERT INTO only_mine VALUES (5)")
+    assert first_row(connection, "SELECT n FROM only_mine", []) == (5,)
