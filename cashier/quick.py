@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import lru_cache
 
 from django.conf import settings
@@ -34,7 +33,7 @@ _PAGE = compiled.SelectValues(
     ),
     token=str,
 )  # fmt: skip
-_HTML = (("Content-Type", "text/html; charset=utf-8"), *POLICIES)
+_HTML = (("Content-Type", "text/html; charset=utf-8"),)
 # With the merchant's name and time zone. Without a sheet: Django has to look at the request.
 _sheets: Memory[tuple[Sheet | None, str, str]] = Memory()
 
@@ -59,7 +58,7 @@ def _page(token: str, environ: Environ) -> Answer | None:
     if sheet is None:
         return None
     facts = Facts(token, display, amount, status.amount, subject, order_no, created_at, status.expire_at, name, zone)
-    return Answer(200, _HTML, sheet.filled(order_texts(facts, sheet.layout, status, now)).encode())
+    return Answer(200, _HTML, sheet.filled(order_texts(facts, sheet.layout, status, now)))
 
 
 def _load(token: str, device: Device, language: str) -> tuple[Sheet | None, str, str] | None:
@@ -86,12 +85,11 @@ def _language(accepted: str) -> str:
 
 
 def _status(token: str, environ: Environ) -> Answer | None:
-    answer = status_answer(token, environ.get("HTTP_IF_NONE_MATCH", ""))
-    return None if answer is None else replace(answer, headers=answer.headers + POLICIES)
+    return status_answer(token, environ.get("HTTP_IF_NONE_MATCH", ""))
 
 
 _TOKEN = "([-a-zA-Z0-9_]+)"  # noqa: S105 - as Django's `slug`
 ROUTES = (
-    Route(re.compile(f"/c/{_TOKEN}/status"), _status, "/c/x/status"),
-    Route(re.compile(f"/c/{_TOKEN}"), _page, "/c/x"),
+    Route(re.compile(f"/c/{_TOKEN}/status"), _status, POLICIES, "/c/x/status"),
+    Route(re.compile(f"/c/{_TOKEN}"), _page, POLICIES, "/c/x"),
 )

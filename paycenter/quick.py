@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.middleware.security import SecurityMiddleware
@@ -36,7 +36,7 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer without what all answers have: request id, length, the policies of `SecurityMiddleware`."""
+    """An answer without what all answers of its route have."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -53,11 +53,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Paths that `pattern` matches whole. `answer` gets what its group matched, and the request's environment; None:
-    Django shall answer."""
+    """Paths that `pattern` matches whole, such as `example`. `answer` gets what its group matched, and the request's
+    environment; None: Django shall answer. `headers` are those of all its answers."""
 
     pattern: re.Pattern[str]
     answer: Callable[[str, Environ], Answer | None]
+    headers: Sequence[tuple[str, str]]
     example: str
 
     def name(self) -> str | None:
@@ -73,59 +74,53 @@ class QuickAnswers:
 
     def __init__(self, application: Application, routes: Sequence[Route]) -> None:
         self._application = application
-        served = [(route.pattern.fullmatch, route.answer, name) for route in routes if (name := route.name())]
         # What depends on the request itself is left to the middleware.
         is_left = settings.SECURE_SSL_REDIRECT or settings.SECURE_HSTS_SECONDS or settings.LOG_REQUESTS
-        self._routes = [] if is_left else served
-        self._policies = _policies()
+        served = [] if is_left else [(route, name) for route in routes if (name := route.name())]
+        self._routes = [(route.pattern.fullmatch, route.answer, _headers(route), name) for route, name in served]
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """PEP 3333."""
-        for matches, ask, name in self._routes if _is_plain(environ) else ():
+        for matches, ask, headers, name in self._routes if _is_plain(environ) else ():
             found = matches(environ["PATH_INFO"])
-            if found is not None:
-                return self._answer(environ, start_response, name, partial(ask, found[1], environ))
-        return self._leave(environ, start_response)
-
-    def _leave(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+            if found is None:
+                continue
+            began, number = time.monotonic(), secrets.token_hex(16)
+            # In a context of its own: it knows nothing of the thread's last request, nor the next one of this.
+            answer = Context().run(_asked, number, name, ask, found[1], environ)
+            if answer is None:
+                break
+            count_request(name, answer.status, time.monotonic() - began)
+            length = ("Content-Length", str(len(answer.content)))
+            start_response(_STATUS_LINES[answer.status], [*answer.headers, *headers, length, ("X-Request-Id", number)])
+            return [answer.content]
         answered: Iterable[bytes] = self._application(environ, start_response)
         return answered
 
-    def _answer(
-        self, environ: Environ, start_response: Any, name: str, ask: Callable[[], Answer | None]
-    ) -> Iterable[bytes]:
-        began, number = time.monotonic(), secrets.token_hex(16)
-        # In a context of its own: nothing is left of the thread's request before, nor anything of this one afterwards.
-        answer = Context().run(_asked, number, name, ask)
-        if answer is None:
-            return self._leave(environ, start_response)
-        count_request(name, answer.status, time.monotonic() - began)
-        known = {header for header, _value in answer.headers}
-        start_response(_STATUS_LINES[answer.status], [
-            *answer.headers, *(pair for pair in self._policies if pair[0] not in known),
-            ("Content-Length", str(len(answer.content))), ("X-Request-Id", number),
-        ])  # fmt: skip
-        return [answer.content]
 
-
-def _asked(number: str, name: str, ask: Callable[[], Answer | None]) -> Answer | None:
+def _asked(
+    number: str, name: str, ask: Callable[[str, Environ], Answer | None], part: str, environ: Environ
+) -> Answer | None:
     structlog.contextvars.bind_contextvars(request_id=number)
     with tracing.request_span(number) as span:
         try:
-            answer = ask()
+            answer = ask(part, environ)
         except Exception:  # Django's way meets the same and tells somebody
             return None
         finally:
-            close_old_connections()
+            if connections[DEFAULT_DB_ALIAS].connection is not None:
+                close_old_connections()
         if answer is not None:
             tracing.name_request(span, route=name, method="GET", status=answer.status)
     return answer
 
 
-def _policies() -> tuple[tuple[str, str], ...]:
-    bare = HttpResponse()
-    del bare["Content-Type"]
-    return tuple(SecurityMiddleware(lambda _request: bare).process_response(HttpRequest(), bare).items())
+def _headers(route: Route) -> tuple[tuple[str, str], ...]:
+    """Of all answers of the route: its own, and those that `SecurityMiddleware` adds."""
+    response = HttpResponse(headers=dict(route.headers))
+    del response["Content-Type"]
+    SecurityMiddleware(lambda _request: response).process_response(HttpRequest(), response)
+    return tuple(response.items())
 
 
 def _is_plain(environ: Environ) -> bool:

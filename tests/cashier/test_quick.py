@@ -195,7 +195,7 @@ def test_a_fault_is_met_again_by_django_which_tells_somebody(
     def fail(*_args: Any) -> Answer:
         raise ValueError("broken")
 
-    routes = [type(route)(route.pattern, fail, route.example) for route in cashier_quick.ROUTES]
+    routes = [type(route)(route.pattern, fail, (), route.example) for route in cashier_quick.ROUTES]
     status, _headers, body = _ask(QuickAnswers(get_wsgi_application(), routes), _environ(f"/c/{page.token}/status"))
     assert (status, b'"open"' in body) == ("200 OK", True)
 
