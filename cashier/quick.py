@@ -33,6 +33,7 @@ _PAGE = compiled.SelectValues(
     ),
     token=str,
 )  # fmt: skip
+_PATIENCE = 0.2  # seconds for a connection; then Django waits for one, as every request does
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 # With the merchant's name and time zone. Without a sheet: Django has to look at the request.
 _sheets: Memory[tuple[Sheet | None, str, str]] = Memory()
@@ -41,7 +42,7 @@ _sheets: Memory[tuple[Sheet | None, str, str]] = Memory()
 def _page(token: str, environ: Environ) -> Answer | None:
     if settings.LANGUAGE_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):  # somebody has chosen another language
         return None
-    row = _PAGE.alone(token=token)
+    row = _PAGE.alone(token=token, wait=_PATIENCE)
     if row is None:
         return None
     display, app, merchant, created_at, subject, order_no, payer, method, *standing = row
@@ -85,7 +86,7 @@ def _language(accepted: str) -> str:
 
 
 def _status(token: str, environ: Environ) -> Answer | None:
-    return status_answer(token, environ.get("HTTP_IF_NONE_MATCH", ""))
+    return status_answer(token, environ.get("HTTP_IF_NONE_MATCH", ""), wait=_PATIENCE)
 
 
 _TOKEN = "([-a-zA-Z0-9_]+)"  # noqa: S105 - as Django's `slug`

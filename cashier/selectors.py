@@ -171,9 +171,10 @@ def _is_over(expire_at: datetime, close_requested_at: datetime | None, now: date
     return expire_at <= now or close_requested_at is not None
 
 
-def status_by_token(token: str, now: datetime) -> Status | None:
-    """One query over indexed columns: this is what every open page asks every few seconds."""
-    found = _STATUS.alone(token=token)
+def status_by_token(token: str, now: datetime, *, wait: float | None = None) -> Status | None:
+    """One query over indexed columns: this is what every open page asks every few seconds. It waits so many seconds
+    for a connection."""
+    found = _STATUS.alone(token=token, wait=wait)
     if found is None and bring_page("token", token):
         found = _STATUS.first(token=token)
     if found is None:

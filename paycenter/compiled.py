@@ -58,11 +58,14 @@ class Select(Generic[M]):
         found = self.rows(**values)
         return found[0] if found else None
 
-    def alone(self, **values: int | str) -> M | None:
-        """As `first`, for a thread that asks the database nothing else: without a connection of its own."""
+    def alone(self, *, wait: float | None = None, **values: int | str) -> M | None:
+        """As `first`, for a thread that asks the database nothing else: without a connection of its own, for which
+        it waits so many seconds."""
         plan = self._plan or self._compile()
+        if plan.locks:
+            raise TransactionManagementError("rows are locked inside a transaction only")
         db = connections[DEFAULT_DB_ALIAS]
-        row = first_row(db, plan.sql, [values[name] for name in plan.parameters], binary=plan.binary)
+        row = first_row(db, plan.sql, [values[name] for name in plan.parameters], binary=plan.binary, wait=wait)
         return None if row is None else plan.instance(row, db)
 
     def get(self, **values: int | str) -> M:

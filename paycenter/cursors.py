@@ -37,23 +37,24 @@ def execute(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
         return cursor.execute(sql, values, binary=binary)
 
 
-def first_row(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
+def first_row(db: Any, sql: str, values: Values, *, binary: bool = False, wait: float | None = None) -> Any:
     """The first row of a statement that only reads, or None, on a connection taken from the pool for it.
 
     A thread that has no connection need not get one for this: Django makes much more of that than of the statement.
+    `wait` is how many seconds it waits for one, the pool's own time unless given. Raises Django's errors.
     """
     if db.vendor != "postgresql" or db.connection is not None or db.pool is None:
         return execute(db, sql, values, binary=binary).fetchone()
     db.pool.open()  # which Django leaves to the first connection
-    connection = db.pool.getconn()
-    try:
-        if not connection.autocommit:
-            connection.autocommit = True
-        cursor = getattr(connection, _KEPT, None) or _keep(connection)
-        with db.wrap_database_errors:
+    with db.wrap_database_errors:
+        connection = db.pool.getconn(wait)
+        try:
+            if not connection.autocommit:
+                connection.autocommit = True
+            cursor = getattr(connection, _KEPT, None) or _keep(connection)
             return cursor.execute(sql, values, binary=binary).fetchone()
-    finally:
-        db.pool.putconn(connection)
+        finally:
+            db.pool.putconn(connection)
 
 
 class _Rows:

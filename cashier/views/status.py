@@ -22,9 +22,10 @@ def status(request: HttpRequest, token: str) -> HttpResponse:
     return answer.response()
 
 
-def status_answer(token: str, seen: str) -> Answer | None:
-    """The status of the page with this token, or that it is still the one with the tag `seen`; None: no such page."""
-    found = status_by_token(token, timezone.now())
+def status_answer(token: str, seen: str, *, wait: float | None = None) -> Answer | None:
+    """The status of the page with this token, or that it is still the one with the tag `seen`; None: no such page.
+    It waits so many seconds for a connection."""
+    found = status_by_token(token, timezone.now(), wait=wait)
     if found is None:
         return None
     tag = ("ETag", found.etag)

@@ -29,15 +29,17 @@ def test_the_answer_is_json_by_number_of_stored_trades(
         worker = Worker()
 
     def measure(_stage: Any, payments: int, prefix: str) -> capacity.Cost:
-        return capacity.Cost(float(payments), 0.5, 9.0, {"trades_trade": 2.0, "paycenter_event": 3.0}, 0.0)
+        return capacity.Cost(float(payments), 0.5, 80.0, 9.0, {"trades_trade": 2.0, "paycenter_event": 3.0}, 0.0)
 
     monkeypatch.setattr(capacity, "measure", measure)
+    monkeypatch.setattr(capacity, "pace", lambda _stage, rate, _seconds, _prefix: (rate * 0.9, 0.7))
     monkeypatch.setattr(capacity.Stage, "site", Site())
     monkeypatch.setattr(capacity.Stage, "need_disk", lambda *_: None)
     assert capacity.main(["--payments", "7", "--stored", "50"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["0", "50"]
     assert (found["50"]["web_ms"], found["50"]["stored"], filled) == (7.0, 5.0, [50])
+    assert found["50"]["paced"]["100"] == {"per_second": 90.0, "processors": 0.7, "reckoned": 90 * 7.5 / 1000}
 
 
 @pytest.mark.parametrize("trouble", [NotStarted("no PostgreSQL"), OSError("no room")])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import DataError, ProgrammingError, connection
+from django.db import DataError, OperationalError, ProgrammingError, connection
 
 from paycenter.cursors import first_row
 
@@ -68,3 +69,25 @@ def test_a_thread_with_a_connection_uses_it() -> None:
         cursor.execute("CREATE TEMPORARY TABLE only_mine (n int)")
         cursor.execute("INSERT INTO only_mine VALUES (5)")
     assert first_row(connection, "SELECT n FROM only_mine", []) == (5,)
+
+
+def test_nobody_waits_longer_than_it_says(pooled: Any) -> None:
+    pooled.pool.open()
+    raw = pooled.pool.getconn()
+    try:
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            first_row(pooled, "SELECT 1", [], wait=0.1)
+        assert time.monotonic() - began < 3
+    finally:
+        pooled.pool.putconn(raw)
+    assert first_row(pooled, "SELECT 1", [], wait=0.1) == (1,)
+
+
+def test_a_connection_that_broke_is_not_used_again(pooled: Any) -> None:
+    (pid,) = first_row(pooled, "SELECT pg_backend_pid()", [])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    with pytest.raises(OperationalError):
+        first_row(pooled, "SELECT 1", [])
+    assert first_row(pooled, "SELECT 1", []) == (1,)
