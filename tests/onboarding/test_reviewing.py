@@ -157,7 +157,9 @@ def test_approval_takes_company_and_accounts_into_service(submitted: Company, re
     told = events(submitted)
     assert [t for t in told if t.startswith("application.")][-2:] == ["application.submitted", "application.approved"]
     assert {"merchant.submit", "merchant.activate", "paymentaccount.submit", "paymentaccount.activate"} <= set(told)
-    assert "Approved: the company can take payments." in submitted.page()
+    page = submitted.page()
+    assert "Approved: the company can take payments." in page
+    assert "steps complete" not in page
     assert submitted.client.get("/admin/").status_code == 200  # the usual landing page from now on
     late = submitted.save("company", mark="x", short_name="New").content.decode()
     assert "Ask an operator of the center for changes" in late
