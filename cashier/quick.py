@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 
 from django.conf import settings
@@ -52,9 +53,8 @@ def _page(token: str, environ: Environ) -> Answer | None:
         return None
     device, language = device_of(environ.get("HTTP_USER_AGENT", "")), _language(environ.get("HTTP_ACCEPT_LANGUAGE", ""))
     amount = _amount(status.amount, status.currency)
-    identity = frozenset(key for key, value in (payer or {}).items() if value)
-    key = (app, merchant, device, language, amount.code, amount.is_long, len(display), method, identity)
-    known = _sheets.get(key, lambda: _load(token, device, language))
+    key = _key(app, merchant, device, language, amount, display, method, payer)
+    known = _sheets.get(key, lambda: _load(token, device, language, key))
     sheet, name, zone = known or (None, "", "")
     if sheet is None:
         return None
@@ -62,13 +62,27 @@ def _page(token: str, environ: Environ) -> Answer | None:
     return Answer(200, _HTML, sheet.filled(order_texts(facts, sheet.layout, status, now)))
 
 
-def _load(token: str, device: Device, language: str) -> tuple[Sheet | None, str, str] | None:
+def _key(
+    app: int, merchant: int, device: Device, language: str, amount: AmountText, display: Sequence[object],
+    method: str | None, payer: Mapping[str, object] | None,
+) -> Hashable:  # fmt: skip
+    """All that tells one sheet from another, beside what is configured."""
+    identity = frozenset(name for name, value in (payer or {}).items() if value)
+    return app, merchant, device, language, amount.code, amount.is_long, len(display), method, identity
+
+
+def _load(token: str, device: Device, language: str, key: Hashable) -> tuple[Sheet | None, str, str] | None:
     with translation.override(language):
         found = page_to_choose_on(token)
         if found is None:
             return None
-        offer, facts = offer_of(found.trade, device), facts_of(found)
-        is_left = offer.shared or offer.straight(found.trade) is not None
+        trade, facts = found.trade, facts_of(found)
+        method = trade.current_attempt.method if trade.current_attempt is not None else None
+        own = _key(trade.app_id, trade.merchant_id, device, language, facts.amount, found.display, method, trade.payer)
+        if own != key:  # it changed since its key was made: this would be another's sheet
+            return None
+        offer = offer_of(trade, device)
+        is_left = offer.shared or offer.straight(trade) is not None
         sheet = None if is_left else sheet_to_choose_on(found, offer, language)
     return sheet, facts.merchant_name, facts.timezone
 

@@ -75,13 +75,13 @@ def rebuild_everything(*, progress: Progress | None = None) -> int:
 
     Sums are incomplete until it ends; when it does not, run it again.
     """
-    times = _all_times()
     with transaction.atomic():
         mark = lock_mark(wait=True)
         head = EventHead.objects.first()
         if mark is not None and head is not None:
             mark.seq = head.seq
             mark.save(update_fields=["seq"])
+    times = _all_times()  # behind the mark: what is in the past for it is there by now
     if not times:
         return 0
     # A day more at both ends: merchants may live in other time zones than the center.

@@ -27,7 +27,7 @@ from django.utils.translation import gettext_noop
 
 from notifications import outbox
 from notifications.alerts import alert
-from notifications.models import Delivery, Notification, NotificationState
+from notifications.models import BY_SCHEDULE, Delivery, Notification, NotificationState
 from notifications.signing import acknowledges, signed_headers
 from paycenter import tracing
 from paycenter.errors import ConfigError, NotSent, UnknownOutcome
@@ -127,7 +127,7 @@ def _claims(rows: list[tuple[Any, ...]], until: datetime) -> list[Claim]:
     return [
         Claim(
             pk=pk, webhook_id=webhook_id, url=url, host=host, body=body.encode(), secrets=tuple(filter(None, secrets)),
-            by=resend_by or "schedule", until=until, trade_no=trade_no, origin=tracing.origin_of(trade_no),
+            by=resend_by or BY_SCHEDULE, until=until, trade_no=trade_no, origin=tracing.origin_of(trade_no),
         )
         for pk, webhook_id, url, host, body, trade_no, resend_by, *secrets in sorted(rows)
     ]  # fmt: skip
@@ -199,7 +199,11 @@ def _write(outcomes: list[Outcome]) -> None:
     rows = Notification.objects.select_for_update(of=("self",)).filter(pk__in=[o.claim.pk for o in outcomes])
     found = {row.pk: row for row in rows.defer("body").order_by("pk")}
     Delivery.objects.bulk_create([_delivery(o, found[o.claim.pk].tries + 1) for o in outcomes])
-    _acknowledge([o.claim.pk for o in outcomes if o.acknowledged], now)
+    acknowledged = [o.claim for o in outcomes if o.acknowledged]
+    over = [claim.pk for claim in acknowledged if (found[claim.pk].resend_by or BY_SCHEDULE) == claim.by]
+    _acknowledge(over, now, next_delivery_at=None, resend_by="")
+    # Somebody has asked for these since: they are due all the same.
+    _acknowledge([claim.pk for claim in acknowledged if claim.pk not in over], now)
     _schedule_again([(found[o.claim.pk], o) for o in outcomes if not o.acknowledged], now)
 
 
@@ -211,11 +215,11 @@ def _delivery(outcome: Outcome, number: int) -> Delivery:
     )  # fmt: skip
 
 
-def _acknowledge(ids: list[int], now: datetime) -> None:
+def _acknowledge(ids: list[int], now: datetime, **more: Any) -> None:
     if ids:
         Notification.objects.filter(pk__in=ids).update(
-            state=NotificationState.DELIVERED, next_delivery_at=None, resend_by="", tries=F("tries") + 1,
-            delivered_at=Coalesce("delivered_at", Value(now)),
+            state=NotificationState.DELIVERED, tries=F("tries") + 1,
+            delivered_at=Coalesce("delivered_at", Value(now)), **more,
         )  # fmt: skip
 
 

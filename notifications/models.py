@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from merchants.models import App
 from paycenter.crypto import EncryptedTextField
 
+BY_SCHEDULE = "schedule"  # what started a try that nobody asked for
+
 
 class NotificationState(models.TextChoices):
     PENDING = "pending", _("to be delivered")
@@ -72,7 +74,7 @@ class Delivery(models.Model):
     response = models.CharField(_("answer"), max_length=500, blank=True, default="")
     error = models.CharField(_("error"), max_length=300, blank=True, default="")
     acknowledged = models.BooleanField(_("acknowledged"), default=False)
-    by = models.CharField(_("started by"), max_length=100, default="schedule")
+    by = models.CharField(_("started by"), max_length=100, default=BY_SCHEDULE)
 
     class Meta:
         verbose_name = _("delivery")

@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from merchants.models import App
-from notifications.models import Delivery, Notification, NotificationState
+from notifications.models import BY_SCHEDULE, Delivery, Notification, NotificationState
 from paycenter import compiled
 from paycenter.crypto import decrypt
 
@@ -81,7 +81,11 @@ def _claim_sql(window: int) -> str:
 
 @cache
 def _acknowledged_sql() -> str:
-    """Rows are locked by their keys' order, as every group of outcomes is: workers never wait in a circle."""
+    """Rows are locked by their keys' order, as every group of outcomes is: workers never wait in a circle. A message
+    that somebody has asked for since is due all the same."""
+    is_over = (
+        f"coalesce(nullif(n.resend_by, ''), '{BY_SCHEDULE}') IN (SELECT asked_by FROM given WHERE given.id = n.id)"  # noqa: S608 - our own words
+    )
     messages = compiled.table_of(Notification)
     stored = compiled.insert_sql(Delivery, "told JOIN given USING (id)", {
         "notification_id": "id", "number": "tries", "started_at": "started_at", "elapsed_ms": "elapsed_ms",
@@ -96,7 +100,9 @@ def _acknowledged_sql() -> str:
         SELECT n.id FROM {messages} AS n WHERE n.id IN (SELECT id FROM given) ORDER BY n.id FOR UPDATE
     ), told AS (
         UPDATE {messages} AS n
-        SET state = '{NotificationState.DELIVERED}', next_delivery_at = NULL, resend_by = '', tries = n.tries + 1,
+        SET state = '{NotificationState.DELIVERED}', tries = n.tries + 1,
+            next_delivery_at = CASE WHEN {is_over} THEN NULL ELSE n.next_delivery_at END,
+            resend_by = CASE WHEN {is_over} THEN '' ELSE n.resend_by END,
             delivered_at = coalesce(n.delivered_at, %(now)s::timestamptz)
         FROM locked WHERE n.id = locked.id RETURNING n.id, n.tries
     )

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from paycenter import compiled
-from paycenter.combining import Combiner
+from paycenter.combining import Combiner, is_the_database
 from paycenter.http import HttpCall
 from paycenter.masking import mask_mapping, mask_text, mask_url, shorten
 from paycenter.metrics import count_channel_calls
@@ -69,11 +69,16 @@ def write_inbound(row: Exchange | None) -> None:
 
 
 def write_answered(rows: Sequence[Exchange]) -> None:
-    """Write what `inbound_row` made for several, outside any transaction (PostgreSQL). Never raises."""
+    """Write what `inbound_row` made for several, outside any transaction (PostgreSQL). Never raises. One that cannot
+    be stored spoils no other."""
     try:
         compiled.insert_rows(rows)
     except Exception as exc:
-        _log_failure(rows[0].peer, rows[0].trade_no, exc)
+        if len(rows) == 1 or is_the_database(exc):
+            _log_failure(rows[0].peer, rows[0].trade_no, exc)
+            return
+        for row in rows:
+            write_answered([row])
 
 
 def inbound_row(

@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, close_old_connections, connections
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.middleware.security import SecurityMiddleware
@@ -81,13 +81,13 @@ class QuickAnswers:
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """PEP 3333."""
-        for matches, ask, headers, name in self._routes if _is_plain(environ) else ():
+        for matches, ask, headers, name in self._routes if _is_plain(environ) and not tracing.is_on() else ():
             found = matches(environ["PATH_INFO"])
             if found is None:
                 continue
             began, number = time.monotonic(), secrets.token_hex(16)
             # In a context of its own: it knows nothing of the thread's last request, nor the next one of this.
-            answer = Context().run(_asked, number, name, ask, found[1], environ)
+            answer = Context().run(_asked, number, ask, found[1], environ)
             if answer is None:
                 break
             count_request(name, answer.status, time.monotonic() - began)
@@ -98,21 +98,18 @@ class QuickAnswers:
         return answered
 
 
-def _asked(
-    number: str, name: str, ask: Callable[[str, Environ], Answer | None], part: str, environ: Environ
-) -> Answer | None:
+def _asked(number: str, ask: Callable[[str, Environ], Answer | None], part: str, environ: Environ) -> Answer | None:
     structlog.contextvars.bind_contextvars(request_id=number)
-    with tracing.request_span(number) as span:
-        try:
-            answer = ask(part, environ)
-        except Exception:  # Django's way meets the same and tells somebody
-            return None
-        finally:
-            if connections[DEFAULT_DB_ALIAS].connection is not None:
-                close_old_connections()
-        if answer is not None:
-            tracing.name_request(span, route=name, method="GET", status=answer.status)
-    return answer
+    try:
+        return ask(part, environ)
+    except (OperationalError, InterfaceError):  # Django's way meets the same and tells somebody
+        return None
+    except Exception:  # which it may not meet
+        log.exception("a quick answer failed; Django answers")
+        return None
+    finally:
+        if connections[DEFAULT_DB_ALIAS].connection is not None:
+            close_old_connections()
 
 
 def _headers(route: Route) -> tuple[tuple[str, str], ...]:

@@ -110,6 +110,7 @@ TEMPLATES = [
     }
 ]
 
+
 # ---- database ----------------------------------------------------------------------------
 def _connected(database: dict[str, Any]) -> dict[str, Any]:
     """With the options its kind needs."""
@@ -275,6 +276,9 @@ KEEP_DELIVERIES_MONTHS = env.int("PAYCENTER_KEEP_DELIVERIES_MONTHS", default=0)
 BILL_UPLOAD_LIMIT = env.int("PAYCENTER_BILL_UPLOAD_LIMIT", default=2 * 1024**3)
 REQUEST_BODY_LIMIT = 256 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler", "paycenter.upload_handling.ShortNamesUploadHandler",
+]  # fmt: skip
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

@@ -70,6 +70,11 @@ def _root_span(request_id: str) -> int:
     return int(request_id[:16], 16)
 
 
+def is_on() -> bool:
+    """Whether this process sends traces."""
+    return _tracer is not None
+
+
 def request_span(request_id: str) -> AbstractContextManager[Any]:
     """The root span of one request; hands out None where traces are off."""
     return _OFF if _tracer is None else _request_span(request_id)

@@ -136,15 +136,17 @@ def _confirm_together(arrivals: Sequence[_Arrival]) -> list[Booked | Exception]:
     settles nothing is left to its own turn, and so are rows that somebody else has locked."""
     booked: list[Booked | Exception] = []
     numbers: set[tuple[int, str]] = set()  # in which nothing was looked for beside the stored ones
+    first = {one.attempt.pk: one for one in reversed(arrivals)}  # another word for the same attempt waits its turn
     with transaction.atomic():
-        locked = lock_attempts([one.attempt for one in arrivals])
+        locked = lock_attempts([one.attempt for one in first.values()])
         beside = look_beside_each(
-            [(*locked[one.attempt.pk], one.money.channel_trade_no) for one in arrivals if one.attempt.pk in locked]
+            [(*locked[pk], one.money.channel_trade_no) for pk, one in first.items() if pk in locked]
         )
         with compiled.gathering() as found:
             for one in arrivals:
                 number = (one.attempt.account_id, one.money.channel_trade_no)
-                rows = None if number in numbers else locked.get(one.attempt.pk)
+                is_next = number not in numbers and one is first[one.attempt.pk]
+                rows = locked.get(one.attempt.pk) if is_next else None
                 numbers.add(number)
                 booked.append(_book_if_plain(one, rows, beside))
         found.write()

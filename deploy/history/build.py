@@ -116,6 +116,9 @@ def _write(history: History, numbers: list[int], times: list[list[int]], told: T
     try:
         with without_indexes(large, told=told):
             history.tell(numbers, times, sink, told)
+    except BaseException:
+        sink.abort()  # what waits would be written after the transaction, and stay
+        raise
     finally:
         gc.enable()
         sys.setswitchinterval(interval)

@@ -97,6 +97,9 @@ class Sink:
         """Everything is there when this returns."""
         self.flush(least=1)
 
+    def abort(self) -> None:
+        """Nothing more is written from when this returns on. Called before the transaction is undone."""
+
 
 class CopySink(Sink):
     """COPY in a thread of its own, of text made by processes of their own, one of which chains the events: the next
@@ -152,6 +155,15 @@ class CopySink(Sink):
                     cursor.execute(
                         "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table.name, table.last_id]
                     )
+
+    def abort(self) -> None:
+        for done in self._pending:
+            done.cancel()
+        self._thread.shutdown(cancel_futures=True)
+        for process in (self._writer, self._chaining):
+            if process is not None:
+                process.shutdown(cancel_futures=True)
+        self._folder.cleanup()
 
     def _bring_back(self, chaining: ProcessPoolExecutor) -> None:
         """The last link, to where it was given from."""

@@ -206,6 +206,28 @@ def test_own_page_can_press_the_button_without_a_cookie(cashier: Cashier, header
     assert where(answer).endswith("/go")
 
 
+@pytest.mark.parametrize(
+    ("asked", "origin", "is_taken"),
+    [
+        ("pay.example:443", "https://pay.example", True), ("origin.internal", "https://pay.example", True),
+        ("origin.internal", "https://pay.example:8443", False), ("origin.internal", "https://a.partner.example", True),
+        ("origin.internal", "https://partner.example.org", False), ("[::1]:8000", "http://[::1]:8000", True),
+        ("[::1]:8000", "http://[::2]:8000", False),
+    ],
+)  # fmt: skip
+def test_a_proxy_may_hand_on_another_name(
+    cashier: Cashier, settings: Any, asked: str, origin: str, is_taken: bool
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.PUBLIC_BASE_URL = "https://pay.example"
+    settings.CSRF_TRUSTED_ORIGINS = ["https://*.partner.example"]
+    cashier.offer("fake_qr")
+    page = cashier.open()
+    headers = {"host": asked, "origin": origin}
+    answer = cashier.client.post(f"/c/{page.token}/pay", {"method": "fake_qr"}, headers=headers)
+    assert answer.status_code == (303 if is_taken else 403)
+
+
 def test_paying_is_no_get(cashier: Cashier) -> None:
     page = cashier.open()
     assert cashier.get(page, "/pay").status_code == 405

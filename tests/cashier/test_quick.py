@@ -187,9 +187,7 @@ def test_an_order_whose_time_is_over_is_left_to_django(cashier: Cashier) -> None
     assert is_left(f"/c/{page.token}")
 
 
-def test_a_fault_is_met_again_by_django_which_tells_somebody(
-    cashier: Cashier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_is_met_again_by_django_which_tells_somebody(cashier: Cashier, monkeypatch: pytest.MonkeyPatch) -> None:
     page = cashier.open()
 
     def fail(*_args: Any) -> Answer:
@@ -198,6 +196,30 @@ def test_a_fault_is_met_again_by_django_which_tells_somebody(
     routes = [type(route)(route.pattern, fail, (), route.example) for route in cashier_quick.ROUTES]
     status, _headers, body = _ask(QuickAnswers(get_wsgi_application(), routes), _environ(f"/c/{page.token}/status"))
     assert (status, b'"open"' in body) == ("200 OK", True)
+
+
+def test_a_page_that_changes_meanwhile_is_nobody_elses_sheet(cashier: Cashier, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows change between the reading of its key and the drawing of its sheet."""
+    cashier.offer("fake_qr", "fake_page")
+    rows = [{"label": f"l{n}", "value": f"row number {n}"} for n in range(3)]
+    page, other = cashier.open(display=rows), cashier.open(display=rows)
+    load = cashier_quick.page_to_choose_on
+
+    def changed(token: str) -> CashierOrder | None:
+        CashierOrder.objects.filter(token=token).update(display=rows[:2])
+        return load(token)
+
+    monkeypatch.setattr(cashier_quick, "page_to_choose_on", changed)
+    assert is_left(f"/c/{page.token}")
+    monkeypatch.setattr(cashier_quick, "page_to_choose_on", load)
+    assert b"row number 2" in quickly(f"/c/{other.token}")[2]
+    assert b"row number 2" not in quickly(f"/c/{page.token}")[2]
+
+
+def test_with_traces_django_answers(cashier: Cashier, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = cashier.open()
+    monkeypatch.setattr("paycenter.tracing._tracer", object())
+    assert is_left(f"/c/{page.token}/status")
 
 
 def test_quick_answers_are_counted_as_others(cashier: Cashier) -> None:

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.files.uploadhandler import TemporaryFileUploadHandler
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from cashier.amounts import entered_amount
@@ -30,6 +29,7 @@ from paycenter.errors import BillRefused, EgressRefused, MoneyError, NotSent, Un
 from paycenter.http import HttpResponse
 from paycenter.masking import mask_mapping, mask_text, mask_url
 from paycenter.staff.amount_field import AmountField
+from paycenter.upload_handling import ShortNamesUploadHandler
 from paycenter.uploads import UploadFolder, UploadRefused
 from paycenter.urls import parts
 from reconciliation.api.cursor import decode_position
@@ -164,7 +164,7 @@ def _multipart(data: bytes) -> str:
 
     meta = {"CONTENT_TYPE": "multipart/form-data; boundary=BOUND", "CONTENT_LENGTH": str(len(data))}
     try:
-        post, files = MultiPartParser(meta, io.BytesIO(data), [TemporaryFileUploadHandler()]).parse()
+        post, files = MultiPartParser(meta, io.BytesIO(data), [ShortNamesUploadHandler()]).parse()
     except MultiPartParserError:
         return "MultiPartParserError"
     except Exception as exc:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.db.models import F, Q, Sum
 
 from dashboards.folding import ANSWERS
 from dashboards.models import PaymentDay
+from deploy.history.tables import CopySink, Table
 from merchants.models import Merchant
 from notifications.models import Notification
 from onboarding.models import Application
@@ -148,3 +151,36 @@ def test_never_in_production(db: None, settings: Any) -> None:
     with pytest.raises(CommandError, match="production"):
         call_command("demo_data", trades=10)
     assert not Trade.objects.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_past_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, settings: Any) -> None:
+    """One row needs escaping: portions that wait behind it may not be written when the transaction is over."""
+    settings.VAR_DIR = tmp_path
+    monkeypatch.setattr("deploy.history.build.PORTION", 50)
+    monkeypatch.setattr("deploy.history.tables._WAITING", 2)
+    prefixes = {"fee": "W\\", "parking": "T", "utility": "S", "overseas": "H"}
+    monkeypatch.setattr("deploy.history.story._ORDER_PREFIX", prefixes)
+    with pytest.raises(ValueError, match="needs escaping"):
+        call_command("demo_data", trades=600, days=20, seed=7, log_days=10, verbosity=0)
+    connection.close()
+    assert not Trade.objects.exists()
+    assert not Event.objects.filter(type="trade.created").exists()
+    assert not BillRow.objects.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db
+def test_what_waits_when_it_fails_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The portion under way ends in the transaction; those behind it would be written after its end."""
+    table = Table(Trade, "id", "trade_no")
+    sink, gate, written = CopySink([table]), threading.Event(), list[int]()
+    monkeypatch.setattr(sink, "_copy", lambda *_args: written.append(1) if gate.wait(10) else None)
+    for number in range(5):
+        sink.write(table, [(number, f"P{number}")])
+    threading.Timer(0.3, gate.set).start()
+    sink.abort()
+    assert written == [1]
+    time.sleep(0.3)
+    assert written == [1]

@@ -14,6 +14,7 @@ from merchants.models import App
 from notifications import deliveries
 from notifications.deliveries import Outcome, Pump
 from notifications.models import Delivery, Notification
+from notifications.services import notification_resend
 
 Tell = Callable[..., Notification]
 
@@ -88,3 +89,19 @@ def test_a_receiver_that_has_not_answered_yet_gets_few_slots(app: App, tell: Tel
     assert pump._room() == {"new:81": deliveries.SLOTS_OF_NEW_HOST - 3}
     pump._release(Outcome(first, timezone.now(), 20, status=500))
     assert pump._room() == {"new:81": deliveries.SLOTS_PER_HOST - 2}
+
+
+def test_who_asks_while_a_try_is_under_way_is_not_forgotten(app: App, tell: Tell) -> None:
+    """The older try is acknowledged before anybody takes up what was asked for."""
+    made = tell(app)
+    (older,) = deliveries.claim(limit=9, room={})
+    notification_resend(notification=made, actor="staff:lin")
+    deliveries.write([Outcome(older, timezone.now(), 5, status=200, response="", acknowledged=True)])
+    made.refresh_from_db()
+    assert (made.state, made.resend_by, made.tries) == ("delivered", "staff:lin", 1)
+    (asked,) = deliveries.claim(limit=9, room={})
+    assert (asked.pk, asked.by) == (made.pk, "staff:lin")
+    deliveries.write([Outcome(asked, timezone.now(), 5, status=200, response="", acknowledged=True)])
+    made.refresh_from_db()
+    assert (made.resend_by, made.next_delivery_at, made.tries) == ("", None, 2)
+    assert list(Delivery.objects.order_by("number").values_list("by", flat=True)) == ["schedule", "staff:lin"]

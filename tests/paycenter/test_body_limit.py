@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from paycenter.body_limit import STRANGERS_BYTES
+from paycenter.upload_handling import ShortNamesUploadHandler
 from tests.fakes.staff import make_staff, signed_in
 
 HEAD = b'--B\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"; filename="a"\r\n\r\n'
@@ -62,9 +63,19 @@ def test_staff_may_send_what_a_bill_may_be_and_no_more(db: None, settings: Any) 
 
 @pytest.mark.parametrize("length", ["", "-5", "abc", "１２３", "9" * 5000])
 def test_a_length_that_is_no_number(client: Client, db: None, length: str) -> None:
-    assert post(client, "/c/abcdef/pay", 2000, CONTENT_LENGTH=length)[0] in (400, 403, 413)
+    assert post(client, "/c/abcdef/pay", 2000, CONTENT_LENGTH=length)[0] in (400, 404, 413)
 
 
 def test_a_query_that_no_database_can_be_asked_for(db: None) -> None:
     staff = signed_in(make_staff("operator"))
     assert staff.get("/admin/trades/trade/?method=A%00B").status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["a." + "b" * 5000, "x" * 5000, "x" * 5000 + ".pdf", "单" * 300 + "." + "单" * 300]
+)
+def test_a_large_file_may_have_any_name(name: str) -> None:
+    handler = ShortNamesUploadHandler()
+    handler.new_file("file", name, "application/pdf", 10, None)
+    handler.receive_data_chunk(b"%PDF-1.7", 0)
+    assert handler.file_complete(8).read() == b"%PDF-1.7"

@@ -193,3 +193,16 @@ class TestFailure:
         inbound()
         record_channel_calls([call()], channel="alipay")
         assert not Exchange.objects.exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_of_several_one_that_cannot_be_stored_spoils_no_other() -> None:
+    rows = [
+        exchange.inbound_row(peer="channel:x", operation=f"notify{n}", method="POST", url="/notify/x/A1", status=200)
+        for n in range(3)
+    ]
+    given = [row for row in rows if row is not None]
+    given[1].operation = "x" * 500
+    exchange.write_answered(given)
+    assert set(Exchange.objects.values_list("operation", flat=True)) == {"notify0", "notify2"}
