@@ -83,9 +83,7 @@ def _claim_sql(window: int) -> str:
 def _acknowledged_sql() -> str:
     """Rows are locked by their keys' order, as every group of outcomes is: workers never wait in a circle. A message
     that somebody has asked for since is due all the same."""
-    is_over = (
-        f"coalesce(nullif(n.resend_by, ''), '{BY_SCHEDULE}') IN (SELECT asked_by FROM given WHERE given.id = n.id)"  # noqa: S608 - our own words
-    )
+    is_over = f"coalesce(nullif(n.resend_by, ''), '{BY_SCHEDULE}') = ANY (asked.whose)"
     messages = compiled.table_of(Notification)
     stored = compiled.insert_sql(Delivery, "told JOIN given USING (id)", {
         "notification_id": "id", "number": "tries", "started_at": "started_at", "elapsed_ms": "elapsed_ms",
@@ -96,6 +94,8 @@ def _acknowledged_sql() -> str:
         SELECT * FROM json_to_recordset(%(given)s::json) AS given(
             id bigint, started_at timestamptz, elapsed_ms int, status int, response text, asked_by text
         )
+    ), asked AS MATERIALIZED (
+        SELECT id, array_agg(asked_by) AS whose FROM given GROUP BY id
     ), locked AS MATERIALIZED (
         SELECT n.id FROM {messages} AS n WHERE n.id IN (SELECT id FROM given) ORDER BY n.id FOR UPDATE
     ), told AS (
@@ -104,7 +104,7 @@ def _acknowledged_sql() -> str:
             next_delivery_at = CASE WHEN {is_over} THEN NULL ELSE n.next_delivery_at END,
             resend_by = CASE WHEN {is_over} THEN '' ELSE n.resend_by END,
             delivered_at = coalesce(n.delivered_at, %(now)s::timestamptz)
-        FROM locked WHERE n.id = locked.id RETURNING n.id, n.tries
+        FROM locked JOIN asked USING (id) WHERE n.id = locked.id RETURNING n.id, n.tries
     )
     {stored}
     """  # noqa: S608
