@@ -196,6 +196,7 @@ def status_of_values(
     state: str, expire_at: datetime, close_requested_at: datetime | None, amount: int, currency: str,
     attempt_no: str | None, attempt_state: str | None, *, now: datetime,
 ) -> Status:  # fmt: skip
+    """The status of what a query read of a trade and its current attempt, which are None where it has none."""
     phase = phase_of(state, attempt_state or "", is_over=_is_over(expire_at, close_requested_at, now))
     return Status(phase, attempt_no or "", attempt_state or "", expire_at, amount, currency)
 

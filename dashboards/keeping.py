@@ -16,6 +16,7 @@ from dashboards.counting import fees_of
 from dashboards.folding import Change, Deltas, Key, changes_of, fold
 from dashboards.models import SUMS, AppDay, ChannelDay, FoldedUpTo, PaymentDay
 from merchants.models import PaymentAccount
+from paycenter.compiled import table_of
 from paycenter.models import Event
 from reconciliation.models import ReconciliationDay
 
@@ -68,9 +69,8 @@ def hold_mark() -> int:
     if connection.vendor != "postgresql":
         mark = lock_mark(wait=True)
         return mark.seq if mark is not None else 0
-    table = connection.ops.quote_name(FoldedUpTo._meta.db_table)
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT seq FROM {table} WHERE id = %s FOR SHARE", [_MARK])  # noqa: S608
+        cursor.execute(f"SELECT seq FROM {table_of(FoldedUpTo)} WHERE id = %s FOR SHARE", [_MARK])  # noqa: S608
         row = cursor.fetchone()
     return row[0] if row is not None else 0
 

@@ -200,10 +200,10 @@ def _write(outcomes: list[Outcome]) -> None:
     found = {row.pk: row for row in rows.defer("body").order_by("pk")}
     Delivery.objects.bulk_create([_delivery(o, found[o.claim.pk].tries + 1) for o in outcomes])
     acknowledged = [o.claim for o in outcomes if o.acknowledged]
-    over = [claim.pk for claim in acknowledged if (found[claim.pk].resend_by or BY_SCHEDULE) == claim.by]
+    over = {claim.pk for claim in acknowledged if (found[claim.pk].resend_by or BY_SCHEDULE) == claim.by}
     _acknowledge(over, now, next_delivery_at=None, resend_by="")
     # Somebody has asked for these since: they are due all the same.
-    _acknowledge([claim.pk for claim in acknowledged if claim.pk not in over], now)
+    _acknowledge({claim.pk for claim in acknowledged} - over, now)
     _schedule_again([(found[o.claim.pk], o) for o in outcomes if not o.acknowledged], now)
 
 
@@ -215,7 +215,7 @@ def _delivery(outcome: Outcome, number: int) -> Delivery:
     )  # fmt: skip
 
 
-def _acknowledge(ids: list[int], now: datetime, **more: Any) -> None:
+def _acknowledge(ids: set[int], now: datetime, **more: Any) -> None:
     if ids:
         Notification.objects.filter(pk__in=ids).update(
             state=NotificationState.DELIVERED, tries=F("tries") + 1,
