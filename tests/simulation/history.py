@@ -11,13 +11,22 @@ from django.db import OperationalError
 
 from channels.base import InboundRequest, PaymentState, RefundResult
 from channels.base import RefundState as Word
+from merchants.models import User
 from notifications import deliveries
 from paycenter import compiled
 from paycenter.errors import ApiError, InboundRefused, TransitionRefused, UnknownOutcome
 from paycenter.money import Money
 from paycenter.sequencer import sequence_events
-from refunds.approvals import refund_amount_change, refund_approve, refund_hold, refund_reject, refund_release
-from refunds.models import Refund
+from refunds.approvals import (
+    RELEASE,
+    refund_amount_change,
+    refund_approve,
+    refund_hold,
+    refund_reject,
+    refund_release,
+    why_not,
+)
+from refunds.models import Decision, Refund
 from refunds.retrying import refund_give_up, refund_send_again
 from refunds.services import RefundRequest, refund_cancel, refund_request_by_app
 from refunds.sweeps import apply_policies_due, book_early_due, expire_due
@@ -351,18 +360,22 @@ class History:
         self.rules.at_the_end(frozenset(self.book.refunds))
 
     def _desk(self, refund: Refund) -> None:
-        rounds = refund.round
-        if refund.state == "on_hold" and rounds > 12 and refund.sent_at is None:
-            refund_reject(refund=refund, user=self.stage.clerks[0], comment="x")
+        if refund.state == "on_hold" and refund.round > 12 and refund.sent_at is None:
+            refund_reject(refund=refund, user=self._whoever_may(refund, Decision.REJECT), comment="x")
             return
         if refund.state == "on_hold":
-            refund_release(refund=refund, user=self.stage.clerks[0], comment="x")
+            refund_release(refund=refund, user=self._whoever_may(refund, RELEASE), comment="x")
         for clerk in self.stage.clerks:
             with contextlib.suppress(TransitionRefused):
                 refund_approve(refund=refund, user=clerk, comment="x")
         again = _REFUND.get(pk=refund.pk)
         if again.state == "pending_approval":  # it does not fit any more
-            refund_hold(refund=again, user=self.stage.clerks[0], comment="x")
+            refund_hold(refund=again, user=self._whoever_may(again, Decision.HOLD), comment="x")
+
+    def _whoever_may(self, refund: Refund, decision: str) -> User:
+        """Not who asked for the refund or changed it; the first clerk, to be refused, where nobody may."""
+        may = (clerk for clerk in self.stage.clerks if not why_not(refund, clerk, decision))
+        return next(may, self.stage.clerks[0])
 
     def _sweep_all(self, names: list[str]) -> None:
         for name in names:

@@ -26,6 +26,8 @@ HISTORIES = {
         Step("decide", ("hold", 0, 1)), Step("again", (0, True)), Step("ask", (1000, False))),
     "lost on the way, and the console empties the payment meanwhile": (
         *PAID, ASK, Step("console", (0, 1000)), LOST, SEND, Step("time", (40,)), Step("sweep", ("query_refunds",))),
+    "made larger by a clerk, who may not decide on it, and held for what the console gave back": (
+        *PAID, Step("console", (0, 300)), Step("ask", (700, False)), Step("change_amount", (0, 1000))),
 }  # fmt: skip
 
 
