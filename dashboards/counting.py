@@ -103,7 +103,9 @@ def _of_zone(first: date, last: date, zone: ZoneInfo, merchants: list[int], olde
 
 
 def _opened(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
-    first = Event.objects.filter(object_type="trade", object_id=OuterRef("pk"), type="trade.created").order_by("id")
+    first = Event.objects.filter(
+        trade_no=OuterRef("trade_no"), object_type="trade", object_id=OuterRef("pk"), type="trade.created"
+    ).order_by("id")
     told = Subquery(first.annotate(n=Cast(KT("data__amount"), BigIntegerField())).values("n")[:1])
     asked = Coalesce(of.told("created_at", told), "amount")
     rows = Trade.objects.filter(
@@ -158,7 +160,8 @@ def _attempts(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
         "account_key": F("account_id"), "way": F("method"), "money": F("currency"),
     }  # fmt: skip
     first = Event.objects.filter(
-        object_type="attempt", object_id=OuterRef("pk"), from_state=AttemptState.CREATED, to_state__in=ANSWERS
+        trade_no=OuterRef("trade__trade_no"), object_type="attempt", object_id=OuterRef("pk"),
+        from_state=AttemptState.CREATED, to_state__in=ANSWERS,
     ).order_by("id")
     after = ExpressionWrapper(Subquery(first.values("created_at")[:1]) - F("sent_at"), DurationField())
     took = of.told("sent_at", _Microseconds(after))

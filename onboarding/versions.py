@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -146,9 +145,9 @@ def application_approve(
 
 def _typed_apart(merchant: Merchant, user: User) -> bool:
     """Whether this person changed the company or an account on their pages, before there was an application."""
-    of_accounts = Q(object_type="paymentaccount", object_id__in=merchant.accounts.values("pk"))
-    events = Event.objects.filter(Q(object_type="merchant", object_id=merchant.pk) | of_accounts)
-    return events.filter(type__in=_TYPED_APART, actor=actor_of(user)).exists()
+    of_accounts = Event.objects.about("paymentaccount", object_id__in=merchant.accounts.values("pk"))
+    by_them = {"type__in": _TYPED_APART, "actor": actor_of(user)}
+    return any(events.filter(**by_them).exists() for events in (Event.objects.of(merchant), of_accounts))
 
 
 @transaction.atomic

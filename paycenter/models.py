@@ -13,6 +13,23 @@ from paycenter.staff.models import PasswordUsed as PasswordUsed
 from paycenter.staff.models import RecoveryCodes as RecoveryCodes
 from paycenter.staff.models import StaffSession as StaffSession
 
+# Their events are found by the trade's number: by far the most, they stay out of the index of all other records.
+OF_TRADES = ("trade", "attempt", "refund")
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def of(self, record: models.Model) -> EventQuerySet:
+        """Those about one record, and not about what belongs to it."""
+        kind = record._meta.model_name or ""
+        if kind not in OF_TRADES:
+            return self.about(kind, object_id=record.pk)
+        trade_no: str = getattr(record, "trade", record).trade_no  # type: ignore[attr-defined]
+        return self.filter(trade_no=trade_no, object_type=kind, object_id=record.pk)
+
+    def about(self, kind: str, **which: object) -> EventQuerySet:
+        """Those about records of a kind that is not in OF_TRADES, in the words of the index over them."""
+        return self.filter(object_type=kind, **which).exclude(object_type__in=OF_TRADES)
+
 
 class Event(models.Model):
     """One state change or decision. Append-only: update and delete are refused by a trigger.
@@ -37,17 +54,26 @@ class Event(models.Model):
     detail = models.JSONField(_("detail"), default=dict)
     data = models.JSONField(_("public record"), null=True)
     public = models.BooleanField(_("visible to the app"), default=False)
-    seq = models.BigIntegerField(_("sequence"), null=True, unique=True)
+    seq = models.BigIntegerField(_("sequence"), null=True)
     hash = models.CharField(_("hash"), max_length=64, blank=True, default="")
+
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
+        # A row is written without its number: the indexes by number begin with the numbering.
+        constraints = [
+            models.UniqueConstraint(fields=["seq"], condition=Q(seq__isnull=False), name="event_seq_unique"),
+        ]
         indexes = [
             models.Index(fields=["id"], condition=Q(seq__isnull=True), name="event_unsequenced"),
-            models.Index(fields=["app_id", "seq"], condition=Q(public=True), name="event_public"),
+            models.Index(fields=["app_id", "seq"], condition=Q(public=True, seq__isnull=False), name="event_numbered"),
             models.Index(fields=["trade_no", "id"], condition=~Q(trade_no=""), name="event_trade"),
-            models.Index(fields=["object_type", "object_id", "id"], name="event_object"),
+            models.Index(
+                fields=["object_type", "object_id", "id"], condition=~Q(object_type__in=OF_TRADES),
+                name="event_of_record",
+            ),
             # What staff did, for auditors; the many events of payments stay out of these.
             models.Index(fields=["id"], condition=Q(actor__startswith="staff:"), name="event_staff"),
             models.Index(fields=["actor", "id"], condition=Q(actor__startswith="staff:"), name="event_staff_actor"),

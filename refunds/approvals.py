@@ -213,7 +213,7 @@ def _set_what_stands(refund: Refund, user: User) -> bool:
     """Whether the present amount or way of payment is this person's choice; `changed_by` is who changed either last."""
     if refund.changed_by_id is None:
         return False
-    events = Event.objects.filter(object_type="refund", object_id=refund.pk).order_by("-id")
+    events = Event.objects.of(refund).order_by("-id")
     last = [events.filter(type=type_).first() for type_ in ("refund.amount_changed", "refund.route_changed")]
     return any(event is not None and event.actor == actor_of(user) for event in last)
 

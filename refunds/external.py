@@ -102,9 +102,7 @@ def _known(attempt: Attempt, number: str, amount: Money | None, actor: str) -> R
 
 def _named(covering: Refund) -> dict[str, int]:
     """The refunds a cumulative sum was found to hold, by number, in minor units; one of unknown amount fills it."""
-    details = Event.objects.filter(
-        object_type="refund", object_id=covering.pk, type="refund.external_named"
-    ).values_list("detail", flat=True)
+    details = Event.objects.of(covering).filter(type="refund.external_named").values_list("detail", flat=True)
     return {detail["number"]: detail["amount"] or covering.amount for detail in details}
 
 

@@ -279,7 +279,7 @@ def _unseen(refund: Refund, actor: str) -> None:
 def _settled_at(refund: Refund) -> datetime:
     """From when on "no such refund" means that it never arrived: not while another process may still be sending it."""
     last = refund.last_sent_at or refund.requested_at
-    ended = Event.objects.filter(object_type="refund", object_id=refund.pk, type="refund.unknown", created_at__gte=last)
+    ended = Event.objects.of(refund).filter(type="refund.unknown", created_at__gte=last)
     settling: float = provider_for(refund.channel).refund_settling_seconds
     return last + timedelta(seconds=settling if ended.exists() else max(settling, IN_FLIGHT_SECONDS))
 

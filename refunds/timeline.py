@@ -30,7 +30,7 @@ def refund_timeline(refund: Refund, *, with_exchanges: bool, with_staff: bool) -
 
 
 def _events(refund: Refund, with_staff: bool) -> list[Entry]:
-    rows = list(Event.objects.filter(object_type="refund", object_id=refund.pk).order_by("-id")[:LIMIT])
+    rows = list(Event.objects.of(refund).order_by("-id")[:LIMIT])
     return [
         replace(entry, note=_joined((_amounts(event, refund.currency), entry.note)))
         for event, entry in zip(rows, event_entries(rows, with_staff), strict=True)

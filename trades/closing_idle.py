@@ -62,10 +62,10 @@ def _close_some() -> tuple[int, int]:
     return found, _close(*what) if found else 0
 
 
-def _close(ids: str, urls: list[str], currencies: list[str]) -> int:
+def _close(ids: str, states: str, urls: list[str], currencies: list[str]) -> int:
     now = timezone.now()
     values: dict[str, Any] = {
-        "ids": ids, "urls": urls, "hosts": [host_of(url) for url in urls], "currencies": currencies,
+        "ids": ids, "states": states, "urls": urls, "hosts": [host_of(url) for url in urls], "currencies": currencies,
         "scales": [scale_of(currency) for currency in currencies], "now": now, "now_iso": iso(now),
         "asked_for": ASKED_FOR, "unpaid": UNPAID,
     }  # fmt: skip
@@ -80,17 +80,19 @@ def _close(ids: str, urls: list[str], currencies: list[str]) -> int:
 
 @cache
 def _lock_sql() -> str:
-    """Locks due trades that may be closed; how many, their ids as one text, and their addresses and currencies."""
+    """Locks due trades that may be closed; how many, their ids and states each as one text, and their addresses and
+    currencies."""
     sources, _target = way_of(Trade, "close")
     return f"""
     WITH due AS (
-        SELECT t.id, t.currency, {_ADDRESS} AS url
+        SELECT t.id, t.state, t.currency, {_ADDRESS} AS url
         FROM trades_trade t JOIN merchants_app app ON app.id = t.app_id
         WHERE t.next_close_at <= {_NOW} AND t.state IN ({_words(sources)})
         AND (t.expire_at <= {_NOW} OR t.close_requested_at IS NOT NULL) AND NOT EXISTS ({_LIVE})
         ORDER BY t.next_close_at LIMIT {TOGETHER} FOR UPDATE OF t SKIP LOCKED
     )
-    SELECT count(*), array_agg(id)::text, array_agg(DISTINCT url), array_agg(DISTINCT currency) FROM due
+    SELECT count(*), array_agg(id)::text, array_agg(state)::text, array_agg(DISTINCT url),
+        array_agg(DISTINCT currency) FROM due
     """  # noqa: S608
 
 
@@ -105,9 +107,9 @@ def _close_sql() -> str:
     WITH closed AS (
         UPDATE trades_trade AS t
         SET state = '{target}', closed_at = {_NOW}, next_close_at = NULL, version = t.version + 1
-        FROM unnest(%(ids)s::bigint[]) AS due(id) JOIN trades_trade was ON was.id = due.id
+        FROM unnest(%(ids)s::bigint[], %(states)s::text[]) AS due(id, from_state)
         WHERE t.id = due.id AND NOT EXISTS ({_LIVE})
-        RETURNING t.*, was.state AS from_state
+        RETURNING t.*, due.from_state
     ), told AS MATERIALIZED (
         SELECT t.id, t.app_id AS app_key, app.app_id, m.merchant_no, t.trade_no, t.from_state, t.state,
             t.close_requested_at, place.url, place.host, {WEBHOOK_ID_SQL} AS webhook_id, row_to_json(data)::text AS data

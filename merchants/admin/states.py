@@ -65,7 +65,7 @@ def steps_of(record: Any) -> list[tuple[str, str]]:
 
 def history_of(record: Any, *, with_staff: bool, limit: int = 30) -> list[dict[str, Any]]:
     """The record's own events, newest first; tenants are not told which of our staff it was."""
-    rows = Event.objects.filter(object_type=record._meta.model_name, object_id=record.pk).order_by("-id")[:limit]
+    rows = Event.objects.of(record).order_by("-id")[:limit]
     return [
         {"word": event_word(e.type), "at": e.created_at, "actor": actor_word(e.actor, with_staff=with_staff),
          "reason": reason_word(e.reason),

@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
-from paycenter.models import Event
+from paycenter.models import OF_TRADES, Event
 from paycenter.staff.lists import day_bounds, first_id
 from paycenter.trail import KEY
 
@@ -117,7 +117,8 @@ def _records(records: Records) -> Q:
     if records.trade_nos:
         wanted |= Q(trade_no__in=records.trade_nos) & ~Q(trade_no="")
     for kind, key in records.keys:
-        wanted |= Q(object_type=kind, object_id=key)
+        if kind not in OF_TRADES:  # those have numbers, and no index by id
+            wanted |= Q(object_type=kind, object_id=key) & ~Q(object_type__in=OF_TRADES)
     return wanted
 
 

@@ -16,7 +16,7 @@ _NEWEST = 50
 
 def history_rows(record: Model, *, center: bool) -> list[dict[str, Any]]:
     """Newest first. Tenants (`center` false) are told neither which of our staff it was nor what was there before."""
-    rows = Event.objects.filter(object_type=record._meta.model_name, object_id=record.pk).order_by("-id")[:_NEWEST]
+    rows = Event.objects.of(record).order_by("-id")[:_NEWEST]
     return [
         {"word": event_word(event.type), "at": event.created_at, "reason": reason_word(event.reason),
          "actor": actor_word(event.actor, with_staff=center), "changes": changes_of(event) if center else ()}

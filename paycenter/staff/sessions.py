@@ -101,7 +101,7 @@ def _failed_since_last(user_id: int) -> list[str]:
     Events tell it, because what counts towards a lock-out is forgotten after a while.
     """
     types = (SIGNED_IN, SIGN_IN_FAILED, CODE_FAILED)
-    rows = Event.objects.filter(object_type="user", object_id=user_id, type__in=types).order_by("-id")
+    rows = Event.objects.about("user", object_id=user_id, type__in=types).order_by("-id")
     latest = list(rows.values_list("type", flat=True)[:_LOOKED_AT])
     if latest and latest[0] == SIGNED_IN:  # the present one
         del latest[0]

@@ -149,7 +149,7 @@ class SettlementBatchAdmin(ReadOnlyAdmin):
         batch = self.fetch(request, object_id)
         center = tenant_of(request.user) is None
         may_act = request.user.has_perm("reconciliation.settle_settlementbatch")
-        events = Event.objects.filter(object_type="settlementbatch", object_id=batch.pk).order_by("-id")[:100]
+        events = Event.objects.of(batch).order_by("-id")[:100]
         context = self.page_context(
             request, batch, title=batch.batch_no, batch=batch, state_chip=state_chip(batch),
             sums=_sums(batch), cases_url=_cases_of(batch),

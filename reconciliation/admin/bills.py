@@ -130,7 +130,7 @@ class BillAdmin(ReadOnlyAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The bill's page: what is known of the file, how far it is read, its history."""
         bill = self.fetch(request, object_id)
-        events = Event.objects.filter(object_type="bill", object_id=bill.pk).order_by("-id")[:100]
+        events = Event.objects.of(bill).order_by("-id")[:100]
         center = request.user.has_perm("reconciliation.upload_bill")
         day = ReconciliationDay.objects.filter(account=bill.account, day=bill.day).first()
         context = self.page_context(

@@ -152,7 +152,7 @@ class CaseAdmin(ReadOnlyAdmin):
         case = self.fetch(request, object_id)
         center = tenant_of(request.user) is None
         works = center and not only_looks(request.user) and case.state not in (CaseState.SETTLED, CaseState.CLOSED)
-        events = Event.objects.filter(object_type="case", object_id=case.pk).order_by("-id")[:100]
+        events = Event.objects.of(case).order_by("-id")[:100]
         context = self.page_context(
             request, case, title=str(case), case=case, state_chip=state_chip(case), rows=_side_by_side(case),
             amount=money(case.difference, case.currency), advice=advice(case) if works else "",

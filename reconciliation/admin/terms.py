@@ -94,7 +94,7 @@ class _ByTwoPeople(TenantAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """The record as it is, what waits, and how it came about."""
         obj = self.fetch(request, object_id)
-        events = Event.objects.filter(object_type=obj._meta.model_name, object_id=obj.pk).order_by("-id")[:_HISTORY]
+        events = Event.objects.of(obj).order_by("-id")[:_HISTORY]
         decided = self.changes(account=obj.account).exclude(state=ChangeState.PENDING)[:_HISTORY]
         context = self.page_context(
             request, obj, title=str(obj.account), record=obj, rows=self.rows_of(obj), about=self.about(obj),

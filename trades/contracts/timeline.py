@@ -13,7 +13,7 @@ def contract_timeline(contract: Contract, *, with_exchanges: bool, with_staff: b
 
     Tenants get neither exchanges nor the names of our staff.
     """
-    events = Event.objects.filter(object_type="contract", object_id=contract.pk).order_by("-id")[:LIMIT]
+    events = Event.objects.of(contract).order_by("-id")[:LIMIT]
     entries = event_entries(events, with_staff)
     if with_exchanges:
         peer = f"channel:{contract.channel}"

@@ -1,0 +1,48 @@
+"""Fewer indexes of an event: none by number before it has one, none by record where the trade's number leads to it.
+
+Rebuilds the indexes; with many events see "Large tables" in docs/deploy.md.
+"""
+
+from importlib import import_module
+
+from django.db import migrations, models
+
+# SQLite rebuilds the table, and loses its triggers with it.
+_triggers = import_module("paycenter.migrations.0002_event_triggers")
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('paycenter', '0008_monthly_exchanges'),
+    ]
+
+    operations = [
+        migrations.RunPython(_triggers.remove, _triggers.install),
+        migrations.RemoveIndex(
+            model_name='event',
+            name='event_public',
+        ),
+        migrations.RemoveIndex(
+            model_name='event',
+            name='event_object',
+        ),
+        migrations.AlterField(
+            model_name='event',
+            name='seq',
+            field=models.BigIntegerField(null=True, verbose_name='sequence'),
+        ),
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(condition=models.Q(('public', True), ('seq__isnull', False)), fields=['app_id', 'seq'], name='event_numbered'),
+        ),
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(condition=models.Q(('object_type__in', ('trade', 'attempt', 'refund')), _negated=True), fields=['object_type', 'object_id', 'id'], name='event_of_record'),
+        ),
+        migrations.AddConstraint(
+            model_name='event',
+            constraint=models.UniqueConstraint(condition=models.Q(('seq__isnull', False)), fields=('seq',), name='event_seq_unique'),
+        ),
+        migrations.RunPython(_triggers.install, _triggers.remove),
+    ]
