@@ -30,13 +30,13 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, TruncDate
 
 from dashboards.folding import ANSWERS, Deltas, Key
 from dashboards.models import ANSWER_BOUNDS
 from merchants.models import Merchant, PaymentAccount
 from merchants.zones import zone_named
+from paycenter.fields import NumberIn
 from paycenter.models import Event
 from paycenter.staff.lists import number_bound
 from reconciliation.models import ReconciliationDay
@@ -106,7 +106,7 @@ def _opened(of: _Days) -> Iterator[tuple[Key, dict[str, Any]]]:
     first = Event.objects.filter(
         trade_no=OuterRef("trade_no"), object_type="trade", object_id=OuterRef("pk"), type="trade.created"
     ).order_by("id")
-    told = Subquery(first.annotate(n=Cast(KT("data__amount"), BigIntegerField())).values("n")[:1])
+    told = Subquery(first.annotate(n=NumberIn("data", "amount")).values("n")[:1])
     asked = Coalesce(of.told("created_at", told), "amount")
     rows = Trade.objects.filter(
         of.numbered("trade_no", "P"), of.within("created_at"), merchant__in=of.merchants

@@ -14,10 +14,11 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import Model, Q
+from django.db.models import Case, Model, Q, When
 
 from dashboards.models import ANSWER_BOUNDS
 from merchants.zones import merchant_zones
+from paycenter.fields import NumberIn
 from paycenter.models import Event
 from refunds.models import Refund
 from refunds.states import RefundState
@@ -46,7 +47,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An event's columns that count. `amount` is what its public record names."""
+    """An event's columns that count. `amount` is what the public record of an opened trade names."""
 
     seq: int | None
     object_type: str
@@ -58,12 +59,14 @@ class Change:
     amount: int | None
 
 
-_COLUMNS = ("seq", "object_type", "object_id", "from_state", "to_state", "created_at", "type", "data__amount")
+_COLUMNS = ("seq", "object_type", "object_id", "from_state", "to_state", "created_at", "type")
+_OPENED = "trade.created"
+_ASKED = Case(When(type=_OPENED, then=NumberIn("data", "amount")))
 
 
 def changes_of(events: Any) -> list[Change]:
     """The changes a queryset of events tells, in its order."""
-    return [Change(*values) for values in events.values_list(*_COLUMNS)]
+    return [Change(*values) for values in events.values_list(*_COLUMNS, _ASKED)]
 
 
 def fold(changes: Sequence[Change]) -> Deltas:
@@ -98,7 +101,7 @@ Part = tuple[Key, str, int]
 def _trade(change: Change, row: Row, zones: Mapping[int, ZoneInfo]) -> Iterable[Part]:
     zone = zones[row["merchant_id"]]
     opened = Key(_day(row["created_at"], zone), row["merchant_id"], row["app_id"], 0, "", row["currency"])
-    if change.type == "trade.created":
+    if change.type == _OPENED:
         yield opened, "created_count", 1
         yield opened, "created_amount", row["amount"] if change.amount is None else change.amount
         return

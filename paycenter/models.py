@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from paycenter.fields import ExactJSONField
 from paycenter.staff.list_models import ListExport as ListExport
 from paycenter.staff.list_models import SavedView as SavedView
 from paycenter.staff.models import KnownAddress as KnownAddress
@@ -23,8 +26,8 @@ class EventQuerySet(models.QuerySet["Event"]):
         kind = record._meta.model_name or ""
         if kind not in OF_TRADES:
             return self.about(kind, object_id=record.pk)
-        trade_no: str = getattr(record, "trade", record).trade_no  # type: ignore[attr-defined]
-        return self.filter(trade_no=trade_no, object_type=kind, object_id=record.pk)
+        trade: Any = getattr(record, "trade", record)
+        return self.filter(trade_no=trade.trade_no, object_type=kind, object_id=record.pk)
 
     def about(self, kind: str, **which: object) -> EventQuerySet:
         """Those about records of a kind that is not in OF_TRADES, in the words of the index over them."""
@@ -52,7 +55,7 @@ class Event(models.Model):
     actor = models.CharField(_("actor"), max_length=100)
     reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
     detail = models.JSONField(_("detail"), default=dict)
-    data = models.JSONField(_("public record"), null=True)
+    data = ExactJSONField(_("public record"), null=True)
     public = models.BooleanField(_("visible to the app"), default=False)
     seq = models.BigIntegerField(_("sequence"), null=True)
     hash = models.CharField(_("hash"), max_length=64, blank=True, default="")

@@ -21,7 +21,7 @@ from paycenter.money import scale_of
 from paycenter.times import in_the_centers_zone, iso
 from paycenter.transitions import events_sql, way_of
 from trades.closing import ASKED_FOR, UNPAID
-from trades.data_sql import TABLES, trade_data_sql
+from trades.data_sql import BESIDE, JOINED, trade_data_sql
 from trades.models import Trade
 from trades.states import LIVE_ATTEMPT_STATES
 
@@ -40,10 +40,6 @@ _ADDRESS = "coalesce(nullif(t.notify_url, ''), app.notify_url)"
 _LIVE = f"SELECT FROM trades_attempt WHERE trade_id = t.id AND state IN ({_words(LIVE_ATTEMPT_STATES)})"
 
 
-class Changed(Exception):
-    """What a trade is told with changed while it was being closed; none is closed then."""
-
-
 def trades_close_idle() -> int:
     """Close due trades without a live attempt; how many."""
     done = 0
@@ -57,7 +53,7 @@ def trades_close_idle() -> int:
 
 @transaction.atomic
 def _close_some() -> tuple[int, int]:
-    """How many were found, and how many of them closed. Raises Changed."""
+    """How many were found, and how many of them closed."""
     found, *what = compiled.row(_lock_sql(), {"now": timezone.now()})
     return found, _close(*what) if found else 0
 
@@ -70,9 +66,7 @@ def _close(ids: str, states: str, urls: list[str], currencies: list[str]) -> int
         "asked_for": ASKED_FOR, "unpaid": UNPAID,
     }  # fmt: skip
     with in_the_centers_zone():
-        closed, told, messages = compiled.row(_close_sql(), values)
-    if told != closed:
-        raise Changed(f"{closed} trades closed, {told} of them told of")
+        closed, messages = compiled.row(_close_sql(), values)
     if messages:
         wake_deliveries()
     return int(closed)
@@ -98,26 +92,23 @@ def _lock_sql() -> str:
 
 @cache
 def _close_sql() -> str:
-    """Closes locked trades and tells of each; how many were closed, how many told of, how many of these to apps.
+    """Closes locked trades and tells of each; how many, and how many of these to apps.
 
-    Asked again under the locks: an attempt may have begun between finding a trade and locking it.
+    Asked again under the locks: an attempt may have begun between finding a trade and locking it. One that is told with
+    something else by now, another address of its app, is left to be closed alone.
     """
     _sources, target = way_of(Trade, "close")
     return f"""
-    WITH closed AS (
+    WITH told AS (
         UPDATE trades_trade AS t
         SET state = '{target}', closed_at = {_NOW}, next_close_at = NULL, version = t.version + 1
-        FROM unnest(%(ids)s::bigint[], %(states)s::text[]) AS due(id, from_state)
-        WHERE t.id = due.id AND NOT EXISTS ({_LIVE})
-        RETURNING t.*, due.from_state
-    ), told AS MATERIALIZED (
-        SELECT t.id, t.app_id AS app_key, app.app_id, m.merchant_no, t.trade_no, t.from_state, t.state,
-            t.close_requested_at, place.url, place.host, {WEBHOOK_ID_SQL} AS webhook_id, row_to_json(data)::text AS data
-        FROM closed t {TABLES}
-        JOIN unnest(%(urls)s::text[], %(hosts)s::text[]) AS place(url, host) ON place.url = {_ADDRESS}
-        CROSS JOIN LATERAL ({_data()}) AS data
+        FROM unnest(%(ids)s::bigint[], %(states)s::text[]) AS due(id, from_state), {BESIDE},
+            unnest(%(urls)s::text[], %(hosts)s::text[]) AS place(url, host)
+        WHERE t.id = due.id AND {JOINED} AND place.url = {_ADDRESS} AND NOT EXISTS ({_LIVE})
+        RETURNING t.id, t.app_id AS app_key, app.app_id, m.merchant_no, t.trade_no, due.from_state, t.state,
+            t.close_requested_at, place.url, place.host, {WEBHOOK_ID_SQL} AS webhook_id, {_data()} AS data
     ), events AS ({_events()}), messages AS ({_messages()})
-    SELECT (SELECT count(*) FROM closed), count(*), count(*) FILTER (WHERE url <> '') FROM told
+    SELECT count(*), count(*) FILTER (WHERE url <> '') FROM told
     """  # noqa: S608
 
 
@@ -137,7 +128,7 @@ def _events() -> str:
     return events_sql(
         "told", type=f"'{_TYPE}'", created_at=_NOW, object_type="'trade'", object_id="id", app_id="app_id",
         merchant_no="merchant_no", trade_no="trade_no", from_state="from_state", to_state="state",
-        actor="'system:expiry'", data="data::jsonb", public="true",
+        actor="'system:expiry'", data="data", public="true",
         reason="CASE WHEN close_requested_at IS NULL THEN %(unpaid)s ELSE %(asked_for)s END",
     )  # fmt: skip
 

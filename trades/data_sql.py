@@ -5,21 +5,24 @@ from __future__ import annotations
 from notifications.selectors import told_sql
 from paycenter.times import iso_sql
 
-# Beside the trade `t`: app, merchant, the attempt that `selectors` would take, and each currency's scale.
-TABLES = (
-    "JOIN merchants_app app ON app.id = t.app_id JOIN merchants_merchant m ON m.id = t.merchant_id"
-    " LEFT JOIN trades_attempt a ON a.id = coalesce(t.settled_attempt_id, t.current_attempt_id)"
-    " JOIN unnest(%(currencies)s::text[], %(scales)s::int[]) AS unit(currency, scale) ON unit.currency = t.currency"
+# What has to stand beside the trade `t`: app, merchant, and each currency's scale. And what joins them to it.
+BESIDE = (
+    "merchants_app app, merchants_merchant m,"
+    " unnest(%(currencies)s::text[], %(scales)s::int[]) AS unit(currency, scale)"
 )
+JOINED = "app.id = t.app_id AND m.id = t.merchant_id AND unit.currency = t.currency"
 
 
 def trade_data_sql(**changed: str) -> str:
-    """A SELECT of the data's names in their order, of row `t` and TABLES; `changed` names what is said otherwise.
+    """The data of row `t` with BESIDE as a text of JSON; `changed` names what is said otherwise.
 
-    `row_to_json` of its row is, as a text, byte for byte what Python writes of `trade_data`.
+    Byte for byte what Python writes of `trade_data`, with the attempt that `selectors` would take.
     """
     columns = {**_order_part(), **_attempt_part(), **told_sql("t.trade_no"), **changed}
-    return f"SELECT {', '.join(f'{value} AS {name}' for name, value in columns.items())}"
+    return f"""(SELECT row_to_json(data)::text FROM (
+        SELECT {", ".join(f"{value} AS {name}" for name, value in columns.items())}
+        FROM (SELECT) AS one LEFT JOIN trades_attempt a ON a.id = coalesce(t.settled_attempt_id, t.current_attempt_id)
+    ) AS data)"""  # noqa: S608
 
 
 def _order_part() -> dict[str, str]:

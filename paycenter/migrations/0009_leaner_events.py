@@ -1,13 +1,16 @@
-"""Fewer indexes of an event: none by number before it has one, none by record where the trade's number leads to it.
+"""An event costs less to write: its public record is kept as the text it is, and there are fewer indexes: none by number
+before it has one, none by record where the trade's number leads to it.
 
-Rebuilds the indexes; with many events see "Large tables" in docs/deploy.md.
+Rewrites the table and its indexes, which keeps others waiting for as long as it takes.
 """
 
 from importlib import import_module
 
 from django.db import migrations, models
 
-# SQLite rebuilds the table, and loses its triggers with it.
+import paycenter.fields
+
+# PostgreSQL changes no column that a trigger looks at; SQLite rebuilds the table and loses its triggers with it.
 _triggers = import_module("paycenter.migrations.0002_event_triggers")
 
 
@@ -26,6 +29,11 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(
             model_name='event',
             name='event_object',
+        ),
+        migrations.AlterField(
+            model_name='event',
+            name='data',
+            field=paycenter.fields.ExactJSONField(null=True, verbose_name='public record'),
         ),
         migrations.AlterField(
             model_name='event',
