@@ -120,7 +120,6 @@ def _snapshot() -> Iterator[None]:
         if outermost and connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                cursor.execute("SET LOCAL jit = off")  # which takes longer here than it saves
                 cursor.execute("SET LOCAL work_mem = '64MB'")
         yield
 

@@ -8,12 +8,11 @@ in our Tuesday and in the channel's Monday. What has no partner anywhere is carr
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import QuerySet
 
 from merchants.models import PaymentAccount
@@ -105,12 +104,7 @@ class _Candidate:
 def _candidates(scope: Scope, side: Side, last: tuple[str, int]) -> list[_Candidate]:
     """Pairs of the day that are not plainly equal, and what has no partner in it."""
     sql, values = candidates_sql(scope, side, last)
-    connection = connections[scope.alias]
-    postgres = connection.vendor == "postgresql"
-    # One transaction, so that the setting is the statement's own and whoever pools connections keeps them together.
-    with transaction.atomic(using=scope.alias) if postgres else nullcontext(), connection.cursor() as cursor:
-        if postgres:
-            cursor.execute("SET LOCAL jit = off")  # compiling the statement takes longer than running it
+    with connections[scope.alias].cursor() as cursor:
         cursor.execute(sql, values)
         return [_Candidate(*row) for row in cursor.fetchall()]
 

@@ -217,7 +217,6 @@ def without_indexes(tables: Sequence[Table], *, told: Any) -> Iterator[None]:
     yield
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
-        cursor.execute("SET LOCAL jit = off")  # the questions of foreign keys are short
         # Indexes before the foreign keys that are checked through them.
         for number, (_name, statement) in enumerate(sorted(again, key=lambda one: "FOREIGN KEY" in one[1]), start=1):
             if number % 10 == 1:

@@ -23,7 +23,7 @@ def postgres() -> Iterator[Finding]:
     if connection.vendor != "postgresql":
         return
     try:
-        for question in (_version, _durability, _connections, _vacuum, _broken, _waiting, _archive):
+        for question in (_version, _durability, _connections, _compiling, _vacuum, _broken, _waiting, _archive):
             yield from question()
     except Error as exc:
         yield unreachable("postgres.questions", "PostgreSQL", exc, _("Its role may need pg_monitor."))
@@ -103,6 +103,13 @@ def _connections() -> Iterator[Finding]:
         yield warning("postgres.connections", text, _("Raise max_connections, or lower PAYCENTER_DB_POOL."))
     else:
         yield ok("postgres.connections", text)
+
+
+def _compiling() -> Iterator[Finding]:
+    """Our own sessions turn it off, except where a pooler lets them say nothing."""
+    if _settings("jit")["jit"] == "on":
+        yield warning("postgres.jit", _("jit is on: compiling our statements takes longer than running them."),
+                      _("ALTER ROLE … SET jit = off, for the role of DATABASE_URL."))  # fmt: skip
 
 
 def _vacuum() -> Iterator[Finding]:

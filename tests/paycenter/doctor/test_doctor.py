@@ -304,7 +304,16 @@ def test_what_postgresql_itself_knows(db: None) -> None:
     assert "later" in found["postgres.constraint"].text
     assert found["postgres.durability"].level == Level.ERROR  # the tests' server gives durability up
     assert {"postgres.version", "postgres.connections", "postgres.archive"} <= set(found)
-    assert not {"postgres.questions", "postgres.autovacuum", "postgres.index"} & set(found)
+    assert not {"postgres.questions", "postgres.autovacuum", "postgres.index", "postgres.jit"} & set(found)
+
+
+@pytest.mark.postgres
+def test_sessions_that_compile_statements_are_told_of(db: None) -> None:
+    from paycenter.doctor import postgres
+
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL jit = on")
+    assert {one.code: one.level for one in postgres.postgres()}["postgres.jit"] == Level.WARNING
 
 
 @pytest.mark.postgres
