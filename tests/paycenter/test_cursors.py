@@ -11,6 +11,7 @@ import pytest
 from django.db import DataError, OperationalError, ProgrammingError, connection
 
 from paycenter.cursors import first_row
+from paycenter.pools import use_the_warmest
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
 
@@ -54,6 +55,17 @@ def test_nothing_is_left_open_on_it(pooled: Any) -> None:
         assert (raw.autocommit, raw.info.transaction_status.name) == (True, "IDLE")
     finally:
         pooled.pool.putconn(raw)
+
+
+def test_the_connection_given_back_last_is_used_next(pooled: Any) -> None:
+    pooled.settings_dict["OPTIONS"]["pool"]["max_size"] = 3
+    use_the_warmest(pooled)
+    pooled.pool.open()
+    one, two, three = (pooled.pool.getconn() for _ in range(3))
+    for given_back in (two, three, one):
+        pooled.pool.putconn(given_back)
+    used = [first_row(pooled, "SELECT pg_backend_pid()", []) for _ in range(5)]
+    assert used == [(one.info.backend_pid,)] * 5
 
 
 def test_many_take_turns(pooled: Any) -> None:
