@@ -127,18 +127,18 @@ def sheet_of(template: str, shape: Shape, rest: Hashable, extra: Callable[[], Ma
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A drawn shape, in UTF-8: literal text and names of slots in turn, beginning and ending with literal text."""
+    """A drawn shape, in UTF-8: literal text and slots in turn, beginning and ending with literal text, and the names of
+    the slots."""
 
     layout: Layout
-    literals: Sequence[bytes]
+    parts: Sequence[bytes]
     names: Sequence[str]
 
     def filled(self, texts: Mapping[str, str]) -> bytes:
         """The page of the order with these texts (`order_texts`)."""
         safe = {name: (text if name in _OURS else escape(text)).encode() for name, text in texts.items()}
-        parts = [self.literals[0]]
-        for name, literal in zip(self.names, self.literals[1:], strict=True):
-            parts += (safe[name], literal)
+        parts = list(self.parts)
+        parts[1::2] = map(safe.__getitem__, self.names)
         return b"".join(parts)
 
 
@@ -152,8 +152,10 @@ def _draw(template: str, shape: Shape, extra: Mapping[str, Any]) -> Sheet:
     head, *tails = render_to_string(template, context).split(_MARK)
     name_of = {slot[len(_MARK) : -1]: name for name, slot in slots.items()}
     found = [tail.partition("X") for tail in tails]
-    literals = [text.encode() for text in (head, *(literal for _slot, _end, literal in found))]
-    return Sheet(shape.layout, literals, [name_of[slot] for slot, _end, _literal in found])
+    parts = [head.encode()]
+    for _slot, _end, literal in found:
+        parts += (b"", literal.encode())
+    return Sheet(shape.layout, parts, [name_of[slot] for slot, _end, _literal in found])
 
 
 @lru_cache(maxsize=64)
