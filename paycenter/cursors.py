@@ -116,9 +116,11 @@ def _keep(connection: Any) -> Any:
 
 def _read_with(connection: Any) -> Any:
     """A reader that stays with psycopg's connection."""
+    from psycopg import DataError
+    from psycopg import OperationalError as Lost
     from psycopg.adapt import Transformer
-    from psycopg.errors import error_from_result
-    from psycopg.pq import ExecStatus
+    from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName, error_from_result
+    from psycopg.pq import ConnStatus, ExecStatus
 
     class Reader:
         """Prepares each statement once and then does nothing but bind and wait. A cursor, which can also be
@@ -128,13 +130,26 @@ def _read_with(connection: Any) -> Any:
             self._server = connection.pgconn
             self._transformer = Transformer(getattr(connection, _KEPT, None) or _keep(connection))
             self._names: dict[str, bytes] = {}
+            self._numbers = count(1)  # of statements; a name is never given twice
 
         def first(self, sql: str, values: Sequence[int | str], binary: bool) -> tuple[Any, ...] | None:
-            """The first row. Raises psycopg's errors."""
+            """The first row. Raises psycopg's errors.
+
+            Outside transactions, so that it can be done again: psycopg forgets all that is prepared when it rolls back,
+            ours with its own, and what a migration changed has to be prepared anew.
+            """
+            given = [_text(value) for value in values]
+            try:
+                return self._first(sql, given, binary)
+            except (InvalidSqlStatementName, FeatureNotSupported):
+                self._names.pop(sql, None)
+                return self._first(sql, given, binary)
+
+        def _first(self, sql: str, given: Sequence[bytes], binary: bool) -> tuple[Any, ...] | None:
             name = self._names.get(sql) or self._prepare(sql)
-            found = self._server.exec_prepared(name, [str(value).encode() for value in values], None, binary)
+            found = self._server.exec_prepared(name, given, None, binary)
             if found.status != ExecStatus.TUPLES_OK:
-                raise error_from_result(found)
+                raise self._error(found)
             self._transformer.set_pgresult(found)
             return self._transformer.load_row(0, tuple) if found.ntuples else None
 
@@ -142,12 +157,23 @@ def _read_with(connection: Any) -> Any:
             """The server knows the types of the values better than we do."""
             number = count(1)
             text = _PLACE.sub(lambda place: f"${next(number)}" if place[1] == "s" else "%", sql)
-            name = f"paycenter_{len(self._names)}".encode()
+            name = f"paycenter_{next(self._numbers)}".encode()
             made = self._server.prepare(name, text.encode())
             if made.status != ExecStatus.COMMAND_OK:
-                raise error_from_result(made)
+                raise self._error(made)
             self._names[sql] = name
             return name
+
+        def _error(self, result: Any) -> Exception:
+            """What libpq says of a connection that broke has no code, by which psycopg tells errors apart."""
+            error = error_from_result(result)
+            return error if self._server.status == ConnStatus.OK else Lost(str(error))
+
+    def _text(value: int | str) -> bytes:
+        text = str(value).encode()
+        if b"\0" in text:  # libpq would end there
+            raise DataError("PostgreSQL's texts cannot contain NUL")
+        return text
 
     reader = Reader()
     setattr(connection, _READER, reader)

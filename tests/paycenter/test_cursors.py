@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 from django.db import DataError, OperationalError, ProgrammingError, connection
 
+from paycenter import pools
 from paycenter.cursors import first_row
 from paycenter.pools import use_the_warmest
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
 
 
-@pytest.fixture
-def pooled() -> Iterator[Any]:
+@pytest.fixture(params=[2, None], ids=["prepared", "unprepared"])
+def pooled(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The database through a pool of one connection: whoever keeps it stops everybody else."""
     db = connection.copy(alias="pool_of_one")
-    pool = {"min_size": 1, "max_size": 1, "timeout": 5}
-    db.settings_dict = {**db.settings_dict, "CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+    options = {"pool": {"min_size": 1, "max_size": 1, "timeout": 5}, "prepare_threshold": request.param}
+    db.settings_dict = {**db.settings_dict, "CONN_MAX_AGE": 0, "OPTIONS": options}
     yield db
     db.close_pool()
 
@@ -66,6 +67,50 @@ def test_the_connection_given_back_last_is_used_next(pooled: Any) -> None:
         pooled.pool.putconn(given_back)
     used = [first_row(pooled, "SELECT pg_backend_pid()", []) for _ in range(5)]
     assert used == [(one.info.backend_pid,)] * 5
+
+
+def test_nobody_gets_a_connection_that_died_while_it_rested(pooled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "RESTED", 0.0)
+    pooled.settings_dict["OPTIONS"]["pool"]["max_size"] = 3
+    use_the_warmest(pooled)
+    pooled.pool.open()
+    raw = [pooled.pool.getconn() for _ in range(3)]
+    for one in raw:
+        pooled.pool.putconn(one)
+    with connection.cursor() as cursor:
+        for one in raw:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [one.info.backend_pid])
+    assert [first_row(pooled, "SELECT 1", []) for _ in range(5)] == [(1,)] * 5
+
+
+def test_what_psycopg_forgets_is_prepared_again(pooled: Any) -> None:
+    """It gives up all that is prepared when it rolls back, and what a migration changed cannot be run."""
+
+    def run(*statements: str, autocommit: bool = True) -> None:
+        raw = pooled.pool.getconn()
+        raw.autocommit = autocommit
+        for statement in statements:
+            raw.execute(statement, prepare=True)
+        raw.rollback()
+        raw.autocommit = True
+        pooled.pool.putconn(raw)
+
+    pooled.pool.open()
+    run("CREATE TABLE changing (n int)", "INSERT INTO changing VALUES (5)")
+    try:
+        assert first_row(pooled, "SELECT n FROM changing", []) == (5,)
+        run("SELECT 6", "SELECT 6", autocommit=False)
+        assert [first_row(pooled, f"SELECT {n}", []) for n in (7, 8)] == [(7,), (8,)]
+        assert first_row(pooled, "SELECT n FROM changing", []) == (5,)
+        run("ALTER TABLE changing ALTER n TYPE text")
+        assert first_row(pooled, "SELECT n FROM changing", []) == ("5",)
+    finally:
+        run("DROP TABLE changing")
+
+
+def test_a_text_is_never_cut_off(pooled: Any) -> None:
+    with pytest.raises((DataError, ValueError)):
+        first_row(pooled, "SELECT %s::text", ["a\0b"])
 
 
 def test_many_take_turns(pooled: Any) -> None:
