@@ -30,7 +30,11 @@ class EventQuerySet(models.QuerySet["Event"]):
         return self.filter(trade_no=trade.trade_no, object_type=kind, object_id=record.pk)
 
     def about(self, kind: str, **which: object) -> EventQuerySet:
-        """Those about records of a kind that is not in OF_TRADES, in the words of the index over them."""
+        """Those about records of a kind that is not in OF_TRADES, in the words of the index over them.
+
+        Raises ValueError for one that is: nothing would be found."""
+        if kind in OF_TRADES:
+            raise ValueError(f"events of a {kind} are found by its trade's number")
         return self.filter(object_type=kind, **which).exclude(object_type__in=OF_TRADES)
 
 

@@ -128,9 +128,11 @@ def _connected(database: dict[str, Any]) -> dict[str, Any]:
     # each transaction another connection).
     prepare = env.int("PAYCENTER_DB_PREPARE", default=2) or None
     options = {**database.get("OPTIONS", {}), "pool": pool, "prepare_threshold": prepare}
-    if prepare is not None:  # such a pooler refuses options; the role may have the setting
-        # PostgreSQL compiles what looks dear, which takes longer than running any statement of ours: 50 ms for 1.
-        options["options"] = f"-c jit=off {options.get('options', '')}".strip()
+    # PostgreSQL compiles what looks dear, which takes longer than running any statement of ours: 50 ms for 1. Empty for
+    # a pooler that refuses options: then the role should have the setting (`manage.py doctor`).
+    ours = env.str("PAYCENTER_DB_OPTIONS", default="-c jit=off")
+    if said := f"{ours} {options.get('options', '')}".strip():
+        options["options"] = said
     return {**database, "OPTIONS": options, "CONN_MAX_AGE": 0}
 
 

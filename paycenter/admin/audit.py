@@ -18,11 +18,11 @@ from unfold.decorators import display
 
 from paycenter.admin.records import trade_numbers
 from paycenter.middleware import parse_network
-from paycenter.models import AuditVerification, Event, EventHead
+from paycenter.models import OF_TRADES, AuditVerification, Event, EventHead
 from paycenter.sequencer import HEAD_ID
 from paycenter.staff import audit_search
 from paycenter.staff.audit_search import Records, Search
-from paycenter.staff.audit_words import changes_of, record_name, rest_of, trail_of
+from paycenter.staff.audit_words import changes_of, model_of, record_name, rest_of, trail_of
 from paycenter.staff.exports import columns
 from paycenter.staff.list_tools import export_url
 from paycenter.staff.lists import parse_day
@@ -52,7 +52,15 @@ def records_of(term: str) -> Records | None:
     if not term or not term.isprintable():
         return None
     keys = {key for resolve in (_typed_key, *_key_resolvers) for key in resolve(term)}
-    return Records(frozenset(trade_numbers(term)), frozenset(keys))
+    numbers = trade_numbers(term).union(*(_trade_of(*key) for key in keys))
+    return Records(frozenset(numbers), frozenset(keys))
+
+
+def _trade_of(kind: str, key: int) -> Iterable[str]:
+    """The number of the trade that a payment's record belongs to, by which its events are found."""
+    model = model_of(kind) if kind in OF_TRADES else None
+    record: Any = model._default_manager.filter(pk=key).first() if model is not None else None
+    return [getattr(record, "trade", record).trade_no] if record is not None else []
 
 
 def _typed_key(term: str) -> Iterable[tuple[str, int]]:

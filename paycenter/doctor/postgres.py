@@ -107,7 +107,8 @@ def _connections() -> Iterator[Finding]:
 
 def _compiling() -> Iterator[Finding]:
     """Our own sessions turn it off, except where a pooler lets them say nothing."""
-    if _settings("jit")["jit"] == "on":
+    ((compiles,),) = _rows("SELECT pg_jit_available()")
+    if compiles:
         yield warning("postgres.jit", _("jit is on: compiling our statements takes longer than running them."),
                       _("ALTER ROLE … SET jit = off, for the role of DATABASE_URL."))  # fmt: skip
 

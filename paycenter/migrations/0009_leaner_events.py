@@ -32,13 +32,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='event',
-            name='data',
-            field=paycenter.fields.ExactJSONField(null=True, verbose_name='public record'),
+            name='seq',
+            field=models.BigIntegerField(null=True, verbose_name='sequence'),
         ),
         migrations.AlterField(
             model_name='event',
-            name='seq',
-            field=models.BigIntegerField(null=True, verbose_name='sequence'),
+            name='data',
+            field=paycenter.fields.ExactJSONField(null=True, verbose_name='public record'),
         ),
         migrations.AddIndex(
             model_name='event',

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 
+from paycenter.admin.audit import records_of
 from paycenter.models import OF_TRADES, Event
+from paycenter.staff import audit_search
 from paycenter.transitions import record_event
 from tests.conftest import World
 from trades.services import trade_pay
@@ -21,7 +23,21 @@ def test_the_events_of_a_record_are_not_those_of_others_with_its_id(world: World
     assert {event.object_type for event in Event.objects.of(attempt)} == {"attempt"}
     assert list(Event.objects.of(world.merchant).values_list("type", flat=True)) == ["merchant.changed"]
     for kind in OF_TRADES:
-        assert not Event.objects.about(kind)
+        with pytest.raises(ValueError, match="trade's number"):
+            Event.objects.about(kind)
+
+
+@pytest.mark.parametrize("kind", ["trade", "attempt", "merchant"])
+def test_an_auditor_may_type_what_the_list_calls_a_record(world: World, kind: str) -> None:
+    attempt = trade_pay(app=world.app, order=world.order(), method="fake_qr")
+    record_event(world.merchant, "merchant.changed", actor="test")
+    record = {"trade": attempt.trade, "attempt": attempt, "merchant": world.merchant}[kind]
+    found = audit_search.everything(audit_search.Search(records=records_of(f"{kind} {record.pk}"), everybody=True))
+    types = set(found.values_list("type", flat=True))
+    assert types == ({"merchant.changed"} if kind == "merchant" else {
+        "trade.created", "trade.paying", "attempt.created", "attempt.submitted"
+    })  # fmt: skip
+    assert not audit_search.everything(audit_search.Search(records=records_of(f"{kind} 987654"), everybody=True))
 
 
 @pytest.mark.skipif("sqlite" in connection.vendor, reason="how PostgreSQL looks")

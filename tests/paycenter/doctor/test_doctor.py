@@ -313,7 +313,10 @@ def test_sessions_that_compile_statements_are_told_of(db: None) -> None:
 
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL jit = on")
-    assert {one.code: one.level for one in postgres.postgres()}["postgres.jit"] == Level.WARNING
+        cursor.execute("SELECT pg_jit_available()")
+        ((compiles,),) = cursor.fetchall()  # a server may have been built without it
+    found = {one.code: one.level for one in postgres.postgres()}
+    assert found.get("postgres.jit") == (Level.WARNING if compiles else None)
 
 
 @pytest.mark.postgres
