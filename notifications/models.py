@@ -28,7 +28,9 @@ class Notification(models.Model):
     """
 
     webhook_id = models.CharField(_("webhook id"), max_length=40, unique=True)
-    app = models.ForeignKey(App, models.PROTECT, verbose_name=_("app"), db_index=False)  # served by the list's index
+    # Served by the list's index. What a message tells of holds its app by a constraint of its own; one more would be
+    # checked, and the app's row locked, for every message.
+    app = models.ForeignKey(App, models.PROTECT, verbose_name=_("app"), db_index=False, db_constraint=False)
     type = models.CharField(_("type"), max_length=32)
     url = models.CharField(_("address"), max_length=512)
     host = models.CharField(_("receiver"), max_length=260, blank=True, default="")  # host:port of `url`
