@@ -50,8 +50,16 @@ def test_migrations_never_touch_the_replica(configured: None) -> None:
 
 def test_the_setting_makes_a_replica_whose_sessions_cannot_write(tmp_path: Path) -> None:
     found = _databases(tmp_path, REPLICA_DATABASE_URL="postgres://reader:pw@127.0.0.1:9/center")
-    assert found == "default,replica center -c default_transaction_read_only=on"
+    assert found == "default,replica center -c jit=off -c default_transaction_read_only=on"
     assert _databases(tmp_path) == "default"
+
+
+def test_what_a_session_says_at_its_beginning_can_be_set(tmp_path: Path) -> None:
+    url = "postgres://reader:pw@127.0.0.1:9/center"
+    own = _databases(tmp_path, REPLICA_DATABASE_URL=f"{url}?options=-c%20statement_timeout%3D9s")
+    assert own == "default,replica center -c jit=off -c statement_timeout=9s -c default_transaction_read_only=on"
+    none = _databases(tmp_path, REPLICA_DATABASE_URL=url, PAYCENTER_DB_OPTIONS="")
+    assert none == "default,replica center -c default_transaction_read_only=on"
 
 
 def _databases(var: Path, **environ: Any) -> str:
