@@ -33,7 +33,7 @@ def use_the_warmest(db: Any) -> None:
 
 def _check_rested(connection: Any) -> None:
     """Raises psycopg's OperationalError for one that is dead; then the pool takes another."""
-    from psycopg_pool import ConnectionPool
-
     if time.monotonic() - getattr(connection, "_paycenter_resting_since", 0) > RESTED:
+        from psycopg_pool import ConnectionPool
+
         ConnectionPool.check_connection(connection)
