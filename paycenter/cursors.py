@@ -35,7 +35,7 @@ def execute(db: Any, sql: str, values: Values, *, binary: bool = False) -> Any:
     if db.execute_wrappers or db.queries_logged:  # somebody watches the statements
         return _watched(db, sql, values)
     db.validate_no_broken_transaction()
-    cursor = getattr(db.connection, _KEPT, None) or _keep(db.connection)
+    cursor = _cursor_of(db.connection)
     with db.wrap_database_errors:
         return cursor.execute(sql, values, binary=binary)
 
@@ -57,8 +57,7 @@ def first_row(
             if not connection.autocommit:
                 connection.autocommit = True
             if connection.prepare_threshold is None:
-                cursor = getattr(connection, _KEPT, None) or _keep(connection)
-                return cursor.execute(sql, values, binary=binary).fetchone()
+                return _cursor_of(connection).execute(sql, values, binary=binary).fetchone()
             reader = getattr(connection, _READER, None) or _read_with(connection)
             return reader.first(sql, values, binary)
         finally:
@@ -94,8 +93,12 @@ def _watched(db: Any, sql: str, values: Values) -> Any:
     return cursor
 
 
+def _cursor_of(connection: Any) -> Any:
+    """The cursor that stays with psycopg's connection."""
+    return getattr(connection, _KEPT, None) or _keep(connection)
+
+
 def _keep(connection: Any) -> Any:
-    """A cursor that stays with psycopg's connection."""
     from psycopg import Cursor
     from psycopg.adapt import Loader
     from psycopg.pq import Format
@@ -128,7 +131,7 @@ def _read_with(connection: Any) -> Any:
 
         def __init__(self) -> None:
             self._server = connection.pgconn
-            self._transformer = Transformer(getattr(connection, _KEPT, None) or _keep(connection))
+            self._transformer = Transformer(_cursor_of(connection))
             self._names: dict[str, bytes] = {}
             self._numbers = count(1)  # of statements; a name is never given twice
 

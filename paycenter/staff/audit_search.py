@@ -117,8 +117,8 @@ def _records(records: Records) -> Q:
     if records.trade_nos:
         wanted |= Q(trade_no__in=records.trade_nos) & ~Q(trade_no="")
     for kind, key in records.keys:
-        if kind not in OF_TRADES:  # those have numbers, and no index by id
-            wanted |= Q(object_type=kind, object_id=key) & ~Q(object_type__in=OF_TRADES)
+        # As the index says it: the others have numbers.
+        wanted |= Q(object_type=kind, object_id=key) & ~Q(object_type__in=OF_TRADES)
     return wanted
 
 
