@@ -27,7 +27,8 @@ def serving(
     """Raises NotStarted."""
     command = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
-        "--workers", str(workers), "--blocking-threads", "64", "--no-ws", application,
+        "--workers", str(workers), "--blocking-threads", "64", "--blocking-threads-idle-timeout", "5", "--no-ws",
+        application,
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own server

@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from html import escape  # as Django's, without looking whether the text is lazy
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.template.loader import render_to_string
@@ -50,8 +50,7 @@ class Shape:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What an order's page says of the order. `minor` in minor units; `timezone` is the merchant's."""
 
     token: str
@@ -92,9 +91,16 @@ def order_texts(facts: Facts, layout: Layout, status: Status, now: datetime) -> 
         "number": facts.amount.number, "minor": str(facts.minor), "subject": facts.subject,
         "order_no": facts.order_no,
     }  # fmt: skip
-    for at, row in enumerate(ordered_rows(facts.display, layout.rows)):
-        texts[f"label{at}"], texts[f"value{at}"] = row["label"], row["value"]
+    rows = ordered_rows(facts.display, layout.rows) if layout.rows else facts.display
+    for at, row in enumerate(rows):
+        label, value = _row_slots(at)
+        texts[label], texts[value] = row["label"], row["value"]
     return texts
+
+
+@cache
+def _row_slots(at: int) -> tuple[str, str]:
+    return f"label{at}", f"value{at}"
 
 
 def order_context(shape: Shape, texts: Mapping[str, str]) -> dict[str, Any]:
@@ -136,7 +142,9 @@ class Sheet:
 
     def filled(self, texts: Mapping[str, str]) -> bytes:
         """The page of the order with these texts (`order_texts`)."""
-        safe = {name: (text if name in _OURS else escape(text)).encode() for name, text in texts.items()}
+        safe = {
+            name: (text if name in _OURS or text.isalnum() else escape(text)).encode() for name, text in texts.items()
+        }
         parts = list(self.parts)
         parts[1::2] = map(safe.__getitem__, self.names)
         return b"".join(parts)
@@ -146,7 +154,7 @@ _sheets: dict[Hashable, Sheet] = {}
 
 
 def _draw(template: str, shape: Shape, extra: Mapping[str, Any]) -> Sheet:
-    names = [*_TEXTS, *(f"{kind}{at}" for at in range(shape.rows) for kind in ("label", "value"))]
+    names = [*_TEXTS, *(slot for at in range(shape.rows) for slot in _row_slots(at))]
     slots = {name: f"{_MARK}{name.replace('_', '0')}X" for name in names}
     context = {**order_context(shape, slots), **extra}
     head, *tails = render_to_string(template, context).split(_MARK)

@@ -35,13 +35,15 @@ _PAGE = compiled.SelectValues(
     token=str,
 )  # fmt: skip
 _PATIENCE = 0.2  # seconds for a connection; then Django waits for one, as every request does
+_LANGUAGE_COOKIE = settings.LANGUAGE_COOKIE_NAME
+_NOBODY: frozenset[str] = frozenset()
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 # With the merchant's name and time zone. Without a sheet: Django has to look at the request.
 _sheets: Memory[tuple[Sheet | None, str, str]] = Memory()
 
 
 def _page(token: str, environ: Environ) -> Answer | None:
-    if settings.LANGUAGE_COOKIE_NAME in environ.get("HTTP_COOKIE", ""):  # somebody has chosen another language
+    if _LANGUAGE_COOKIE in environ.get("HTTP_COOKIE", ""):  # somebody has chosen another language
         return None
     row = _PAGE.alone(token=token, wait=_PATIENCE)
     if row is None:
@@ -67,7 +69,7 @@ def _key(
     method: str | None, payer: Mapping[str, object] | None,
 ) -> Hashable:  # fmt: skip
     """All that tells one sheet from another, beside what is configured."""
-    identity = frozenset(name for name, value in (payer or {}).items() if value)
+    identity = frozenset(name for name, value in payer.items() if value) if payer else _NOBODY
     return app, merchant, device, language, amount.code, amount.is_long, len(display), method, identity
 
 

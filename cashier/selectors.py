@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.db.models import Exists, OuterRef
@@ -42,7 +42,7 @@ class Phase(StrEnum):
 
 
 FINAL_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED})
-_FINAL_STATES = {
+_FINAL_STATES: dict[str, Phase] = {
     TradeState.PAID: Phase.PAID, TradeState.CLOSED: Phase.CLOSED, TradeState.FAILED: Phase.FAILED,
 }  # fmt: skip
 
@@ -66,6 +66,20 @@ _PAGE = compiled.Select(
     ),
     token=str,
 )  # fmt: skip
+_LINK = compiled.Select(
+    lambda app, merchant: AppMerchant.objects.select_related("app", "merchant").filter(app=app, merchant=merchant),
+    app=int, merchant=int,
+)  # fmt: skip
+_OFFERED = compiled.Select(
+    lambda app, merchant: CashierMethod.objects.select_related("account")
+    .filter(
+        Exists(AccountMethod.objects.filter(account=OuterRef("account"), method=OuterRef("method"), is_active=True)),
+        Exists(AppMerchant.objects.filter(app=OuterRef("app"), merchant=OuterRef("merchant"), is_active=True)),
+        app=app, merchant=merchant, is_active=True, account__state=MerchantState.ACTIVE, account__merchant=merchant,
+    )
+    .order_by("position", "id"),
+    app=int, merchant=int,
+)  # fmt: skip
 _parties: Memory[tuple[App, Merchant]] = Memory()
 _offered: Memory[tuple[tuple[str, PaymentAccount], ...]] = Memory()
 
@@ -83,8 +97,7 @@ class Choice:
         return self.method.code
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """What a page polls. It reloads when `view` differs from the one it was drawn with, and where it shows
     an attempt (a QR code, say) also when `attempt` does."""
 
@@ -126,8 +139,7 @@ def page_to_choose_on(token: str) -> CashierOrder | None:
 
 
 def _load_parties(trade: Trade) -> tuple[App, Merchant]:
-    link = AppMerchant.objects.select_related("app", "merchant").filter(app=trade.app_id, merchant=trade.merchant_id)
-    found = link.first()
+    found = _LINK.first(app=trade.app_id, merchant=trade.merchant_id)
     return (found.app, found.merchant) if found is not None else (trade.app, trade.merchant)
 
 
@@ -148,7 +160,7 @@ def phase_of(state: str, attempt_state: str, *, is_over: bool) -> Phase:
 
     `is_over`: its time is up or the app asked to close it, so that no new attempt may start.
     """
-    final = _FINAL_STATES.get(TradeState(state))
+    final = _FINAL_STATES.get(state)
     if final is not None:
         return final
     if state == TradeState.CONFIRMING or attempt_state == AttemptState.UNKNOWN:
@@ -218,15 +230,7 @@ def configured_methods(trade: Trade) -> list[tuple[Method, PaymentAccount]]:
 
 
 def _load_offered(app: int, merchant: int) -> tuple[tuple[str, PaymentAccount], ...]:
-    covered = AccountMethod.objects.filter(account=OuterRef("account"), method=OuterRef("method"), is_active=True)
-    allowed = AppMerchant.objects.filter(app=OuterRef("app"), merchant=OuterRef("merchant"), is_active=True)
-    rows = (
-        CashierMethod.objects.select_related("account")
-        .filter(Exists(covered), Exists(allowed), app=app, merchant=merchant, is_active=True,
-                account__state=MerchantState.ACTIVE, account__merchant=merchant)
-        .order_by("position", "id")
-    )  # fmt: skip
-    return tuple((row.method, row.account) for row in rows)
+    return tuple((row.method, row.account) for row in _OFFERED.rows(app=app, merchant=merchant))
 
 
 def _accepts(method: Method, account: PaymentAccount) -> bool:

@@ -18,16 +18,17 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Generic, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
-from django.db.models.expressions import RawSQL
+from django.db import connection, connections, models
+from django.db.models.expressions import Col, RawSQL
 from django.db.models.query import get_related_populators
 from django.db.models.signals import post_save, pre_save
 from django.db.transaction import TransactionManagementError
 from django_fsm import FSMField
 
-from paycenter.cursors import execute, first_row, reads_binary
+from paycenter.cursors import default_db, execute, first_row, reads_binary
 
 M = TypeVar("M", bound=models.Model)
+_read_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _STAND_IN = -(2**40)  # and below: numbers that no query fixes
 
 
@@ -47,7 +48,7 @@ class Select(Generic[M]):
     def rows(self, **values: int | str | list[int]) -> list[M]:
         """The rows found with these values. Raises TransactionManagementError where it locks them for nothing."""
         plan = self._plan or self._compile()
-        db = connections[DEFAULT_DB_ALIAS]
+        db = default_db()
         if plan.locks and not db.in_atomic_block:
             raise TransactionManagementError("rows are locked inside a transaction only")
         cursor = execute(db, plan.sql, [values[name] for name in plan.parameters], binary=plan.binary)
@@ -64,7 +65,7 @@ class Select(Generic[M]):
         plan = self._plan or self._compile()
         if plan.locks:
             raise TransactionManagementError("rows are locked inside a transaction only")
-        db = connections[DEFAULT_DB_ALIAS]
+        db = default_db()
         row = first_row(db, plan.sql, [values[name] for name in plan.parameters], binary=plan.binary, wait=wait)
         return None if row is None else plan.instance(row, db)
 
@@ -111,7 +112,7 @@ class _ValuesPlan:
         columns = [column[0] for column in self.select]
         self.binary = reads_binary(columns, connections[query.db])
         self._converters = [
-            (at, converter, expression)
+            (at, _decoded if _is_plain_json(expression) else converter, expression)
             for at, (converters, expression) in self.compiler.get_converters(columns).items()
             for converter in converters
         ]
@@ -123,6 +124,15 @@ class _ValuesPlan:
         for at, converter, expression in self._converters:
             values[at] = converter(values[at], expression, db)
         return values
+
+
+def _is_plain_json(expression: Any) -> bool:
+    return type(expression) is Col and type(expression.target) is models.JSONField and expression.target.decoder is None
+
+
+def _decoded(value: str | None, _expression: Any, _db: Any) -> Any:
+    """As the field's own converter: databases answer JSON as text without anything around it."""
+    return None if value is None else _read_json(value, 0)[0]
 
 
 class _SelectPlan(_ValuesPlan):
@@ -152,7 +162,9 @@ def among(keys: str) -> RawSQL:
 
 
 def _literal(value: object) -> str:
-    """A state or another word of ours, as SQL writes it. Raises TypeError for anything else."""
+    """A number, a state or another word of ours, as SQL writes it. Raises TypeError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(int(value))
     if not isinstance(value, str) or not re.fullmatch(r"[a-z_]*", value):
         raise TypeError(f"not a value that a query may fix: {value!r}")
     return f"'{value!s}'"
@@ -209,7 +221,7 @@ def gathering(keys: Mapping[type[models.Model], int] | None = None) -> Iterator[
 def next_keys(model: type[models.Model], count: int) -> list[int]:
     """Keys for so many new rows of a model (PostgreSQL)."""
     values = [model._meta.db_table, model._meta.pk.column, count]
-    return [key for (key,) in execute(connections[DEFAULT_DB_ALIAS], _KEYS, values).fetchall()]
+    return [key for (key,) in execute(default_db(), _KEYS, values).fetchall()]
 
 
 _KEYS = "SELECT nextval(pg_get_serial_sequence(%s::text, %s::text)) FROM generate_series(1, %s::int)"
@@ -238,7 +250,7 @@ def insert(*records: models.Model, empty: tuple[str, ...] = ()) -> None:
     if gathered is not None:
         gathered.insert(records)
         return
-    model, db = type(records[0]), connections[DEFAULT_DB_ALIAS]
+    model, db = type(records[0]), default_db()
     if _is_listened_to(model):
         for record in records:
             record.save(force_insert=True)
@@ -266,7 +278,7 @@ def update(record: models.Model, names: Iterable[str]) -> None:
 
     Raises the model's DoesNotExist where the row is gone.
     """
-    model, db, wanted = type(record), connections[DEFAULT_DB_ALIAS], tuple(sorted(names))
+    model, db, wanted = type(record), default_db(), tuple(sorted(names))
     gathered = _gathered.get()
     if gathered is not None:
         gathered.update(record, wanted)
@@ -286,19 +298,19 @@ def _is_listened_to(model: type[models.Model]) -> bool:
 
 def row(sql: str, values: Sequence[object] | Mapping[str, object]) -> Sequence[Any]:
     """The only row that a statement answers, which is written by hand and always the same."""
-    found: Sequence[Any] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchone()
+    found: Sequence[Any] = execute(default_db(), sql, values).fetchone()
     return found
 
 
 def rows(sql: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any, ...]]:
     """All rows that a statement answers, which is written by hand and always the same."""
-    found: list[tuple[Any, ...]] = execute(connections[DEFAULT_DB_ALIAS], sql, values).fetchall()
+    found: list[tuple[Any, ...]] = execute(default_db(), sql, values).fetchall()
     return found
 
 
 def run(sql: str, values: Sequence[object] | Mapping[str, object]) -> int:
     """Run a statement that answers no rows, written by hand and always the same; answers how many rows it touched."""
-    return int(execute(connections[DEFAULT_DB_ALIAS], sql, values).rowcount)
+    return int(execute(default_db(), sql, values).rowcount)
 
 
 # Fields that hand these values to the database as they are. By exact type: their subclasses may not.
@@ -398,7 +410,7 @@ def _json_value(field: Any, value: Any) -> Any:
         return value.isoformat()
     if value is not None and type(field) is models.JSONField and field.encoder is None:
         return value  # as a part of the whole
-    value = field.get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
+    value = field.get_db_prep_save(value, default_db())
     return str(value) if isinstance(value, datetime.date | IPv4Address | IPv6Address) else value
 
 

@@ -11,13 +11,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from paycenter.pools import borrow, give_back
+
 Values = Sequence[object] | Mapping[str, object]
 # Types that psycopg reads from PostgreSQL's binary form as Django reads them from its text.
 _BINARY = frozenset((
     "bigint", "boolean", "date", "integer", "jsonb", "smallint", "text", "timestamp with time zone", "varchar",
 ))  # fmt: skip
 _KEPT, _READER = "_paycenter_cursor", "_paycenter_reader"
+_of_thread: Any = connections._connections._storage  # type: ignore[attr-defined]
 _PLACE = re.compile("%(s|%)")
+
+
+def default_db() -> Any:
+    """The thread's `connections[DEFAULT_DB_ALIAS]`.
+
+    Django looks for an event loop first, each time, and learns from an exception that there is none.
+    """
+    try:
+        return _of_thread.default
+    except AttributeError:  # the thread has none yet, or does run a loop
+        return connections[DEFAULT_DB_ALIAS]
 
 
 def reads_binary(columns: Iterable[Any], db: Any) -> bool:
@@ -48,11 +64,11 @@ def first_row(
     A thread that has no connection need not get one for this: Django makes much more of that than of the statement.
     `wait` is how many seconds it waits for one, the pool's own time unless given. Raises Django's errors.
     """
-    if db.vendor != "postgresql" or db.connection is not None or db.pool is None:
+    pool = None if db.vendor != "postgresql" or db.connection is not None else db.pool
+    if pool is None:
         return execute(db, sql, values, binary=binary).fetchone()
-    db.pool.open()  # which Django leaves to the first connection
-    with db.wrap_database_errors:
-        connection = db.pool.getconn(wait)
+    try:
+        connection = borrow(pool, wait)
         try:
             if not connection.autocommit:
                 connection.autocommit = True
@@ -61,7 +77,10 @@ def first_row(
             reader = getattr(connection, _READER, None) or _read_with(connection)
             return reader.first(sql, values, binary)
         finally:
-            db.pool.putconn(connection)
+            give_back(pool, connection)
+    except Exception:
+        with db.wrap_database_errors:
+            raise
 
 
 class _Rows:
@@ -104,12 +123,12 @@ def _keep(connection: Any) -> Any:
     from psycopg.pq import Format
 
     class JsonbText(Loader):
-        """Django's field reads the JSON itself. The binary form is its text behind a version byte."""
+        """The JSON is read later. The binary form is its text behind a version byte."""
 
         format = Format.BINARY
 
         def load(self, data: Any) -> str:
-            return bytes(data[1:]).decode()
+            return str(data[1:], "utf-8")
 
     cursor: Cursor[Any] = Cursor(connection)
     cursor.adapters.register_loader("jsonb", JsonbText)
@@ -131,8 +150,10 @@ def _read_with(connection: Any) -> Any:
 
         def __init__(self) -> None:
             self._server = connection.pgconn
-            self._transformer = Transformer(_cursor_of(connection))
+            self._adapters = _cursor_of(connection)
             self._names: dict[str, bytes] = {}
+            # What reads a statement's rows, in text or binary: their types stay as they are while it is prepared.
+            self._rows: dict[tuple[str, bool], Any] = {}
             self._numbers = count(1)  # of statements; a name is never given twice
 
         def first(self, sql: str, values: Sequence[int | str], binary: bool) -> tuple[Any, ...] | None:
@@ -145,7 +166,7 @@ def _read_with(connection: Any) -> Any:
             try:
                 return self._first(sql, given, binary)
             except (InvalidSqlStatementName, FeatureNotSupported):
-                self._names.pop(sql, None)
+                self._forget(sql)
                 return self._first(sql, given, binary)
 
         def _first(self, sql: str, given: Sequence[bytes], binary: bool) -> tuple[Any, ...] | None:
@@ -153,8 +174,13 @@ def _read_with(connection: Any) -> Any:
             found = self._server.exec_prepared(name, given, None, binary)
             if found.status != ExecStatus.TUPLES_OK:
                 raise self._error(found)
-            self._transformer.set_pgresult(found)
-            return self._transformer.load_row(0, tuple) if found.ntuples else None
+            rows = self._rows.get((sql, binary))
+            if rows is None:
+                self._rows[sql, binary] = rows = Transformer(self._adapters)
+                rows.set_pgresult(found)
+            else:
+                rows.set_pgresult(found, set_loaders=False)
+            return rows.load_row(0, tuple) if found.ntuples else None
 
         def _prepare(self, sql: str) -> bytes:
             """The server knows the types of the values better than we do."""
@@ -166,6 +192,11 @@ def _read_with(connection: Any) -> Any:
                 raise self._error(made)
             self._names[sql] = name
             return name
+
+        def _forget(self, sql: str) -> None:
+            for known in ((sql, True), (sql, False)):
+                self._rows.pop(known, None)
+            self._names.pop(sql, None)
 
         def _error(self, result: Any) -> Exception:
             """What libpq says of a connection that broke has no code, by which psycopg tells errors apart."""

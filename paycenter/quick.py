@@ -15,17 +15,18 @@ from contextvars import Context
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, close_old_connections, connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.http.request import split_domain_port, validate_host
 from django.middleware.security import SecurityMiddleware
 from django.urls import Resolver404, resolve
 
 from paycenter import tracing
+from paycenter.cursors import default_db
 from paycenter.metrics import count_request
 
 log = structlog.get_logger(__name__)
@@ -34,8 +35,7 @@ Application = Callable[[Environ, Any], Any]
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer without what all answers of its route have."""
 
     status: int
@@ -77,11 +77,13 @@ class QuickAnswers:
         # What depends on the request itself is left to the middleware.
         is_left = settings.SECURE_SSL_REDIRECT or settings.SECURE_HSTS_SECONDS or settings.LOG_REQUESTS
         served = [] if is_left else [(route, name) for route in routes if (name := route.name())]
+        self._hosts = tuple(settings.ALLOWED_HOSTS)
         self._routes = [(route.pattern.fullmatch, route.answer, _headers(route), name) for route, name in served]
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """PEP 3333."""
-        for matches, ask, headers, name in self._routes if _is_plain(environ) and not tracing.is_on() else ():
+        is_quick = _is_plain(environ, self._hosts) and not tracing.is_on()
+        for matches, ask, headers, name in self._routes if is_quick else ():
             found = matches(environ["PATH_INFO"])
             if found is None:
                 continue
@@ -108,7 +110,7 @@ def _asked(number: str, ask: Callable[[str, Environ], Answer | None], part: str,
         log.exception("a quick answer failed; Django answers")
         return None
     finally:
-        if connections[DEFAULT_DB_ALIAS].connection is not None:
+        if default_db().connection is not None:
             close_old_connections()
 
 
@@ -120,11 +122,11 @@ def _headers(route: Route) -> tuple[tuple[str, str], ...]:
     return tuple(response.items())
 
 
-def _is_plain(environ: Environ) -> bool:
+def _is_plain(environ: Environ, hosts: tuple[str, ...]) -> bool:
     return (
         environ["REQUEST_METHOD"] == "GET" and not environ.get("QUERY_STRING")
         and environ.get("CONTENT_LENGTH", "") in ("", "0") and "HTTP_TRANSFER_ENCODING" not in environ
-        and not environ.get("SCRIPT_NAME") and _is_ours(environ.get("HTTP_HOST", ""), tuple(settings.ALLOWED_HOSTS))
+        and not environ.get("SCRIPT_NAME") and _is_ours(environ.get("HTTP_HOST", ""), hosts)
     )  # fmt: skip
 
 

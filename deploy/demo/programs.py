@@ -12,6 +12,8 @@ BIN = Path(sys.executable).parent
 # Per web process. A call that waits for a channel (up to 11 s) holds a thread but no processor; 64 calls may
 # wait for one provider at a time, so that two silent ones still leave threads for everything else.
 WEB_THREADS = 192
+# Seconds, the least granian takes: requests go to all threads in turn, and those of a burst are many cold ones.
+WEB_THREADS_REST = 5
 WORKER_THREADS = 8
 # Celery reports every task, and the sweeps run every second: only what is out of the ordinary is kept,
 # unless PAYCENTER_LOG_LEVEL asks for more.
@@ -23,7 +25,8 @@ LADDER_SPEED = 60
 def web(layout: Layout, processes: int = 2) -> Program:
     command = [
         str(BIN / "granian"), "--interface", "wsgi", "--host", HOST, "--port", str(layout.port),
-        "--workers", str(processes), "--blocking-threads", str(WEB_THREADS), "--backpressure", "512", "--no-ws",
+        "--workers", str(processes), "--blocking-threads", str(WEB_THREADS), "--blocking-threads-idle-timeout",
+        str(WEB_THREADS_REST), "--backpressure", "512", "--no-ws",
         "--respawn-failed-workers", "--workers-kill-timeout", "8", "paycenter.wsgi:application",
     ]  # fmt: skip
     return Program("web", command)

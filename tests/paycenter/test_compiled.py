@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
+from cashier.models import CashierOrder
 from merchants.channels import _ACCOUNTS, _LINK
 from merchants.services import app_update
 from notifications.models import Notification, NotificationState
@@ -54,6 +55,25 @@ def test_values_are_read_as_the_orm_reads_them(paid_for: Attempt) -> None:
     number = paid_for.trade.trade_no
     read = compiled.SelectValues(query, number=str)
     assert tuple(read.first(number=number) or ()) == query(number).get()
+
+
+@pytest.mark.parametrize("stored", [None, {}, {"é": [1, 1.5, -0.0, 10**30, True, None]}, [], "text", "", 7, False])
+def test_json_is_read_as_the_orm_reads_it(paid_for: Attempt, stored: Any) -> None:
+    def query(key: int) -> Any:
+        return CashierOrder.objects.filter(pk=key).values_list("display", "trade__payer", "trade__current_attempt_id")
+
+    order = CashierOrder.objects.create(trade=paid_for.trade, token="t", code="c", display=stored or [])
+    CashierOrder.objects.filter(pk=order.pk).update(display=models.Value(stored, models.JSONField()))
+    read = compiled.SelectValues(query, key=int)
+    for found in (read.first(key=order.pk), read.alone(key=order.pk)):
+        assert repr(tuple(found or ())) == repr(query(order.pk).get())
+
+
+def test_a_query_may_fix_numbers_and_words_only(world: World) -> None:
+    assert compiled.Select(lambda pk: Trade.objects.filter(pk=pk, amount=5, state="paid"), pk=int).rows(pk=1) == []
+    for wrong in (True, "it's", b"x"):
+        with pytest.raises(TypeError):
+            compiled._literal(wrong)
 
 
 def test_nothing_is_read_where_the_transaction_is_lost(paid_for: Attempt) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import DataError, OperationalError, ProgrammingError, connection
+from django.db import DEFAULT_DB_ALIAS, DataError, OperationalError, ProgrammingError, connection, connections
+from psycopg_pool import PoolClosed, PoolTimeout
 
 from paycenter import pools
-from paycenter.cursors import first_row
-from paycenter.pools import use_the_warmest
+from paycenter.cursors import default_db, first_row
+from paycenter.pools import borrow, give_back, use_the_warmest
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
 
@@ -148,3 +150,88 @@ def test_a_connection_that_broke_is_not_used_again(pooled: Any) -> None:
     with pytest.raises(OperationalError):
         first_row(pooled, "SELECT 1", [])
     assert first_row(pooled, "SELECT 1", []) == (1,)
+
+
+@pytest.fixture
+def warmest(pooled: Any) -> Any:
+    """Its pool hands out the connection that was given back last."""
+    use_the_warmest(pooled)
+    pooled.pool.open()
+    return pooled
+
+
+def test_a_pool_that_is_closed_is_opened(warmest: Any) -> None:
+    warmest.close_pool()
+    use_the_warmest(warmest)
+    assert first_row(warmest, "SELECT 1", []) == (1,)
+
+
+def test_many_take_turns_with_the_warmest(warmest: Any) -> None:
+    copies = [warmest.copy(alias=warmest.alias) for _ in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        asked = threads.map(lambda n: first_row(copies[n % 8], "SELECT %s::int, pg_sleep(0.001)", [n]), range(200))
+        found = list(asked)
+    assert [n for n, _slept in found] == list(range(200))
+    assert warmest.pool.get_stats()["pool_available"] == 1
+
+
+def test_who_waits_gets_what_is_given_back(warmest: Any) -> None:
+    raw = borrow(warmest.pool)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(warmest.pool.getconn, 5)
+        while not warmest.pool.get_stats().get("requests_waiting"):
+            time.sleep(0.01)
+        give_back(warmest.pool, raw)
+        assert waiting.result(5) is raw
+    warmest.pool.putconn(raw)
+
+
+def test_a_connection_that_breaks_while_it_is_lent_is_replaced(warmest: Any) -> None:
+    for _ in range(3):
+        (pid,) = first_row(warmest, "SELECT pg_backend_pid()", [])
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        with pytest.raises(OperationalError):
+            first_row(warmest, "SELECT 1", [])
+        assert first_row(warmest, "SELECT 1", []) == (1,)
+    assert warmest.pool.get_stats()["pool_size"] == 1
+
+
+def test_a_transaction_left_open_is_ended(warmest: Any) -> None:
+    raw = borrow(warmest.pool)
+    raw.autocommit = False
+    raw.execute("SELECT 1")
+    give_back(warmest.pool, raw)
+    again = borrow(warmest.pool)
+    assert (again, again.info.transaction_status.name) == (raw, "IDLE")
+    give_back(warmest.pool, again)
+
+
+def test_an_old_connection_is_replaced(warmest: Any) -> None:
+    raw = borrow(warmest.pool)
+    raw._expire_at = time.monotonic() - 1
+    give_back(warmest.pool, raw)
+    assert first_row(warmest, "SELECT pg_backend_pid()", []) != (raw.info.backend_pid if not raw.closed else None,)
+    assert raw.closed
+
+
+def test_a_connection_given_back_to_a_closed_pool_is_closed(warmest: Any) -> None:
+    raw = borrow(warmest.pool)
+    warmest.close_pool()
+    with pytest.raises((PoolClosed, PoolTimeout)):
+        warmest.pool.getconn(0.1)
+    give_back(raw._pool, raw)
+    assert raw.closed
+
+
+def test_the_threads_own_connection_is_djangos(pooled: Any) -> None:
+    assert default_db() is connections[DEFAULT_DB_ALIAS]
+    with ThreadPoolExecutor(1) as thread:
+        own, djangos = thread.submit(lambda: (default_db(), connections[DEFAULT_DB_ALIAS])).result()
+        assert own is djangos
+        assert own is not default_db()
+
+        async def in_a_loop() -> bool:
+            return default_db() is not None
+
+        assert thread.submit(lambda: asyncio.run(in_a_loop())).result()

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from notifications.models import Delivery, Notification
 from paycenter.models import Event, Exchange
@@ -241,7 +241,8 @@ def test_another_apps_exchange_with_the_same_order_number_stays_out(world: World
             app_order_no="ORD-1",
         )  # fmt: skip
     trade = Trade.objects.select_related("app").get(pk=attempt.trade_id)
-    peers = [e.title for e in timeline(trade) if e.title.startswith("App ")]
+    with translation.override("en"):
+        peers = [e.title for e in timeline(trade) if e.title.startswith("App ")]
     assert peers == [f"App {world.app.app_id} · ask for a payment"]
 
 
