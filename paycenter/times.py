@@ -9,6 +9,8 @@ from datetime import datetime
 from django.db import connection
 from django.utils import timezone
 
+from paycenter import compiled
+
 
 def iso(moment: datetime | None) -> str | None:
     """ISO 8601 in the center's zone with its offset, to the millisecond; None stays None."""
@@ -33,5 +35,4 @@ def in_the_centers_zone() -> Iterator[None]:
 
 def _set_zone(name: str) -> None:
     """For the rest of the transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('TimeZone', %s, true)", [name])
+    compiled.row("SELECT set_config('TimeZone', %s, true)", [name])

@@ -74,7 +74,7 @@ class Telling:
         delivered = times[-1] + 90_000 if acknowledged and len(done) == len(times) else None
         given_up = not acknowledged and len(done) == len(times)
         state = "delivered" if delivered else "given_up" if given_up else "pending"
-        webhook_id = f"msg_{self.words.hex(32)}"
+        webhook_id = f"msg_{at // 1000:012x}{self.words.hex(20)}"
         self.messages.add(
             number, webhook_id, o.line.app_pk, type_, o.line.notify_url, o.line.host,
             f'{{"id":"{webhook_id}","type":"{type_}","created_at":"{iso(at)}","data":{data}}}', o.no, refund_no, state,

@@ -56,6 +56,12 @@ def test_ids_differ(app: App) -> None:
     assert all(len(one) <= 40 for one in made)
 
 
+def test_later_ids_are_greater(app: App) -> None:
+    """Or their index would be written all over."""
+    made = [create(app, now=NOW + timedelta(milliseconds=n)).webhook_id for n in range(20)]  # type: ignore[union-attr]
+    assert made == sorted(made)
+
+
 def test_data_that_is_not_json_is_refused_where_it_is_made(app: App) -> None:
     with pytest.raises(ValueError, match="JSON"):
         create(app, data={"amount": float("nan")})

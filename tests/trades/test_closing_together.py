@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,6 +67,7 @@ def written(trade: Trade) -> tuple[dict[str, Any], ...]:
     assert event.data == trade_data(closed)
     assert closed.closed_at is not None
     for one in messages:
+        assert re.fullmatch("msg_[0-9a-f]{32}", one.webhook_id)
         said = {"id": one.webhook_id, "type": one.type, "created_at": iso(one.created_at), "data": trade_data(closed)}
         assert one.body == json.dumps(said, ensure_ascii=False, separators=(",", ":"))
         assert one.created_at == one.next_delivery_at
