@@ -11,7 +11,7 @@ from bench.stage import Stage
 from bench.table import Bar, Pairs, Row, Series
 
 EXPIRED = 1000
-_WARM = 30
+_WARM, _LEAST_PAIRS = 30, 9  # so short a piece of work varies
 _BARE = "UPDATE trades_trade SET state = 'closed', closed_at = now(), next_close_at = NULL WHERE id = ANY(%s)"
 
 
@@ -86,7 +86,7 @@ def _pairs(stage: Stage) -> Pairs:
     series = Series("ms")
     for _ in range(_WARM):  # a worker has closed many before: PostgreSQL plans the statements anew until then
         worker.call("bench.rows.close:bare"), worker.call("bench.rows.close:close")
-    for _ in range(stage.runs):
+    for _ in range(max(stage.runs, _LEAST_PAIRS)):
         limit = worker.call("bench.rows.close:bare")
         series.add(worker.call("bench.rows.close:close"), limit)
     return series.pairs()
