@@ -5,6 +5,7 @@ Rows are copies of one payment that went the normal path, a second apart, so tha
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from bench import site
@@ -28,9 +29,16 @@ def add(trades: int) -> int:
     for first in range(1, trades + 1, _STEP):
         numbers = f"generate_series({first}, {min(first + _STEP - 1, trades)}) n"
         site.run_together(*_statements(copies, trade, attempt, event, base, numbers))
+        if trades > _STEP:  # minutes
+            tell(f"{min(first + _STEP - 1, trades):,} of {trades:,} trades stored")
     site.after(base + trades)
     site.run("VACUUM ANALYZE")
     return trades
+
+
+def tell(text: str) -> None:
+    """How far something is that takes minutes, beside the table."""
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def _statements(copies: Any, trade: Any, attempt: Any, event: Any, base: int, numbers: str) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class Phase(StrEnum):
 
 
 FINAL_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED})
-_FINAL_STATES: dict[str, Phase] = {
+_FINAL_STATES: dict[str, Phase | None] = dict.fromkeys(TradeState) | {
     TradeState.PAID: Phase.PAID, TradeState.CLOSED: Phase.CLOSED, TradeState.FAILED: Phase.FAILED,
 }  # fmt: skip
 
@@ -158,9 +158,10 @@ def _page(name: str, value: str) -> CashierOrder | None:
 def phase_of(state: str, attempt_state: str, *, is_over: bool) -> Phase:
     """The phase of a trade in `state` whose current attempt is in `attempt_state` ('' if it has none).
 
-    `is_over`: its time is up or the app asked to close it, so that no new attempt may start.
+    `is_over`: its time is up or the app asked to close it, so that no new attempt may start. Raises KeyError for a
+    state that this program does not know: nobody is shown a page to pay on for what a newer one wrote.
     """
-    final = _FINAL_STATES.get(state)
+    final = _FINAL_STATES[state]
     if final is not None:
         return final
     if state == TradeState.CONFIRMING or attempt_state == AttemptState.UNKNOWN:

@@ -26,7 +26,7 @@ _LINK = compiled.Select(
     app=int, merchant_no=str,
 )  # fmt: skip
 _ACCOUNTS = compiled.Select(
-    lambda merchant, channel, method: PaymentAccount.objects.filter(
+    lambda merchant, channel, method: PaymentAccount.objects.select_related("merchant").filter(
         merchant_id=merchant, state=MerchantState.ACTIVE, channel=channel,
         methods__method=method, methods__is_active=True,
     ),
@@ -77,10 +77,7 @@ def active_account(merchant: Merchant, method: str, payment_no: str | None = Non
 
 def _load_accounts(merchant: Merchant, method: str) -> tuple[PaymentAccount, ...] | None:
     """The merchant's active accounts with this method; None where there are none."""
-    found = _ACCOUNTS.rows(merchant=merchant.pk, channel=provider_code_of(method), method=method)
-    for account in found:
-        account.merchant = merchant
-    return tuple(found) or None
+    return tuple(_ACCOUNTS.rows(merchant=merchant.pk, channel=provider_code_of(method), method=method)) or None
 
 
 def account_has_method(account: PaymentAccount, method: str) -> bool:

@@ -52,16 +52,16 @@ def notification_create(
 
 
 def webhook_ids_prefix(now: datetime) -> str:
-    """What begins the ids of messages that are written together; 12 hexadecimal digits that tell them apart follow.
+    """What begins the ids of messages that are written together; 12 hexadecimal digits follow, by chance.
 
     The later, the greater: an index of 10 million ids in random order has to be read and written all over.
     """
     return f"msg_{int(now.timestamp() * 1000):012x}{secrets.token_hex(4)}"
 
 
-def webhook_id_sql(prefix: str, key: str) -> str:
-    """A new `webhook_id` in SQL (PostgreSQL), of `webhook_ids_prefix` and the key of the row it tells of."""
-    return f"({prefix} || lpad(to_hex({key}), 12, '0'))"
+def webhook_id_sql(prefix: str) -> str:
+    """A new `webhook_id` in SQL (PostgreSQL), of `webhook_ids_prefix`: to be made once for each row."""
+    return f"({prefix} || right(gen_random_uuid()::text, 12))"
 
 
 def messages_sql(source: str, *, type: str, webhook_id: str, now: str, now_iso: str, data: str, **columns: str) -> str:

@@ -130,9 +130,12 @@ def _is_plain_json(expression: Any) -> bool:
     return type(expression) is Col and type(expression.target) is models.JSONField and expression.target.decoder is None
 
 
-def _decoded(value: str | None, _expression: Any, _db: Any) -> Any:
-    """As the field's own converter: databases answer JSON as text without anything around it."""
-    return None if value is None else _read_json(value, 0)[0]
+def _decoded(value: str | None, expression: Any, db: Any) -> Any:
+    """As the field's own converter, which looks for space around the JSON first: PostgreSQL answers none."""
+    try:
+        return None if value is None else _read_json(value, 0)[0]
+    except StopIteration:
+        return expression.target.from_db_value(value, expression, db)
 
 
 class _SelectPlan(_ValuesPlan):

@@ -26,13 +26,11 @@ _PLACE = re.compile("%(s|%)")
 
 
 def default_db() -> Any:
-    """The thread's `connections[DEFAULT_DB_ALIAS]`.
-
-    Django looks for an event loop first, each time, and learns from an exception that there is none.
-    """
+    """The thread's `connections[DEFAULT_DB_ALIAS]`, for code that runs in no event loop, as all of ours that uses the
+    database: Django looks for a loop first, each time, and learns from an exception that there is none."""
     try:
         return _of_thread.default
-    except AttributeError:  # the thread has none yet, or does run a loop
+    except AttributeError:  # the thread has none yet
         return connections[DEFAULT_DB_ALIAS]
 
 
@@ -176,8 +174,9 @@ def _read_with(connection: Any) -> Any:
                 raise self._error(found)
             rows = self._rows.get((sql, binary))
             if rows is None:
-                self._rows[sql, binary] = rows = Transformer(self._adapters)
+                rows = Transformer(self._adapters)
                 rows.set_pgresult(found)
+                self._rows[sql, binary] = rows
             else:
                 rows.set_pgresult(found, set_loaders=False)
             return rows.load_row(0, tuple) if found.ntuples else None

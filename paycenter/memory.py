@@ -22,7 +22,8 @@ class Memory(Generic[V]):
 
     What is suspended, revoked or changed therefore has its effect within that time in every process, also where one
     memory's value is made of another's: it ends with the first of them. Shortly before a value ends, one who asks loads
-    it again while the others still get it. The values are shared by threads: whoever gets one does not change it.
+    it again while the others still get it, to its end where that load fails or finds nothing. The values are shared by
+    threads: whoever gets one does not change it.
     """
 
     _all: ClassVar[list[Memory[Any]]] = []

@@ -35,7 +35,7 @@ def _words(states: Sequence[str]) -> str:
 
 _TYPE = "trade.closed"
 _NOW, _NOW_ISO = "%(now)s::timestamptz", "%(now_iso)s::text"
-_WEBHOOK_ID = webhook_id_sql("%(webhook_ids)s::text", "t.id")
+_WEBHOOK_ID = webhook_id_sql("%(webhook_ids)s::text")
 _TRIED = "t.current_attempt_id IS NOT NULL"
 _ADDRESS = "coalesce(nullif(t.notify_url, ''), app.notify_url)"
 _LIVE = f"SELECT FROM trades_attempt WHERE trade_id = t.id AND state IN ({_words(LIVE_ATTEMPT_STATES)})"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
+from bench.books import tell
 from bench.stage import Stage
 from bench.table import Bar, Pairs, Row, Series, Skipped
 
 _EACH = 5  # times a page is opened for one figure; the quickest counts
+_MINUTES = 1_000_000  # more trades than this take minutes to make
 _PAGES = {"admin_trade_list": "list", "admin_trade_page": "trade", "admin_dashboard": "dashboard"}
 
 
@@ -18,7 +21,10 @@ def fill(trades: int) -> bool:
 
     if "demo_data" not in get_commands():
         return False
-    call_command("demo_data", trades=trades, verbosity=0)
+    tells = int(trades > _MINUTES)
+    if tells:
+        tell(f"a history of {trades:,} trades is made")
+    call_command("demo_data", trades=trades, verbosity=tells, stdout=sys.stderr if tells else None)
     return True
 
 
@@ -53,8 +59,8 @@ def _opened(client: Any, address: str) -> float:
 
 def _measured(stage: Stage) -> list[tuple[dict[str, float], dict[str, float]]]:
     books = []
+    stage.need_disk(stage.sizes.admin_small + stage.sizes.admin_large)  # before the smaller one is made for nothing
     for trades in (stage.sizes.admin_small, stage.sizes.admin_large):
-        stage.need_disk(trades)
         worker = stage.new_worker()
         if not worker.call("bench.rows.admin:fill", trades=trades):
             raise Skipped("manage.py demo_data, which makes the history, is not there")

@@ -107,3 +107,8 @@ def test_status_only_reads(cashier: Cashier, verb: str) -> None:
 )
 def test_phase_by_states(state: str, attempt: str, over: bool, phase: Phase) -> None:
     assert phase_of(state, attempt, is_over=over) is phase
+
+
+def test_nobody_is_shown_a_page_for_a_state_of_a_newer_program() -> None:
+    with pytest.raises(KeyError):
+        phase_of("split", "", is_over=False)

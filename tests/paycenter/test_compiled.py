@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,6 +68,12 @@ def test_json_is_read_as_the_orm_reads_it(paid_for: Attempt, stored: Any) -> Non
     read = compiled.SelectValues(query, key=int)
     for found in (read.first(key=order.pk), read.alone(key=order.pk)):
         assert repr(tuple(found or ())) == repr(query(order.pk).get())
+
+
+def test_json_with_space_around_it_is_read_too() -> None:
+    """As SQLite stores what is written there by hand."""
+    column = SimpleNamespace(target=models.JSONField())
+    assert [compiled._decoded(text, column, connection) for text in (" [1]", "wrong")] == [[1], "wrong"]
 
 
 def test_a_query_may_fix_numbers_and_words_only(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -224,14 +223,14 @@ def test_a_connection_given_back_to_a_closed_pool_is_closed(warmest: Any) -> Non
     assert raw.closed
 
 
-def test_the_threads_own_connection_is_djangos(pooled: Any) -> None:
-    assert default_db() is connections[DEFAULT_DB_ALIAS]
+def test_the_threads_own_connection_is_djangos() -> None:
+    def in_turn() -> tuple[Any, Any]:
+        return default_db(), connections[DEFAULT_DB_ALIAS]
+
+    here, djangos = in_turn()
+    assert here is djangos
     with ThreadPoolExecutor(1) as thread:
-        own, djangos = thread.submit(lambda: (default_db(), connections[DEFAULT_DB_ALIAS])).result()
-        assert own is djangos
-        assert own is not default_db()
-
-        async def in_a_loop() -> bool:
-            return default_db() is not None
-
-        assert thread.submit(lambda: asyncio.run(in_a_loop())).result()
+        for _ in range(2):
+            there, djangos = thread.submit(in_turn).result()
+            assert there is djangos
+            assert there is not here
