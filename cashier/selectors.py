@@ -42,9 +42,10 @@ class Phase(StrEnum):
 
 
 FINAL_PHASES = frozenset({Phase.PAID, Phase.CLOSED, Phase.FAILED})
-_FINAL_STATES: dict[str, Phase | None] = dict.fromkeys(TradeState) | {
+_FINAL_STATES = {
     TradeState.PAID: Phase.PAID, TradeState.CLOSED: Phase.CLOSED, TradeState.FAILED: Phase.FAILED,
 }  # fmt: skip
+_PHASES = {str(state): _FINAL_STATES.get(state) for state in TradeState}  # None: it is not final
 
 
 _STATUS = compiled.SelectValues(
@@ -161,7 +162,7 @@ def phase_of(state: str, attempt_state: str, *, is_over: bool) -> Phase:
     `is_over`: its time is up or the app asked to close it, so that no new attempt may start. Raises KeyError for a
     state that this program does not know: nobody is shown a page to pay on for what a newer one wrote.
     """
-    final = _FINAL_STATES[state]
+    final = _PHASES[state]
     if final is not None:
         return final
     if state == TradeState.CONFIRMING or attempt_state == AttemptState.UNKNOWN:
