@@ -39,7 +39,7 @@ def notification_create(
     """
     if not url:
         return None
-    webhook_id = f"{webhook_ids_prefix(now)}{secrets.token_hex(6)}"
+    webhook_id = f"{webhook_ids_prefix(now)}{secrets.token_hex(_CHANCE)}"
     message = {"id": webhook_id, "type": type, "created_at": iso(now), "data": data}
     notification = Notification(
         webhook_id=webhook_id, app=app, type=type, url=url, host=host_of(url),
@@ -51,6 +51,9 @@ def notification_create(
     return notification
 
 
+_CHANCE = 6  # random bytes at the end of a webhook id
+
+
 def webhook_ids_prefix(now: datetime) -> str:
     """What begins the ids of messages that are written together; 12 hexadecimal digits follow, by chance.
 
@@ -59,9 +62,14 @@ def webhook_ids_prefix(now: datetime) -> str:
     return f"msg_{int(now.timestamp() * 1000):012x}{secrets.token_hex(4)}"
 
 
-def webhook_id_sql(prefix: str) -> str:
-    """A new `webhook_id` in SQL (PostgreSQL), of `webhook_ids_prefix`: to be made once for each row."""
-    return f"({prefix} || right(gen_random_uuid()::text, 12))"
+def webhook_ids_chance(count: int) -> bytes:
+    """What ends so many ids made in SQL: PostgreSQL's own chance takes 10 µs for each."""
+    return secrets.token_bytes(_CHANCE * count)
+
+
+def webhook_id_sql(prefix: str, chance: str, place: str) -> str:
+    """A new `webhook_id` in SQL (PostgreSQL), of these two and the row's place among them, from 1 on."""
+    return f"({prefix} || encode(substr({chance}, 1 + ({place}::int - 1) * {_CHANCE}, {_CHANCE}), 'hex'))"
 
 
 def messages_sql(source: str, *, type: str, webhook_id: str, now: str, now_iso: str, data: str, **columns: str) -> str:

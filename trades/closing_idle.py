@@ -15,7 +15,14 @@ from django.utils import timezone
 
 from notifications.models import NotificationState
 from notifications.selectors import told_sql
-from notifications.services import host_of, messages_sql, wake_deliveries, webhook_id_sql, webhook_ids_prefix
+from notifications.services import (
+    host_of,
+    messages_sql,
+    wake_deliveries,
+    webhook_id_sql,
+    webhook_ids_chance,
+    webhook_ids_prefix,
+)
 from paycenter import compiled
 from paycenter.money import scale_of
 from paycenter.times import in_the_centers_zone, iso
@@ -35,7 +42,7 @@ def _words(states: Sequence[str]) -> str:
 
 _TYPE = "trade.closed"
 _NOW, _NOW_ISO = "%(now)s::timestamptz", "%(now_iso)s::text"
-_WEBHOOK_ID = webhook_id_sql("%(webhook_ids)s::text")
+_WEBHOOK_ID = webhook_id_sql("%(webhook_ids)s::text", "%(chance)s::bytea", "due.place")
 _TRIED = "t.current_attempt_id IS NOT NULL"
 _ADDRESS = "coalesce(nullif(t.notify_url, ''), app.notify_url)"
 _LIVE = f"SELECT FROM trades_attempt WHERE trade_id = t.id AND state IN ({_words(LIVE_ATTEMPT_STATES)})"
@@ -65,6 +72,7 @@ def _close(ids: str, states: str, urls: list[str], currencies: list[str]) -> int
         "ids": ids, "states": states, "urls": urls, "hosts": [host_of(url) for url in urls], "currencies": currencies,
         "scales": [scale_of(currency) for currency in currencies], "now": now, "now_iso": iso(now),
         "asked_for": ASKED_FOR, "unpaid": UNPAID, "webhook_ids": webhook_ids_prefix(now),
+        "chance": webhook_ids_chance(TOGETHER),
     }  # fmt: skip
     with in_the_centers_zone():
         closed, messages = compiled.row(_close_sql(), values)
@@ -104,7 +112,7 @@ def _close_sql() -> str:
     WITH told AS (
         UPDATE trades_trade AS t
         SET state = '{target}', closed_at = {_NOW}, next_close_at = NULL, version = t.version + 1
-        FROM unnest(%(ids)s::bigint[], %(states)s::text[]) AS due(id, from_state), {BESIDE},
+        FROM unnest(%(ids)s::bigint[], %(states)s::text[]) WITH ORDINALITY AS due(id, from_state, place), {BESIDE},
             unnest(%(urls)s::text[], %(hosts)s::text[]) AS place(url, host)
         WHERE t.id = ANY (ARRAY (SELECT unnest(%(ids)s::bigint[]))) AND t.id = due.id AND {JOINED}
             AND place.url = {_ADDRESS} AND NOT EXISTS ({_LIVE})
