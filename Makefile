@@ -77,7 +77,7 @@ bench-capacity:
 	@$(RUN) runtime bench.capacity
 
 messages:
-	@.venv/bin/python manage.py compilemessages -v 1 --ignore=.venv
+	@.venv/bin/python manage.py compilemessages -v 1 --ignore=.venv --ignore=var
 
 figures:
 	@$(RUN) dev pytest tests/figures -q -s -p no:xdist
