@@ -7,6 +7,7 @@ makes one, wraps it and hands it back for every statement, which costs several t
 from __future__ import annotations
 
 import re
+from asyncio import _get_running_loop
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
@@ -26,12 +27,16 @@ _PLACE = re.compile("%(s|%)")
 
 
 def default_db() -> Any:
-    """The thread's `connections[DEFAULT_DB_ALIAS]`, for code that runs in no event loop, as all of ours that uses the
-    database: Django looks for a loop first, each time, and learns from an exception that there is none."""
-    try:
-        return _of_thread.default
-    except AttributeError:  # the thread has none yet
-        return connections[DEFAULT_DB_ALIAS]
+    """The thread's `connections[DEFAULT_DB_ALIAS]`.
+
+    Django looks for an event loop first, each time, and learns from an exception that there is none.
+    """
+    if _get_running_loop() is None:
+        try:
+            return _of_thread.default
+        except AttributeError:  # the thread has none yet
+            pass
+    return connections[DEFAULT_DB_ALIAS]
 
 
 def reads_binary(columns: Iterable[Any], db: Any) -> bool:

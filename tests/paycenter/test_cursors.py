@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -234,3 +235,10 @@ def test_the_threads_own_connection_is_djangos() -> None:
             there, djangos = thread.submit(in_turn).result()
             assert there is djangos
             assert there is not here
+
+        async def in_a_loop() -> tuple[Any, Any]:  # where Django keeps others
+            return in_turn()
+
+        inside, djangos = thread.submit(lambda: asyncio.run(in_a_loop())).result()
+        assert inside is djangos
+        assert inside not in (here, there)
