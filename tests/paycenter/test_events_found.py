@@ -46,11 +46,16 @@ def test_each_way_to_events_has_its_index(world: World) -> None:
     ways = {
         "event_trade": Event.objects.of(attempt).order_by("-id"),
         "event_of_record": Event.objects.of(world.merchant).order_by("-id"),
-        "event_numbered": Event.objects.filter(app_id="x", public=True, seq__gt=5).order_by("seq"),
+        "event_numbered": Event.objects.filter(app_id="x1", public=True, seq__gt=5).order_by("seq"),
         "event_seq_unique": Event.objects.filter(seq=5),
         "event_unsequenced": Event.objects.filter(seq__isnull=True).order_by("id"),
     }
+    # Enough of them, of several apps, that one index is plainly better than another.
+    alike = {"type": "x", "object_type": "trade", "public": True, "actor": "test", "created_at": attempt.created_at}
+    many = (Event(object_id=n, app_id=f"x{n % 40}", seq=10**9 + n, **alike) for n in range(4000))
+    Event.objects.bulk_create(many)
     with connection.cursor() as cursor:
+        cursor.execute("ANALYZE paycenter_event")
         cursor.execute("SET LOCAL enable_seqscan = off")
     for index, rows in ways.items():
         assert index in rows.explain(), rows.explain()
