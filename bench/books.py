@@ -11,6 +11,7 @@ from typing import Any
 from bench import site
 
 _STEP = 1_000_000  # rows of one statement
+LONG = 1_000_000  # more trades than this take minutes to make
 
 
 def fill(trades: int) -> int:
@@ -29,7 +30,7 @@ def add(trades: int) -> int:
     for first in range(1, trades + 1, _STEP):
         numbers = f"generate_series({first}, {min(first + _STEP - 1, trades)}) n"
         site.run_together(*_statements(copies, trade, attempt, event, base, numbers))
-        if trades > _STEP:  # minutes
+        if trades > LONG:
             tell(f"{min(first + _STEP - 1, trades):,} of {trades:,} trades stored")
     site.after(base + trades)
     site.run("VACUUM ANALYZE")

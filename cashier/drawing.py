@@ -91,8 +91,7 @@ def order_texts(facts: Facts, layout: Layout, status: Status, now: datetime) -> 
         "number": facts.amount.number, "minor": str(facts.minor), "subject": facts.subject,
         "order_no": facts.order_no,
     }  # fmt: skip
-    rows = ordered_rows(facts.display, layout.rows) if layout.rows else facts.display
-    for at, row in enumerate(rows):
+    for at, row in enumerate(ordered_rows(facts.display, layout.rows)):
         label, value = _row_slots(at)
         texts[label], texts[value] = row["label"], row["value"]
     return texts

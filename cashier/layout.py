@@ -65,8 +65,10 @@ def layout_of(raw: Any, language: str) -> Layout:
                   rows=tuple(found.get("rows", ())), mini_page=found.get("mini_page", ""))  # fmt: skip
 
 
-def ordered_rows(display: Sequence[Mapping[str, str]], first: Sequence[str]) -> list[Mapping[str, str]]:
+def ordered_rows(display: Sequence[Mapping[str, str]], first: Sequence[str]) -> Sequence[Mapping[str, str]]:
     """The order's rows, those the layout names first and in its order, the others as they were sent."""
+    if not first:
+        return display
     rank = {label: place for place, label in enumerate(first)}
     return sorted(display, key=lambda row: rank.get(row["label"], len(rank)))
 

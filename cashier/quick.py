@@ -36,7 +36,6 @@ _PAGE = compiled.SelectValues(
 )  # fmt: skip
 _PATIENCE = 0.2  # seconds for a connection; then Django waits for one, as every request does
 _LANGUAGE_COOKIE = settings.LANGUAGE_COOKIE_NAME
-_NOBODY: frozenset[str] = frozenset()
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 # With the merchant's name and time zone. Without a sheet: Django has to look at the request.
 _sheets: Memory[tuple[Sheet | None, str, str]] = Memory()
@@ -69,7 +68,7 @@ def _key(
     method: str | None, payer: Mapping[str, object] | None,
 ) -> Hashable:  # fmt: skip
     """All that tells one sheet from another, beside what is configured."""
-    identity = frozenset(name for name, value in payer.items() if value) if payer else _NOBODY
+    identity = frozenset(name for name, value in payer.items() if value) if payer else frozenset()
     return app, merchant, device, language, amount.code, amount.is_long, len(display), method, identity
 
 

@@ -6,12 +6,11 @@ import sys
 import time
 from typing import Any
 
-from bench.books import tell
+from bench.books import LONG, tell
 from bench.stage import Stage
 from bench.table import Bar, Pairs, Row, Series, Skipped
 
 _EACH = 5  # times a page is opened for one figure; the quickest counts
-_MINUTES = 1_000_000  # more trades than this take minutes to make
 _PAGES = {"admin_trade_list": "list", "admin_trade_page": "trade", "admin_dashboard": "dashboard"}
 
 
@@ -21,7 +20,7 @@ def fill(trades: int) -> bool:
 
     if "demo_data" not in get_commands():
         return False
-    tells = int(trades > _MINUTES)
+    tells = int(trades > LONG)
     if tells:
         tell(f"a history of {trades:,} trades is made")
     call_command("demo_data", trades=trades, verbosity=tells, stdout=sys.stderr if tells else None)

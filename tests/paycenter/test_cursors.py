@@ -29,6 +29,12 @@ def pooled(request: pytest.FixtureRequest) -> Iterator[Any]:
     db.close_pool()
 
 
+def end(pid: int) -> None:
+    """As a restart of PostgreSQL ends a connection."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
 def test_a_connection_is_borrowed_for_one_statement(pooled: Any) -> None:
     assert [first_row(pooled, "SELECT %s::int, NULL", [n], binary=n % 2 == 1) for n in range(20)] == [
         (n, None) for n in range(20)
@@ -79,9 +85,8 @@ def test_nobody_gets_a_connection_that_died_while_it_rested(pooled: Any, monkeyp
     raw = [pooled.pool.getconn() for _ in range(3)]
     for one in raw:
         pooled.pool.putconn(one)
-    with connection.cursor() as cursor:
-        for one in raw:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [one.info.backend_pid])
+    for one in raw:
+        end(one.info.backend_pid)
     assert [first_row(pooled, "SELECT 1", []) for _ in range(5)] == [(1,)] * 5
 
 
@@ -145,8 +150,7 @@ def test_nobody_waits_longer_than_it_says(pooled: Any) -> None:
 
 def test_a_connection_that_broke_is_not_used_again(pooled: Any) -> None:
     (pid,) = first_row(pooled, "SELECT pg_backend_pid()", [])
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    end(pid)
     with pytest.raises(OperationalError):
         first_row(pooled, "SELECT 1", [])
     assert first_row(pooled, "SELECT 1", []) == (1,)
@@ -189,8 +193,7 @@ def test_who_waits_gets_what_is_given_back(warmest: Any) -> None:
 def test_a_connection_that_breaks_while_it_is_lent_is_replaced(warmest: Any) -> None:
     for _ in range(3):
         (pid,) = first_row(warmest, "SELECT pg_backend_pid()", [])
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+        end(pid)
         with pytest.raises(OperationalError):
             first_row(warmest, "SELECT 1", [])
         assert first_row(warmest, "SELECT 1", []) == (1,)
@@ -209,9 +212,10 @@ def test_a_transaction_left_open_is_ended(warmest: Any) -> None:
 
 def test_an_old_connection_is_replaced(warmest: Any) -> None:
     raw = borrow(warmest.pool)
+    old = raw.info.backend_pid
     raw._expire_at = time.monotonic() - 1
     give_back(warmest.pool, raw)
-    assert first_row(warmest, "SELECT pg_backend_pid()", []) != (raw.info.backend_pid if not raw.closed else None,)
+    assert first_row(warmest, "SELECT pg_backend_pid()", []) != (old,)
     assert raw.closed
 
 
